@@ -1,0 +1,1 @@
+//! South shell: one task owns each port.

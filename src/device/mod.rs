@@ -1,0 +1,1 @@
+//! Device profiles as data, and the sans-IO driver that turns them into requests and observations. Pure.

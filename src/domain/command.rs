@@ -1,0 +1,201 @@
+//! What a back end (CSMS, MQTT, command line) may ask of a station, and the answers.
+
+use super::auth::IdToken;
+use super::ids::{EvseId, TxId};
+use super::limit::LimitEntry;
+use super::params::Params;
+use super::profile::{ChargingProfile, CompositeSchedule, ProfilePurpose, RateUnit};
+use serde::{Deserialize, Serialize};
+
+/// Ties an [`Outcome`] to its [`Command`]; unique within one run of one station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// A request to one station. Each is answered with exactly one [`Outcome`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Start a transaction -> [`Outcome::Simple`]: accepted means "will try".
+    RemoteStart(RemoteStart),
+    /// Stop a transaction -> [`Outcome::Simple`].
+    RemoteStop {
+        /// Which.
+        tx: TxId,
+    },
+    /// Put an EVSE (`None`: the charge point) in or out of service -> [`Outcome::Availability`].
+    ChangeAvailability {
+        /// Which.
+        evse: Option<EvseId>,
+        /// To what.
+        to: Availability,
+    },
+    /// Restart -> [`Outcome::Reset`].
+    Reset {
+        /// How.
+        kind: ResetKind,
+        /// One EVSE only (2.x).
+        evse: Option<EvseId>,
+    },
+    /// Release the plug -> [`Outcome::Unlock`].
+    Unlock {
+        /// Which.
+        evse: EvseId,
+    },
+    /// Forget cached tokens -> [`Outcome::Simple`].
+    ClearCache,
+    /// Install or replace a charging profile -> [`Outcome::Simple`].
+    SetProfile {
+        /// Which; `None`: connector 0.
+        evse: Option<EvseId>,
+        /// The profile.
+        profile: ChargingProfile,
+    },
+    /// Remove charging profiles -> [`Outcome::Simple`]: rejected means "none matched".
+    ClearProfiles(ClearProfiles),
+    /// What will be enforced -> [`Outcome::Composite`].
+    GetComposite {
+        /// Which; `None`: the charge point as a whole.
+        evse: Option<EvseId>,
+        /// How far ahead, seconds.
+        duration_s: u32,
+        /// In which unit; `None`: the station's choice.
+        unit: Option<RateUnit>,
+    },
+    /// Take over changed settings -> [`Outcome::Simple`].
+    SetParams(Box<Params>),
+    /// A local limit (MQTT, command line) -> [`Outcome::Simple`].
+    SetLimit {
+        /// Which.
+        evse: EvseId,
+        /// The entry; its source must be `Local`.
+        entry: LimitEntry,
+    },
+    /// Say something now -> [`Outcome::Simple`].
+    Trigger(Trigger),
+}
+
+/// A remote start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteStart {
+    /// Which; `None`: the station chooses.
+    pub evse: Option<EvseId>,
+    /// For whom.
+    pub token: IdToken,
+    /// 2.x `remoteStartId`.
+    pub remote_start_id: Option<i32>,
+    /// A `TxProfile` for the transaction.
+    pub profile: Option<ChargingProfile>,
+    /// 2.x `groupIdToken`.
+    pub group: Option<String>,
+}
+
+/// In or out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// In service.
+    Operative,
+    /// Out of service.
+    Inoperative,
+}
+
+/// How to restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetKind {
+    /// Stop transactions in an orderly way, then restart (1.6 `Soft`).
+    Soft,
+    /// Restart now; transactions end with `HardReset` (1.6 `Hard`, 2.x `Immediate`).
+    Hard,
+    /// When no transaction runs any more (2.x `OnIdle`).
+    OnIdle,
+}
+
+/// Which profiles to remove; all conditions must hold, none means all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClearProfiles {
+    /// By id; the other conditions then do not count.
+    pub id: Option<i32>,
+    /// By connector; `Some(None)` is connector 0.
+    pub evse: Option<Option<EvseId>>,
+    /// By purpose.
+    pub purpose: Option<ProfilePurpose>,
+    /// By stack level.
+    pub stack_level: Option<u32>,
+}
+
+/// What to send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The status of an EVSE (`None`: all and connector 0).
+    Status(Option<EvseId>),
+    /// Meter values of an EVSE (`None`: all).
+    MeterValues(Option<EvseId>),
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Done, or will be done.
+    Yes,
+    /// Refused; the reason is for logs and `statusInfo`.
+    No(&'static str),
+}
+
+impl Accepted {
+    /// Whether it is a yes.
+    #[must_use]
+    pub fn is_yes(self) -> bool {
+        self == Self::Yes
+    }
+}
+
+/// Answer to ChangeAvailability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AvailabilityOutcome {
+    /// Done.
+    Accepted,
+    /// Refused.
+    Rejected,
+    /// When the transaction ends.
+    Scheduled,
+}
+
+/// Answer to Reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetOutcome {
+    /// Will be done.
+    Accepted,
+    /// Refused.
+    Rejected,
+    /// When transactions have ended (2.x).
+    Scheduled,
+}
+
+/// Answer to UnlockConnector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnlockOutcome {
+    /// Released.
+    Unlocked,
+    /// The device refused.
+    Failed,
+    /// No lock that could be released (fixed cable).
+    NotSupported,
+    /// A transaction is running (2.x `OngoingAuthorizedTransaction`).
+    TransactionRunning,
+    /// No such connector.
+    UnknownConnector,
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Yes or no.
+    Simple(Accepted),
+    /// ChangeAvailability.
+    Availability(AvailabilityOutcome),
+    /// Reset.
+    Reset(ResetOutcome),
+    /// Unlock.
+    Unlock(UnlockOutcome),
+    /// GetComposite; `Err` gives the reason.
+    Composite(Result<CompositeSchedule, &'static str>),
+}

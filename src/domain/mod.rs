@@ -1,0 +1,45 @@
+//! The vocabulary every room shares: exact units, identities, time, readings, events, commands, limits.
+//!
+//! Pure: no clock, no randomness, no file, no socket. What a room tells another room is a type of this one.
+
+mod auth;
+mod command;
+mod device;
+mod evse;
+mod ids;
+mod ledger;
+mod limit;
+mod params;
+mod profile;
+mod reading;
+mod rng;
+mod setup;
+mod time;
+mod units;
+
+pub use auth::{AuthStatus, IdToken, TokenInfo, TokenKind};
+pub use command::{
+    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, Outcome, RemoteStart,
+    ResetKind, ResetOutcome, Trigger, UnlockOutcome,
+};
+pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
+pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
+pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
+pub use ledger::{
+    Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,
+    StopReason, TxTrigger,
+};
+pub use limit::{AppliedLimit, LimitEntry, LimitSource};
+pub use params::{Measurand, Params};
+pub use profile::{
+    ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
+    Schedule, SchedulePeriod,
+};
+pub use reading::{Phase, Quality, Quantity, Reading};
+pub use rng::Rng;
+pub use setup::{
+    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, OcppVersion, Parity,
+    Security, SiteSetup,
+};
+pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
+pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};

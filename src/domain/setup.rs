@@ -1,0 +1,244 @@
+//! The site as configured: what `config` builds and every other room is given. Checked, never changed in place.
+
+use super::auth::IdToken;
+use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::reading::Phase;
+use super::units::MilliAmps;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the gateway serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteSetup {
+    /// Ports and the devices on them.
+    pub buses: Vec<BusSetup>,
+    /// Charge points toward CSMSs.
+    pub charge_points: Vec<CpSetup>,
+    /// Fuses shared by several EVSEs.
+    pub fuses: Vec<FuseSetup>,
+    /// Database and everything else that must survive.
+    pub state_dir: PathBuf,
+    /// Local control socket.
+    pub socket: PathBuf,
+    /// PEM files trusted beside the system's own.
+    pub trust_dir: Option<PathBuf>,
+    /// Profiles of the user; the same id wins over a shipped one.
+    pub device_dir: Option<PathBuf>,
+}
+
+/// One south-side port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusSetup {
+    /// Its id.
+    pub id: BusId,
+    /// What it is.
+    pub link: Link,
+    /// Silence to keep after a frame, where more than the standard's 3.5 characters is wanted.
+    pub min_gap: Duration,
+    /// Reply time-out where neither device nor profile says one.
+    pub timeout: Duration,
+    /// Wait before a lost port is tried again.
+    pub reopen_wait: Duration,
+    /// Devices on it.
+    pub devices: Vec<DeviceSetup>,
+}
+
+/// How a bus is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A serial port, Modbus RTU.
+    Serial {
+        /// Stable path, `/dev/serial/by-id/...`.
+        path: PathBuf,
+        /// Bits per second.
+        baud: u32,
+        /// Parity.
+        parity: Parity,
+        /// 7 or 8.
+        data_bits: u8,
+        /// 1 or 2.
+        stop_bits: u8,
+        /// The adapter repeats what we send; it is taken off the answer.
+        echo: bool,
+    },
+    /// Modbus TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Usually 502.
+        port: u16,
+    },
+}
+
+/// Parity bit of a serial port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parity {
+    /// None.
+    #[default]
+    None,
+    /// Even.
+    Even,
+    /// Odd.
+    Odd,
+}
+
+/// One device on a bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceSetup {
+    /// Its id.
+    pub id: DeviceId,
+    /// Profile id, e.g. `heidelberg-energy-control`.
+    pub profile: String,
+    /// Modbus unit id.
+    pub unit: u8,
+    /// Which connector or channel of the device, from 1 (register offset by the profile).
+    pub connector: u16,
+    /// Poll period of fast points; `None`: the profile's.
+    pub poll: Option<Duration>,
+    /// Reply time-out; `None`: the profile's, else the bus's.
+    pub timeout: Option<Duration>,
+    /// Watchdog time-out to write; `None`: the profile's default.
+    pub watchdog_timeout: Option<Duration>,
+    /// Longest pause between feeds; `None`: by the profile and the time-out.
+    pub watchdog_feed: Option<Duration>,
+    /// Fallback current to write into the device; `None`: the profile's default.
+    pub failsafe_current: Option<MilliAmps>,
+    /// The operator signs for a device without a watchdog or with an unsafe fallback.
+    pub accept_no_failsafe: bool,
+}
+
+/// One charge point as a CSMS sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpSetup {
+    /// Its identity in the OCPP URL.
+    pub id: CpId,
+    /// BootNotification vendor, at most 20 characters in 1.6.
+    pub vendor: String,
+    /// BootNotification model, at most 20 characters.
+    pub model: String,
+    /// Serial number, at most 25 characters.
+    pub serial: Option<String>,
+    /// EVSEs, ids 1..n without gaps.
+    pub evses: Vec<EvseSetup>,
+    /// Back ends; the first is in control.
+    pub csms: Vec<CsmsSetup>,
+    /// Initial OCPP 1.6 keys; a value stored by the CSMS wins.
+    pub keys: BTreeMap<String, String>,
+    /// Initial OCPP 2.x variables, `Component.Variable` or `Component.Variable[Instance]`; a stored value wins.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// One EVSE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvseSetup {
+    /// Its id within the charge point.
+    pub id: EvseId,
+    /// The device that switches.
+    pub charger: DeviceId,
+    /// The device whose register is billed; `None`: the charger's own.
+    pub meter: Option<DeviceId>,
+    /// A separate token source.
+    pub reader: Option<DeviceId>,
+    /// How many phases are wired, 1 or 3.
+    pub phases: u8,
+    /// To which grid phase the EVSE's L1 is wired; L2 and L3 follow in order.
+    pub first_phase: Phase,
+    /// Most the installation allows, per phase.
+    pub max_current: MilliAmps,
+    /// Least the vehicle can be told, 6 A by IEC 61851-1.
+    pub min_current: MilliAmps,
+    /// Nominal phase-to-neutral voltage in volt, for limits in watt.
+    pub nominal_voltage: u32,
+    /// Who may charge.
+    pub auth: AuthMode,
+    /// Meter readings older than this are stale.
+    pub meter_stale_after: Duration,
+}
+
+/// How a session gets its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Anybody; sessions carry this token and the CSMS is not asked.
+    Free(IdToken),
+    /// Only remote starts.
+    Remote,
+    /// A card reader (a device of its own, or a point of the charger), authorised by cache, list and CSMS.
+    Reader,
+    /// The charger itself decides and starts charging; the reported or default token goes into the records.
+    Charger(Option<IdToken>),
+}
+
+/// Which OCPP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OcppVersion {
+    /// 1.6J.
+    V16,
+    /// 2.0.1.
+    V201,
+}
+
+/// One back end of a charge point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsmsSetup {
+    /// Its name in logs and reader ids.
+    pub name: String,
+    /// Full URL with the identity filled in, prefix and trailing slash as configured.
+    pub url: String,
+    /// The one version offered.
+    pub version: OcppVersion,
+    /// Transport security.
+    pub security: Security,
+    /// First reconnect wait; doubles up to `reconnect_max`, with jitter.
+    pub reconnect_min: Duration,
+    /// Longest reconnect wait.
+    pub reconnect_max: Duration,
+    /// Wait for the answer to a CALL; the connection counts as dead after it.
+    pub message_timeout: Duration,
+    /// Wait for TCP, TLS and upgrade.
+    pub connect_timeout: Duration,
+    /// WebSocket ping period; zero: none.
+    pub ping: Duration,
+    /// Retry wait for BootNotification where the CSMS gives none.
+    pub boot_retry: Duration,
+}
+
+/// Security profile of a back end (1.6 whitepaper ed. 3 section 2; 2.0.1 A00).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Security {
+    /// Profile 0: nothing (only 1.6), or profile 2 without a password where the URL is `wss`.
+    None,
+    /// Profiles 1 (`ws`) and 2 (`wss`): HTTP Basic.
+    Basic {
+        /// The secret; never printed.
+        password: String,
+    },
+    /// Profile 3: client certificate.
+    Client {
+        /// PEM chain.
+        certificate: PathBuf,
+        /// PEM key.
+        key: PathBuf,
+    },
+}
+
+impl std::fmt::Debug for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Basic { .. } => f.write_str("Basic { password: *** }"),
+            Self::Client { certificate, .. } => write!(f, "Client {{ certificate: {certificate:?} }}"),
+        }
+    }
+}
+
+/// A fuse shared by EVSEs of any charge point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FuseSetup {
+    /// Its name.
+    pub name: String,
+    /// Rating per phase.
+    pub max_current: MilliAmps,
+    /// Who hangs on it.
+    pub members: Vec<(CpId, EvseId)>,
+}

@@ -1,0 +1,2 @@
+//! The `retrovolt` binary.
+fn main() {}

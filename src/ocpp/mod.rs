@@ -1,0 +1,1 @@
+//! OCPP: frames, the call engine, one folder per dialect. Pure.

@@ -1,0 +1,1 @@
+//! What several EVSEs share: fuses. Pure.

@@ -1,0 +1,1 @@
+//! The heart: per-EVSE state, transactions, authorisation, limit arbitration, safe state. Pure.

@@ -1,0 +1,1 @@
+//! Sideways shell: MQTT and metrics. Empty until the telemetry work begins.

@@ -1,0 +1,1 @@
+//! North shell: WebSocket, TLS, reconnect; drives `ocpp`.
