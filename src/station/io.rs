@@ -1,0 +1,138 @@
+//! What a station is told and what it asks for.
+
+use crate::domain::{
+    Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
+    Observation, Outcome, ResetKind, TokenInfo, TxId,
+};
+use serde::Serialize;
+
+/// What a device is to an EVSE. One device may have several roles, or the same role at several EVSEs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It switches the current.
+    Charger,
+    /// Its register is billed.
+    Meter,
+    /// It reads cards.
+    Reader,
+}
+
+/// What happens to a station.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A device was polled. A charger that is its own meter is delivered as [`Role::Charger`].
+    Observed {
+        /// At which EVSE.
+        evse: EvseId,
+        /// In which role.
+        role: Role,
+        /// What it said.
+        observations: Vec<Observation>,
+    },
+    /// A device answers again, or no more.
+    Link {
+        /// At which EVSE.
+        evse: EvseId,
+        /// In which role.
+        role: Role,
+        /// Whether it answers.
+        up: bool,
+        /// Why not.
+        cause: Option<DriveError>,
+    },
+    /// A [`Effect::Drive`] is done.
+    Driven {
+        /// Which.
+        ticket: u64,
+        /// How it went.
+        result: Result<(), DriveError>,
+    },
+    /// A back end asks for something.
+    Command {
+        /// For the answer.
+        id: CommandId,
+        /// What.
+        command: Command,
+    },
+    /// The CSMS answered [`Effect::Authorize`].
+    Authorized {
+        /// Which request.
+        request: u64,
+        /// The verdict; `None`: the CSMS could not be reached.
+        result: Option<TokenInfo>,
+    },
+    /// The CSMS judged the token of a running transaction.
+    Verdict {
+        /// Which transaction.
+        tx: TxId,
+        /// The verdict.
+        info: TokenInfo,
+    },
+    /// The controlling CSMS accepted our boot (true), or is not to be reached any more.
+    Online(bool),
+    /// The share of a fuse this EVSE may use; `None`: it hangs on no shared fuse.
+    SharedFuse {
+        /// Which.
+        evse: EvseId,
+        /// How much, per phase.
+        amps: Option<MilliAmps>,
+    },
+    /// The batch of this id is durable.
+    Committed(u64),
+    /// The process ends in an orderly way: chargers to their safe state, nothing new is begun.
+    Leaving,
+    /// A deadline was reached.
+    Tick,
+}
+
+/// What a station wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Make this durable and say [`Input::Committed`]. Effects after it come only then, except those that
+    /// lower or stop power.
+    Commit {
+        /// For the confirmation.
+        id: u64,
+        /// What.
+        batch: Batch,
+    },
+    /// Tell the charger of an EVSE something; answered by [`Input::Driven`].
+    Drive {
+        /// Which EVSE.
+        evse: EvseId,
+        /// For the confirmation.
+        ticket: u64,
+        /// What.
+        command: DeviceCommand,
+        /// It lowers or stops power and goes ahead of everything.
+        lowering: bool,
+    },
+    /// The charger's watchdog may be fed until then.
+    Lease {
+        /// Which EVSE.
+        evse: EvseId,
+        /// Not after.
+        until: Mono,
+    },
+    /// Ask the CSMS about a token; answered by [`Input::Authorized`].
+    Authorize {
+        /// For the answer.
+        request: u64,
+        /// Where the token was presented.
+        evse: EvseId,
+        /// The token.
+        token: IdToken,
+    },
+    /// The answer to a command.
+    Answer {
+        /// Which.
+        id: CommandId,
+        /// The answer.
+        outcome: Outcome,
+    },
+    /// State to tell every back end now; never queued.
+    Notify(Notice),
+    /// Restart the OCPP session of this charge point.
+    Reboot(ResetKind),
+}
