@@ -157,9 +157,10 @@ impl Ev {
             self.milliamps += (target - self.milliamps).clamp(-most, most);
         }
         let mut flow = Flow::default();
-        for phase in 0..usize::from(self.spec.phases.clamp(1, 3)) {
+        let phases = usize::from(self.spec.phases.clamp(1, 3));
+        for (phase, volts) in millivolts.iter().enumerate().take(phases) {
             flow.milliamps[phase] = self.milliamps;
-            flow.milliwatts[phase] = self.milliamps * millivolts[phase] / 1000;
+            flow.milliwatts[phase] = self.milliamps * volts / 1000;
         }
         self.taken.add(flow.total_milliwatts(), ms);
         flow

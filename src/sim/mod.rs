@@ -1,6 +1,24 @@
-//! The simulated world, for demo, tests and benches.
+//! The simulated world, for demo, tests and benches: chargers and meters made from the same profiles that drive the
+//! real ones, vehicles, serial lines at their real speed with noise, and a small CSMS. No production room uses it.
+
+mod body;
+pub mod clock;
 pub mod csms;
-pub mod ev;
-pub mod line;
+mod device;
+mod ev;
+mod face;
+mod invert;
+mod line;
 pub mod slave;
-pub mod wire;
+mod tcp;
+mod wire;
+mod world;
+
+pub use body::{Body, Supervision, Write};
+pub use device::{DeviceSpec, SimDevice};
+pub use ev::{Energy, Ev, EvSpec, Flow};
+pub use face::{Effect, Face};
+pub use line::{Line, LineSetup};
+pub use tcp::TcpServer;
+pub use wire::{Fault, Format, Noise, Wire, WireRules, WireStats};
+pub use world::{STEP_MS, Unknown, World, WorldSpec};

@@ -384,7 +384,7 @@ impl Wire {
             Some(Fault::Before(garbage)) => bytes = [garbage, bytes].concat(),
             Some(Fault::Replace(other)) => bytes = other,
             Some(Fault::ForeignUnit(other)) => {
-                bytes = close_rtu(if other == unit { !unit } else { other }, pdu)
+                bytes = close_rtu(if other == unit { !unit } else { other }, pdu);
             }
         }
         if self.chance(self.noise.mute_ppm) {

@@ -1,6 +1,6 @@
 //! Connections of the CSMS: the upgrade with its sub-protocol, frames in, frames out, the cut.
 
-use super::{CallError, Connected, Frame, From, Kind, Loss, Reach, Shared, answer};
+use super::{CallError, Connected, Frame, Kind, Loss, Reach, Shared, Side, answer};
 use base64::Engine;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ async fn hold(stream: TcpStream, mut cut: watch::Receiver<u64>) {
     drop(stream);
 }
 
+#[allow(clippy::result_large_err, reason = "the signature is the library's")]
 async fn serve(stream: TcpStream, shared: Arc<Shared>, mut cut: watch::Receiver<u64>) {
     // Small frames must not wait for each other: a round trip is measured here.
     let _ = stream.set_nodelay(true);
@@ -67,7 +68,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, mut cut: watch::Receiver<
         };
         shared.record(
             state,
-            Frame::now(&cp, link, From::ChargePoint, String::new(), kind),
+            Frame::now(&cp, link, Side::ChargePoint, String::new(), kind),
         );
         link
     };
@@ -87,7 +88,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, mut cut: watch::Receiver<
     }
     shared.record(
         state,
-        Frame::now(&cp, link, From::ChargePoint, String::new(), Kind::Closed),
+        Frame::now(&cp, link, Side::ChargePoint, String::new(), Kind::Closed),
     );
 }
 
@@ -189,11 +190,11 @@ impl Talk {
         let kind = Kind::Garbage(text.to_owned());
         let mut state = self.shared.lock();
         self.shared
-            .record(&mut state, self.frame(From::ChargePoint, "", kind));
+            .record(&mut state, self.frame(Side::ChargePoint, "", kind));
         Next::Nothing
     }
 
-    fn frame(&self, from: From, id: &str, kind: Kind) -> Frame {
+    fn frame(&self, from: Side, id: &str, kind: Kind) -> Frame {
         Frame::now(&self.cp, self.link, from, id.to_owned(), kind)
     }
 
@@ -234,7 +235,7 @@ impl Talk {
     fn answered(&self, id: &str, kind: Kind, answer: Result<Value, CallError>) {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
-        self.shared.record(state, self.frame(From::ChargePoint, id, kind));
+        self.shared.record(state, self.frame(Side::ChargePoint, id, kind));
         if let Some(waiting) = state.pending.remove(id) {
             // Whoever asked may have given up waiting.
             let _ = waiting.send(answer);
@@ -253,7 +254,7 @@ impl Talk {
             action: action.to_owned(),
             payload: payload.clone(),
         };
-        let mut frame = self.frame(From::ChargePoint, id, kind);
+        let mut frame = self.frame(Side::ChargePoint, id, kind);
         frame.lost = hangs || loss.is_some();
         self.shared.record(state, frame);
         if hangs {
@@ -281,7 +282,7 @@ impl Talk {
                 },
             ),
         };
-        self.shared.record(state, self.frame(From::Csms, id, kind));
+        self.shared.record(state, self.frame(Side::Csms, id, kind));
         Next::Say {
             text: text.to_string(),
             after: state.manners.delay,

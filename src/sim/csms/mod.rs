@@ -58,7 +58,7 @@ pub enum Loss {
 
 /// Who sent a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Side {
     /// The charge point.
     ChargePoint,
     /// We.
@@ -106,7 +106,7 @@ pub struct Frame {
     /// Number of the connection.
     pub link: u64,
     /// Who sent it.
-    pub from: From,
+    pub from: Side,
     /// Message id.
     pub id: String,
     /// What it is.
@@ -120,7 +120,7 @@ impl Frame {
     #[must_use]
     pub fn call(&self, wanted: &str) -> Option<&Value> {
         match &self.kind {
-            Kind::Call { action, payload } if self.from == From::ChargePoint && action == wanted => {
+            Kind::Call { action, payload } if self.from == Side::ChargePoint && action == wanted => {
                 Some(payload)
             }
             Kind::Call { .. }
@@ -347,7 +347,7 @@ impl Csms {
                 action: action.to_owned(),
                 payload,
             };
-            let frame = Frame::now(cp, link, From::Csms, id, kind);
+            let frame = Frame::now(cp, link, Side::Csms, id, kind);
             self.shared.record(state, frame);
             (send, text, answer)
         };
@@ -422,7 +422,7 @@ impl Csms {
 }
 
 impl Frame {
-    fn now(cp: &str, link: u64, from: From, id: String, kind: Kind) -> Self {
+    fn now(cp: &str, link: u64, from: Side, id: String, kind: Kind) -> Self {
         Self {
             at: Duration::ZERO,
             cp: cp.to_owned(),

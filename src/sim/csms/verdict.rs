@@ -1,6 +1,6 @@
 //! What a CSMS that looks closely says about the charge points it served.
 
-use super::{Frame, From, Kind};
+use super::{Frame, Kind, Side};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,14 +134,14 @@ struct Judge {
 pub(super) fn judge<'a>(frames: impl Iterator<Item = &'a Frame> + Clone) -> Verdict {
     let mut judge = Judge::default();
     for frame in frames.clone() {
-        if frame.from == From::ChargePoint && matches!(frame.kind, Kind::Call { .. }) {
+        if frame.from == Side::ChargePoint && matches!(frame.kind, Kind::Call { .. }) {
             *judge.calls.entry(frame.link).or_default() += 1;
         }
     }
     let mut nth: BTreeMap<u64, u64> = BTreeMap::new();
     for frame in frames {
         match (&frame.kind, frame.from) {
-            (Kind::Call { action, payload }, From::ChargePoint) => {
+            (Kind::Call { action, payload }, Side::ChargePoint) => {
                 let nth = nth.entry(frame.link).or_default();
                 *nth += 1;
                 if judge.outstanding.insert(frame.link, frame.id.clone()).is_some() {
@@ -149,16 +149,16 @@ pub(super) fn judge<'a>(frames: impl Iterator<Item = &'a Frame> + Clone) -> Verd
                 }
                 judge.call(frame, *nth, action, payload);
             }
-            (Kind::Result { payload }, From::Csms) => judge.answer(frame, payload),
-            (Kind::Error { .. }, From::Csms) => {
+            (Kind::Result { payload }, Side::Csms) => judge.answer(frame, payload),
+            (Kind::Error { .. }, Side::Csms) => {
                 judge.outstanding.remove(&frame.link);
                 if judge.answered_errors.insert((frame.link, frame.id.clone())) {
                     judge.verdict.malformed += 1;
                 }
             }
-            (Kind::Garbage(_), From::ChargePoint) => judge.verdict.malformed += 1,
-            (Kind::Call { .. } | Kind::Garbage(_), From::Csms)
-            | (Kind::Result { .. } | Kind::Error { .. }, From::ChargePoint)
+            (Kind::Garbage(_), Side::ChargePoint) => judge.verdict.malformed += 1,
+            (Kind::Call { .. } | Kind::Garbage(_), Side::Csms)
+            | (Kind::Result { .. } | Kind::Error { .. }, Side::ChargePoint)
             | (Kind::Opened { .. } | Kind::Closed, _) => {}
         }
     }
@@ -286,12 +286,12 @@ mod tests {
                 action: action.to_owned(),
                 payload,
             };
-            let mut call = Frame::now("CP", link, From::ChargePoint, id.clone(), kind);
+            let mut call = Frame::now("CP", link, Side::ChargePoint, id.clone(), kind);
             call.lost = answer.is_none();
             self.frames.push(call);
             if let Some(payload) = answer {
                 self.frames
-                    .push(Frame::now("CP", link, From::Csms, id, Kind::Result { payload }));
+                    .push(Frame::now("CP", link, Side::Csms, id, Kind::Result { payload }));
             }
             self
         }

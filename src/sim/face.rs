@@ -1,0 +1,512 @@
+//! The register side of a simulated device, made from its profile: what the body does shows in registers, what is
+//! written moves the body.
+
+use super::body::Body;
+use super::invert::{Assignment, encode, identity, invert, registers};
+use super::slave::{Exception, Table};
+use crate::device::{
+    Action, Electrical, Feed, Image, Point, PointId, Profile, Raw, ReadFc, Role, StepSpec, ValueSpec,
+    ValueType, all_hold, current_of, current_raw, milli_of, time_raw,
+};
+use crate::domain::{DeviceFact, MilliAmps};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a write does to the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A new limit.
+    Limit(MilliAmps),
+    /// The switch.
+    Enabled(bool),
+    /// The watchdog's time-out.
+    Timeout(Duration),
+    /// The watchdog's fallback current.
+    Fallback(MilliAmps),
+    /// The watchdog was fed by a write of its own.
+    Fed,
+    /// The plug was released.
+    Unlocked,
+}
+
+/// What a written point is for, by the recipes that write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Duty {
+    Limit,
+    On(i128),
+    Off(i128),
+    Timeout,
+    Fallback,
+    Feed,
+    Unlock(i128),
+}
+
+/// The registers.
+#[derive(Clone, Debug)]
+pub struct Face {
+    profile: Arc<Profile>,
+    connector: u16,
+    electrical: Electrical,
+    words: BTreeMap<(Table, u16), u16>,
+    /// Write-only registers.
+    hidden: BTreeMap<u16, u16>,
+    duties: Duties,
+    mirrors: Mirrors,
+}
+
+impl Face {
+    /// The registers of a device as delivered: recognised by its fingerprint, limit and watchdog at their defaults.
+    /// `presets` are raw values of points by name and win over what was worked out.
+    #[must_use]
+    pub fn new(profile: Arc<Profile>, connector: u16, presets: &BTreeMap<String, Raw>) -> Self {
+        let phases = profile.about().phases;
+        let (duties, mirrors) = duties(&profile);
+        let mut face = Self {
+            electrical: Electrical {
+                phases: phases.clamp(1, 3),
+                ..Electrical::default()
+            },
+            profile,
+            connector,
+            words: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            duties,
+            mirrors,
+        };
+        face.deliver(presets);
+        face
+    }
+
+    fn deliver(&mut self, presets: &BTreeMap<String, Raw>) {
+        let profile = Arc::clone(&self.profile);
+        for (id, point) in profile.numbered() {
+            self.store_words(point, &vec![0; usize::from(point.layout.width)]);
+            self.store_all(self.initial(id, point).map(|raw| (id, raw)).into_iter().collect());
+        }
+        let known = identity(&profile, self.image());
+        for (id, _) in profile.numbered() {
+            self.store_all(known.get(id).map(|raw| (id, raw.clone())).into_iter().collect());
+        }
+        let preset = presets
+            .iter()
+            .filter_map(|(name, raw)| Some((profile.find(name)?, raw.clone())));
+        self.store_all(preset.collect());
+    }
+
+    fn initial(&self, id: PointId, point: &Point) -> Option<Raw> {
+        let profile = &self.profile;
+        let watchdog = profile.watchdog();
+        for (_, duty) in self.duties.iter().filter(|(point, _)| *point == id) {
+            match duty {
+                Duty::Limit => {
+                    return current_raw(point, profile.limits()?.max, profile.limits(), self.electrical);
+                }
+                Duty::Timeout => return time_raw(point, watchdog?.timeout),
+                Duty::Fallback => {
+                    return current_raw(point, watchdog?.failsafe, profile.limits(), self.electrical);
+                }
+                Duty::On(raw) => return Some(self.number(point, *raw)),
+                Duty::Off(_) | Duty::Feed | Duty::Unlock(_) => {}
+            }
+        }
+        match (&point.role, point.layout.kind) {
+            (Role::Fact(DeviceFact::SerialNumber, _), ValueType::Ascii | ValueType::Utf16) => {
+                Some(Raw::Text("SIM1".into()))
+            }
+            (Role::Fact(DeviceFact::SerialNumber, _), kind) if kind.is_integer() => Some(Raw::Int(4711)),
+            _ => None,
+        }
+    }
+
+    fn number(&self, point: &Point, raw: i128) -> Raw {
+        #[allow(clippy::cast_precision_loss, reason = "constants in profiles are small")]
+        if point.layout.kind.is_float() {
+            Raw::Float(raw as f64)
+        } else {
+            Raw::Int(raw)
+        }
+    }
+
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    /// Every point's raw value as the device holds it.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut image = Image::new();
+        for (id, point) in self.profile.numbered() {
+            if let Some(raw) = self.load(point) {
+                image.set(id, raw);
+            }
+        }
+        image
+    }
+
+    fn load(&self, point: &Point) -> Option<Raw> {
+        let first = point.addr_for(self.connector);
+        let words: Option<Vec<u16>> = (0..point.layout.width)
+            .map(|i| {
+                let addr = first.wrapping_add(i);
+                match point.fc {
+                    Some(fc) => self.words.get(&(table(fc), addr)).copied(),
+                    None => self.hidden.get(&addr).copied(),
+                }
+            })
+            .collect();
+        let raw = point.layout.read(&words?)?;
+        Some(match (raw, point.mask) {
+            (Raw::Int(value), Some(mask)) if mask != 0 => {
+                Raw::Int((value & i128::from(mask)) >> mask.trailing_zeros())
+            }
+            (raw, _) => raw,
+        })
+    }
+
+    fn store_words(&mut self, point: &Point, words: &[u16]) {
+        let mut addr = point.addr_for(self.connector);
+        for word in words {
+            match point.fc {
+                Some(fc) => self.words.insert((table(fc), addr), *word),
+                None => self.hidden.insert(addr, *word),
+            };
+            addr = addr.wrapping_add(1);
+        }
+    }
+
+    /// Puts a raw value into a point's registers, leaving bits outside its mask as they are.
+    pub fn store(&mut self, id: PointId, raw: &Raw) {
+        let profile = Arc::clone(&self.profile);
+        let point = profile.point(id);
+        let whole = match (raw, point.mask) {
+            (Raw::Int(value), Some(mask)) if mask != 0 => {
+                let unmasked = Point {
+                    mask: None,
+                    ..point.clone()
+                };
+                let here = self.load(&unmasked).and_then(|raw| raw.int()).unwrap_or(0);
+                let mask_bits = i128::from(mask);
+                Raw::Int(here & !mask_bits | (value << mask.trailing_zeros()) & mask_bits)
+            }
+            _ => raw.clone(),
+        };
+        if let Some(words) = registers(&point.layout, &whole) {
+            self.store_words(point, &words);
+        }
+    }
+
+    fn store_all(&mut self, values: Assignment) {
+        for (id, raw) in values {
+            self.store(id, &raw);
+        }
+    }
+
+    /// Brings every register up to what the body does now.
+    pub fn refresh(&mut self, body: &Body) {
+        let profile = Arc::clone(&self.profile);
+        if let Some(map) = profile.state_map() {
+            self.store_all(invert(&profile, map, body.vehicle(), &self.image()));
+        }
+        for (id, point) in profile.numbered() {
+            let shown = match &point.role {
+                Role::Reading { quantity, phase, .. } => encode(point, body.measure(*quantity, *phase)),
+                Role::HardwareLimit => self.current(point, body.hw_max),
+                Role::LimitReadBack if !self.is_written(id) => self.current(point, body.limit),
+                Role::Error(map) if profile.state_map().is_none_or(|m| m.point != id) => {
+                    let rule = body.fault.map(|kind| {
+                        let rule = map
+                            .rules
+                            .iter()
+                            .find(|rule| rule.kind == kind)
+                            .or(map.rules.first());
+                        rule.map_or(1, |rule| {
+                            if rule.is_bit {
+                                1 << rule.raw.clamp(0, 62)
+                            } else {
+                                rule.raw
+                            }
+                        })
+                    });
+                    Some(Raw::Int(rule.or(map.none.first().copied()).unwrap_or(0)))
+                }
+                Role::Token => card(point, body.card.as_deref()),
+                Role::Status | Role::LimitReadBack | Role::Error(_) | Role::Fact(..) | Role::Helper => None,
+            };
+            if let Some(raw) = shown {
+                self.store(id, &raw);
+            }
+        }
+    }
+
+    fn is_written(&self, id: PointId) -> bool {
+        self.profile.point(id).write.is_some()
+    }
+
+    fn current(&self, point: &Point, amps: MilliAmps) -> Option<Raw> {
+        current_raw(point, amps, None, self.electrical).or_else(|| encode(point, amps.0))
+    }
+
+    /// Whether a register of this point is there, by the device's version.
+    fn exists(&self, point: &Point, image: &Image) -> bool {
+        all_hold(&point.when, image)
+    }
+
+    /// Answers functions 1 to 4. Words of a bit table are 0 or 1.
+    ///
+    /// # Errors
+    /// As the profile's read rules ask: too many at once, an address that is not there, one that must not be read.
+    pub fn read(&self, table: Table, addr: u16, count: u16) -> Result<Vec<u16>, Exception> {
+        let link = self.profile.link();
+        let bits = matches!(table, Table::Coils | Table::Discrete);
+        if count
+            > if bits {
+                link.max_read_bits
+            } else {
+                link.max_read_regs
+            }
+        {
+            return Err(Exception::IllegalValue);
+        }
+        let last = addr.saturating_add(count - 1);
+        let barred = |span: &crate::device::Span| {
+            self::table(span.fc) == table && span.first <= last && addr <= span.last
+        };
+        if link.no_read.iter().any(barred) {
+            return Err(Exception::IllegalAddress);
+        }
+        let image = self.image();
+        let there: Vec<&Point> = self
+            .profile
+            .points()
+            .iter()
+            .filter(|p| p.fc.is_some_and(|fc| self::table(fc) == table) && self.exists(p, &image))
+            .collect();
+        let covered = |a: u16| {
+            there
+                .iter()
+                .any(|p| a.wrapping_sub(p.addr_for(self.connector)) < p.layout.width)
+        };
+        let present = (addr..=last).filter(|a| covered(*a)).count();
+        if present == 0 || (present < usize::from(count) && !link.read_holes) {
+            return Err(Exception::IllegalAddress);
+        }
+        let value = |a: u16| {
+            self.words
+                .get(&(table, a))
+                .copied()
+                .filter(|_| covered(a))
+                .unwrap_or(0)
+        };
+        Ok((addr..=last).map(value).collect())
+    }
+
+    /// Takes functions 5, 6, 15 and 16 by the rules of the profile; nothing is changed on an error.
+    ///
+    /// # Errors
+    /// No such register, not with this function, or a value that the device does not take.
+    pub fn write(&mut self, fc: u8, addr: u16, values: &[u16]) -> Result<Vec<Effect>, Exception> {
+        let bits = matches!(fc, 5 | 15);
+        let profile = Arc::clone(&self.profile);
+        let image = self.image();
+        let mut taken = Vec::new();
+        let mut at = 0;
+        while at < values.len() {
+            let here = addr.wrapping_add(u16::try_from(at).unwrap_or(u16::MAX));
+            let mut width = 0;
+            let mut wrong_function = false;
+            for (id, point) in profile.numbered() {
+                let fits =
+                    (point.layout.kind == ValueType::Bit) == bits && point.addr_for(self.connector) == here;
+                let Some(write) = point.write.filter(|_| fits && self.exists(point, &image)) else {
+                    continue;
+                };
+                if !(if matches!(fc, 5 | 6) {
+                    write.single
+                } else {
+                    write.multi
+                }) {
+                    wrong_function = true;
+                    continue;
+                }
+                let words = values
+                    .get(at..at + usize::from(point.layout.width))
+                    .ok_or(Exception::IllegalValue)?;
+                let raw = point.layout.read(words).ok_or(Exception::IllegalValue)?;
+                let raw = match (raw, point.mask) {
+                    (Raw::Int(value), Some(mask)) if mask != 0 => {
+                        Raw::Int((value & i128::from(mask)) >> mask.trailing_zeros())
+                    }
+                    (raw, _) => raw,
+                };
+                if !point.permits(&raw) {
+                    return Err(Exception::IllegalValue);
+                }
+                width = usize::from(point.layout.width);
+                taken.push((id, raw));
+            }
+            if width == 0 {
+                let refusal = if wrong_function {
+                    Exception::IllegalFunction
+                } else {
+                    Exception::IllegalAddress
+                };
+                return Err(refusal);
+            }
+            at += width;
+        }
+        Ok(taken
+            .into_iter()
+            .flat_map(|(id, raw)| self.take(id, &raw))
+            .collect())
+    }
+
+    fn take(&mut self, id: PointId, raw: &Raw) -> Vec<Effect> {
+        self.store(id, raw);
+        let profile = Arc::clone(&self.profile);
+        let point = profile.point(id);
+        let mut effects = Vec::new();
+        for (_, duty) in self.duties.iter().filter(|(point, _)| *point == id) {
+            let amps = || current_of(point, raw, self.electrical);
+            effects.extend(match duty {
+                Duty::Limit => amps().map(Effect::Limit),
+                Duty::Fallback => amps().map(Effect::Fallback),
+                Duty::Timeout => milli_of(point, raw)
+                    .and_then(|ms| u64::try_from(ms).ok())
+                    .map(|ms| Effect::Timeout(Duration::from_millis(ms))),
+                Duty::On(on) => (*raw == self.number(point, *on)).then_some(Effect::Enabled(true)),
+                Duty::Off(off) => (*raw == self.number(point, *off)).then_some(Effect::Enabled(false)),
+                Duty::Unlock(value) => (*raw == self.number(point, *value)).then_some(Effect::Unlocked),
+                Duty::Feed => Some(Effect::Fed),
+            });
+        }
+        let mirrors: Vec<PointId> = self
+            .mirrors
+            .iter()
+            .filter(|(from, _)| *from == id)
+            .map(|(_, to)| *to)
+            .collect();
+        for to in mirrors {
+            let shown = profile.point(to);
+            let same = match effects.first() {
+                Some(Effect::Limit(amps) | Effect::Fallback(amps)) => self.current(shown, *amps),
+                Some(Effect::Timeout(time)) => time_raw(shown, *time),
+                Some(Effect::Enabled(_) | Effect::Fed | Effect::Unlocked) | None => Some(raw.clone()),
+            };
+            if let Some(raw) = same {
+                self.store(to, &raw);
+            }
+        }
+        effects
+    }
+}
+
+fn table(fc: ReadFc) -> Table {
+    match fc {
+        ReadFc::Coils => Table::Coils,
+        ReadFc::DiscreteInputs => Table::Discrete,
+        ReadFc::HoldingRegisters => Table::Holding,
+        ReadFc::InputRegisters => Table::Input,
+    }
+}
+
+/// A card's number as the point would show it; without a card, what means "none".
+fn card(point: &Point, card: Option<&str>) -> Option<Raw> {
+    let digits = card.unwrap_or_default();
+    let bytes: Vec<u8> = digits
+        .as_bytes()
+        .chunks_exact(2)
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    match point.layout.kind {
+        ValueType::Ascii | ValueType::Utf16 => Some(Raw::Text(digits.to_owned())),
+        ValueType::Bytes => Some(Raw::Bytes(bytes)),
+        _ if card.is_none() => Some(Raw::Int(point.na.first().copied().unwrap_or(0))),
+        _ => Some(Raw::Int(
+            bytes.iter().fold(0, |sum, byte| sum << 8 | i128::from(*byte)),
+        )),
+    }
+}
+
+/// What a recipe makes of a constant it writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    SwitchOn,
+    SwitchOff,
+    Unlock,
+    Arm,
+    Leave,
+    Feed,
+}
+
+/// Points with their duties.
+type Duties = Vec<(PointId, Duty)>;
+/// A written point and another that shows the same.
+type Mirrors = Vec<(PointId, PointId)>;
+
+/// What every written point is for, and which points show what was written to another.
+fn duties(profile: &Profile) -> (Duties, Mirrors) {
+    let recipes = profile.recipes();
+    let feed: &[StepSpec] = match profile.watchdog().map(|watchdog| &watchdog.feed) {
+        Some(Feed::Steps(steps)) => steps,
+        Some(Feed::AnyRequest) | None => &[],
+    };
+    let lists: [(Purpose, &[StepSpec]); 8] = [
+        (Purpose::SwitchOn, &recipes.limit),
+        (Purpose::SwitchOn, &recipes.enable),
+        (Purpose::SwitchOff, &recipes.pause),
+        (Purpose::SwitchOff, &recipes.disable),
+        (Purpose::Unlock, &recipes.unlock),
+        (Purpose::Arm, &recipes.arm),
+        (Purpose::Leave, &recipes.safe),
+        (Purpose::Feed, feed),
+    ];
+    let (mut duties, mut mirrors) = (Duties::new(), Mirrors::new());
+    for (purpose, steps) in lists {
+        for step in steps {
+            let Action::Write(write) = &step.action else {
+                continue;
+            };
+            let duty = match (write.value, purpose) {
+                (ValueSpec::Limit, _) => Some(Duty::Limit),
+                (ValueSpec::Failsafe, Purpose::Leave) => None,
+                (ValueSpec::Failsafe, _) => Some(Duty::Fallback),
+                (ValueSpec::Timeout, _) => Some(Duty::Timeout),
+                (ValueSpec::Constant(raw), Purpose::SwitchOn) => Some(Duty::On(raw)),
+                (ValueSpec::Constant(raw), Purpose::SwitchOff) => Some(Duty::Off(raw)),
+                (ValueSpec::Constant(raw), Purpose::Unlock) => Some(Duty::Unlock(raw)),
+                (ValueSpec::Constant(_) | ValueSpec::Toggle, _) => None,
+            };
+            duties.extend(duty.map(|duty| (write.point, duty)));
+            if purpose == Purpose::Feed {
+                duties.push((write.point, Duty::Feed));
+            }
+            mirrors.extend(
+                write
+                    .verify
+                    .filter(|to| *to != write.point)
+                    .map(|to| (write.point, to)),
+            );
+        }
+    }
+    (switches(&duties), mirrors)
+}
+
+/// A constant is a switch only where one recipe turns it on and another off, and the limit has its own register.
+fn switches(duties: &[(PointId, Duty)]) -> Duties {
+    let any = |id: PointId, test: fn(&Duty) -> bool| duties.iter().any(|(p, duty)| *p == id && test(duty));
+    let kept = |(id, duty): &&(PointId, Duty)| match duty {
+        Duty::On(_) => any(*id, |d| matches!(d, Duty::Off(_))) && !any(*id, |d| *d == Duty::Limit),
+        Duty::Off(_) => !any(*id, |d| *d == Duty::Limit),
+        Duty::Limit | Duty::Timeout | Duty::Fallback | Duty::Feed | Duty::Unlock(_) => true,
+    };
+    let mut result: Duties = Vec::new();
+    for duty in duties.iter().filter(kept) {
+        if !result.contains(duty) {
+            result.push(*duty);
+        }
+    }
+    result
+}
