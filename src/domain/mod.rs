@@ -43,3 +43,5 @@ pub use setup::{
 };
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};
+
+pub(crate) use units::write_milli;

@@ -69,6 +69,8 @@ pub struct Machine {
     last_command: u64,
     pub(super) authorizes: VecDeque<(u64, IdToken)>,
     pub(super) statuses: Statuses,
+    /// The last CALL was a ledger row: a status may go next.
+    pub(super) row_was_last: bool,
     pub(super) triggered: VecDeque<Call>,
     pub(super) heartbeat_now: bool,
     pub(super) last_exchange: Mono,
@@ -120,6 +122,7 @@ impl Machine {
             last_command: 0,
             authorizes: VecDeque::new(),
             statuses: Statuses::default(),
+            row_was_last: false,
             triggered: VecDeque::new(),
             heartbeat_now: false,
             last_exchange: Mono(0),

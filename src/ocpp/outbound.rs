@@ -1,7 +1,7 @@
 //! What is sent next when the call slot is free.
 //!
 //! Order: BootNotification; then, once accepted: what the peer asked for, Authorize, ledger rows, statuses,
-//! heartbeat. Before acceptance nothing but BootNotification and what the peer asked for.
+//! heartbeat. Rows and statuses take turns, so that a long queue does not hide the present. Before acceptance nothing but BootNotification and what the peer asked for.
 
 use super::api::{Effect, Misbehaviour};
 use super::dialect::Call;
@@ -44,7 +44,13 @@ impl Machine {
         if let Some((request, token)) = self.authorizes.pop_front() {
             return Some((self.dialect.authorize(&token), Purpose::Authorize(request)));
         }
+        if std::mem::take(&mut self.row_was_last)
+            && let Some(call) = self.next_status(now, false)
+        {
+            return Some(call);
+        }
         if let Some(call) = self.next_row(now) {
+            self.row_was_last = true;
             return Some((call, Purpose::Row));
         }
         if let Some(by) = self.reboot_by

@@ -1,25 +1,53 @@
-//! OCPP 1.6J: Core and SmartCharging.
+//! OCPP 1.6J: Core, SmartCharging and RemoteTrigger.
+//!
+//! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
+//! answers, `keys` is the configuration, `txmap` the
+//! map of transaction ids, `measure` and `profile` the value types both directions share.
+
+mod accept;
+mod answer;
+pub mod keys;
+mod measure;
+mod profile;
+mod project;
+mod txmap;
 
 use super::api::Facts;
-use super::dialect::{BootReply, Call, CallCx, Dialect, KeyPut, Reaction, Reply, RowReply, Timing};
+use super::dialect::{BootReply, Call, CallCx, Dialect, KeyPut, Reaction, RowReply, Timing};
 use super::wallclock::Epochs;
-use crate::domain::{CpSetup, CsmsSetup, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo};
+use crate::domain::{
+    CpSetup, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo,
+};
+use keys::Keys;
 use ocpp_kit::Version;
 use ocpp_kit::rpc::CallError;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::time::Duration;
+use txmap::{NO_ID, TxMap};
+
+/// 1.6 knows no OfflineThreshold: a CSMS that was away longer than this is told every status anew.
+const OFFLINE_THRESHOLD: Duration = Duration::from_secs(60);
 
 /// The 1.6 dialect of one charge point.
 pub struct V16 {
-    heartbeat: Duration,
+    cp: CpSetup,
+    firmware: String,
+    evses: BTreeSet<EvseId>,
+    keys: Keys,
+    map: TxMap,
 }
 
 impl V16 {
-    /// A dialect with the settings the CSMS left behind.
+    /// A dialect with the settings and transaction ids left behind in `restored` (`key/<Name>`, `tx/<TxId>`).
     #[must_use]
-    pub fn new(_cp: &CpSetup, _csms: &CsmsSetup, _firmware: &str, _restored: &[(String, String)]) -> Self {
+    pub fn new(cp: &CpSetup, csms: &CsmsSetup, firmware: &str, restored: &[(String, String)]) -> Self {
         Self {
-            heartbeat: Duration::from_secs(300),
+            firmware: firmware.to_owned(),
+            evses: cp.evses.iter().map(|evse| evse.id).collect(),
+            keys: Keys::new(cp, csms, restored),
+            map: TxMap::restored(restored),
+            cp: cp.clone(),
         }
     }
 }
@@ -28,62 +56,106 @@ impl Dialect for V16 {
     fn version(&self) -> Version {
         Version::V1_6
     }
+
     fn params(&self) -> Params {
-        Params::default()
+        self.keys.params()
     }
+
     fn timing(&self) -> Timing {
+        let attempts = self.keys.number("TransactionMessageAttempts");
         Timing {
-            message_timeout: Duration::from_secs(30),
-            heartbeat: self.heartbeat,
-            row_attempts: 3,
-            row_retry: Duration::from_secs(60),
-            ping: Duration::from_secs(60),
-            offline_threshold: Duration::from_secs(60),
+            message_timeout: self.keys.seconds("MessageTimeout"),
+            heartbeat: self.keys.seconds("HeartbeatInterval"),
+            row_attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            row_retry: self.keys.seconds("TransactionMessageRetryInterval"),
+            ping: self.keys.seconds("WebSocketPingInterval"),
+            offline_threshold: OFFLINE_THRESHOLD,
         }
     }
-    fn boot(&self, _facts: &Facts) -> Call {
-        Call::new("BootNotification", &serde_json::json!({}))
+
+    fn boot(&self, facts: &Facts) -> Call {
+        project::boot(&self.cp, &self.firmware, facts)
     }
-    fn boot_reply(&self, _payload: &RawValue) -> Result<BootReply, String> {
-        Err("not read yet".to_owned())
+
+    fn boot_reply(&self, payload: &RawValue) -> Result<BootReply, String> {
+        project::boot_reply(payload)
     }
+
     fn set_heartbeat(&mut self, period: Duration) -> Vec<KeyPut> {
-        self.heartbeat = period;
-        Vec::new()
+        if self.keys.seconds("HeartbeatInterval") == period {
+            return Vec::new();
+        }
+        let (_, put) = self
+            .keys
+            .change("HeartbeatInterval", &period.as_secs().to_string());
+        put.map(|(key, value)| (key, Some(value))).into_iter().collect()
     }
+
     fn heartbeat(&self) -> Call {
-        Call::new("Heartbeat", &serde_json::json!({}))
+        project::heartbeat()
     }
-    fn heartbeat_reply(&self, _payload: &RawValue) -> Result<String, String> {
-        Err("not read yet".to_owned())
+
+    fn heartbeat_reply(&self, payload: &RawValue) -> Result<String, String> {
+        project::heartbeat_reply(payload)
     }
-    fn authorize(&self, _token: &IdToken) -> Call {
-        Call::new("Authorize", &serde_json::json!({}))
+
+    fn authorize(&self, token: &IdToken) -> Call {
+        project::authorize(token)
     }
-    fn authorize_reply(&self, _payload: &RawValue, _now: Now) -> Result<TokenInfo, String> {
-        Err("not read yet".to_owned())
+
+    fn authorize_reply(&self, payload: &RawValue, now: Now) -> Result<TokenInfo, String> {
+        let value = project::object(payload)?;
+        project::token_info(&value, now).ok_or_else(|| "no idTagInfo".to_owned())
     }
-    fn status(&self, _notice: &StatusNotice, _unix_ms: i64) -> Option<Call> {
-        None
+
+    fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call> {
+        Some(project::status(notice, unix_ms))
     }
-    fn row(&self, _row: &Row, _epochs: &Epochs) -> Option<Call> {
-        None
+
+    fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
+        project::row(row, epochs, &self.map, &self.keys)
     }
-    fn row_reply(&mut self, _row: &Row, _payload: &RawValue, _now: Now) -> Result<RowReply, String> {
-        Ok(RowReply::default())
+
+    /// StartTransaction.conf brings the transaction id; MeterValues.conf and StopTransaction.conf may be empty.
+    fn row_reply(&mut self, row: &Row, payload: &RawValue, now: Now) -> Result<RowReply, String> {
+        match &row.event {
+            Event::Began(begin) => {
+                let value = project::object(payload)?;
+                let number = value.get("transactionId").and_then(project::whole);
+                let number = number.and_then(|number| i32::try_from(number).ok());
+                let number = number.ok_or_else(|| "no transactionId".to_owned())?;
+                let verdict = project::token_info(&value, now).map(|info| (begin.tx.clone(), info));
+                Ok(RowReply {
+                    puts: vec![self.map.learn(&begin.tx, number)],
+                    verdict,
+                })
+            }
+            Event::Ended(end) => Ok(RowReply {
+                puts: vec![self.map.forget(&end.tx)],
+                verdict: None,
+            }),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Ok(RowReply::default()),
+        }
     }
-    fn row_given_up(&mut self, _row: &Row) -> Vec<KeyPut> {
-        Vec::new()
+
+    fn row_given_up(&mut self, row: &Row) -> Vec<KeyPut> {
+        match &row.event {
+            Event::Began(begin) => vec![self.map.learn(&begin.tx, NO_ID)],
+            Event::Ended(end) => vec![self.map.forget(&end.tx)],
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Vec::new(),
+        }
     }
-    fn accept(&mut self, action: &str, _payload: &RawValue, _cx: &CallCx) -> Reaction {
-        Reply::Error(CallError::not_supported(action)).into()
+
+    fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction {
+        self.accept_call(action, payload, cx)
     }
+
     fn answer(
         &mut self,
         action: &str,
-        _payload: &RawValue,
-        _outcome: &Outcome,
+        payload: &RawValue,
+        outcome: &Outcome,
     ) -> Result<Box<RawValue>, CallError> {
-        Err(CallError::not_supported(action))
+        answer::render(action, payload, outcome)
     }
 }

@@ -1,0 +1,102 @@
+//! Outcomes of the station to answers.
+
+use super::super::wallclock::to_raw;
+use super::{profile, project};
+use crate::domain::{AvailabilityOutcome, Outcome, ResetOutcome, UnlockOutcome};
+use ocpp_kit::rpc::CallError;
+use ocpp_kit::v1_6::{
+    Action, AvailabilityStatus, ChangeAvailabilityResponse, ChargingProfileStatus, ClearCacheResponse,
+    ClearCacheStatus, ClearChargingProfileResponse, ClearChargingProfileStatus, GetCompositeScheduleResponse,
+    GetCompositeScheduleStatus, RemoteStartStopStatus, RemoteStartTransactionResponse,
+    RemoteStopTransactionResponse, ResetResponse, ResetStatus, SetChargingProfileResponse,
+    TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse, UnlockStatus,
+};
+use serde_json::value::RawValue;
+
+/// Renders the station's answer to a CALL that was asked of it.
+pub(super) fn render(
+    action: &str,
+    payload: &RawValue,
+    outcome: &Outcome,
+) -> Result<Box<RawValue>, CallError> {
+    let rendered = match (Action::from_wire(action), outcome) {
+        (Some(action), Outcome::Simple(accepted)) => simple(action, accepted.is_yes()),
+        (Some(Action::ChangeAvailability), Outcome::Availability(outcome)) => {
+            Some(to_raw(&ChangeAvailabilityResponse::new(availability(*outcome))))
+        }
+        (Some(Action::Reset), Outcome::Reset(outcome)) => Some(to_raw(&ResetResponse::new(match outcome {
+            ResetOutcome::Accepted | ResetOutcome::Scheduled => ResetStatus::Accepted,
+            ResetOutcome::Rejected => ResetStatus::Rejected,
+        }))),
+        (Some(Action::UnlockConnector), Outcome::Unlock(outcome)) => {
+            Some(to_raw(&UnlockConnectorResponse::new(unlock(*outcome))))
+        }
+        (Some(Action::GetCompositeSchedule), Outcome::Composite(Ok(schedule))) => {
+            Some(to_raw(&profile::composite(asked_connector(payload), schedule)))
+        }
+        (Some(Action::GetCompositeSchedule), Outcome::Composite(Err(_))) => Some(to_raw(
+            &GetCompositeScheduleResponse::new(GetCompositeScheduleStatus::Rejected),
+        )),
+        _ => None,
+    };
+    rendered.ok_or_else(|| CallError::internal("the station gave no answer that fits"))
+}
+
+/// Answers that are yes or no.
+fn simple(action: Action, yes: bool) -> Option<Box<RawValue>> {
+    let start_stop = if yes {
+        RemoteStartStopStatus::Accepted
+    } else {
+        RemoteStartStopStatus::Rejected
+    };
+    Some(match action {
+        Action::RemoteStartTransaction => to_raw(&RemoteStartTransactionResponse::new(start_stop)),
+        Action::RemoteStopTransaction => to_raw(&RemoteStopTransactionResponse::new(start_stop)),
+        Action::ClearCache => to_raw(&ClearCacheResponse::new(if yes {
+            ClearCacheStatus::Accepted
+        } else {
+            ClearCacheStatus::Rejected
+        })),
+        Action::SetChargingProfile => to_raw(&SetChargingProfileResponse::new(if yes {
+            ChargingProfileStatus::Accepted
+        } else {
+            ChargingProfileStatus::Rejected
+        })),
+        Action::ClearChargingProfile => to_raw(&ClearChargingProfileResponse::new(if yes {
+            ClearChargingProfileStatus::Accepted
+        } else {
+            ClearChargingProfileStatus::Unknown
+        })),
+        Action::TriggerMessage => to_raw(&TriggerMessageResponse::new(if yes {
+            TriggerMessageStatus::Accepted
+        } else {
+            TriggerMessageStatus::Rejected
+        })),
+        _ => return None,
+    })
+}
+
+fn availability(outcome: AvailabilityOutcome) -> AvailabilityStatus {
+    match outcome {
+        AvailabilityOutcome::Accepted => AvailabilityStatus::Accepted,
+        AvailabilityOutcome::Rejected => AvailabilityStatus::Rejected,
+        AvailabilityOutcome::Scheduled => AvailabilityStatus::Scheduled,
+    }
+}
+
+fn unlock(outcome: UnlockOutcome) -> UnlockStatus {
+    match outcome {
+        UnlockOutcome::Unlocked => UnlockStatus::Unlocked,
+        UnlockOutcome::Failed | UnlockOutcome::TransactionRunning => UnlockStatus::UnlockFailed,
+        UnlockOutcome::NotSupported | UnlockOutcome::UnknownConnector => UnlockStatus::NotSupported,
+    }
+}
+
+/// The connector a GetCompositeSchedule asked about.
+fn asked_connector(payload: &RawValue) -> i32 {
+    let value = project::object(payload).unwrap_or_default();
+    let connector = value.get("connectorId").and_then(project::whole);
+    connector
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or(0)
+}
