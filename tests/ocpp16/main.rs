@@ -1,5 +1,12 @@
 //! OCPP 1.6J told as transcripts: what the machine says and does when a CSMS behaves, and when it does not.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "transcripts read better with payloads in place"
+)]
 
 mod connection;
+mod hostile;
 mod ledger;
 mod pair;
+mod requests;
+mod restarts;
