@@ -19,7 +19,8 @@ pub enum Input {
     Rows(Vec<Row>),
     /// Rows were appended for this charge point.
     LedgerGrew,
-    /// The batch of [`Effect::Commit`] with this id is durable.
+    /// The batch of [`Effect::Commit`] with this id is durable. Ledger rows wait for it, so a commit that failed
+    /// is to be tried again until it succeeds.
     Committed(u64),
     /// A state to tell.
     Notice(Notice),

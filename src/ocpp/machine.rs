@@ -99,6 +99,7 @@ impl Machine {
         restored: &[(String, String)],
     ) -> Self {
         let dialect: Box<dyn Dialect> = match csms.version {
+            // 2.0.1 gets its own arm with its folder.
             OcppVersion::V16 | OcppVersion::V201 => Box::new(V16::new(cp, csms, firmware, restored)),
         };
         let ping = dialect.timing().ping;
@@ -206,6 +207,9 @@ impl Machine {
     }
 
     fn connect(&mut self, now: Now) {
+        if self.connected {
+            self.disconnect(now);
+        }
         self.connected = true;
         self.closing = false;
         self.session += 1;
@@ -273,6 +277,9 @@ impl Machine {
             });
             self.unanswered(&waiting.purpose);
             self.close(1001, "a CALL stayed without an answer");
+        }
+        if self.reboot_by.is_some_and(|by| by <= now.mono) {
+            self.finish_reboot(now);
         }
     }
 

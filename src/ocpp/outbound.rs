@@ -53,9 +53,7 @@ impl Machine {
             self.row_was_last = true;
             return Some((call, Purpose::Row));
         }
-        if let Some(by) = self.reboot_by
-            && (self.ledger.is_drained() || by <= now.mono)
-        {
+        if self.reboot_by.is_some() && self.ledger.is_drained() {
             self.finish_reboot(now);
             return None;
         }

@@ -494,6 +494,23 @@ fn a_soft_reset_does_not_wait_for_ever_and_a_hard_one_not_at_all() {
 }
 
 #[test]
+fn a_reset_does_not_wait_for_a_csms_that_does_not_answer() {
+    let mut pair = Pair::accepted();
+    pair.append(began("a", 1));
+    let (_, first) = pair.call("StartTransaction");
+    pair.feed(Input::Reboot(ResetKind::Soft));
+    pair.pass(15);
+    assert_eq!((pair.closed, pair.count("no_answer")), (Some(1001), 0));
+    pair.outage(1);
+    let (id, _) = pair.call("BootNotification");
+    pair.reply(
+        &id,
+        json!({"status": "Accepted", "currentTime": T0_TEXT, "interval": 300}),
+    );
+    assert_eq!(pair.call("StartTransaction").1, first);
+}
+
+#[test]
 fn the_ping_period_is_told_at_once_and_when_it_changes() {
     let mut pair = Pair::accepted();
     assert_eq!(pair.ping.map(|period| period.as_secs()), Some(60));

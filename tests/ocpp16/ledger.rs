@@ -277,6 +277,37 @@ fn offline_rows_leave_in_order_after_the_link_is_back() {
 }
 
 #[test]
+fn ten_thousand_reconnects_keep_the_order() {
+    let mut pair = Pair::accepted();
+    pair.feed(Input::Disconnected);
+    let mut rng = Rng::new(7);
+    let mut told = Vec::new();
+    for round in 0..10_000_i64 {
+        if round % 10 == 0 {
+            pair.append(sampled(None, round * 1000));
+        }
+        pair.feed(Input::Connected);
+        while let Some(frame) = pair.wire.pop_front() {
+            assert_eq!(frame[2], "MeterValues");
+            let value = frame[3]["meterValue"][0]["sampledValue"][0]["value"]
+                .as_str()
+                .map(str::to_owned);
+            if told.last() != Some(&value) {
+                told.push(value);
+            }
+            if rng.below(3) == 0 {
+                break;
+            }
+            let id = frame[1].as_str().expect("id").to_owned();
+            pair.reply(&id, json!({}));
+        }
+        pair.feed(Input::Disconnected);
+    }
+    let expected: Vec<_> = (0..1000).map(|row| Some((row * 10).to_string())).collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_long_queue_is_read_in_pieces() {
     let mut pair = Pair::new();
     for _ in 0..100 {

@@ -1,5 +1,7 @@
 //! A charge point's OCPP machine and a CSMS played by the test, with a hand-moved clock and a store in memory.
 
+use ocpp_kit::decode::DecodeOptions;
+use ocpp_kit::v1_6::{Action, CsRequest, CsmsResponse};
 use retrovolt::domain::*;
 use retrovolt::ocpp::{Effect, FLOOR_UNIX_MS, Facts, Input, Machine, Misbehaviour};
 use serde_json::{Value, json};
@@ -73,6 +75,8 @@ pub struct Pair {
     pub clock: Option<i64>,
     /// Whether the runtime answers ClockSet by publishing the epoch, as the real one does.
     pub epochs: bool,
+    /// The action of the last [`Self::ask`].
+    asking: Option<String>,
 }
 
 impl Pair {
@@ -106,6 +110,7 @@ impl Pair {
             ping: None,
             clock: None,
             epochs: true,
+            asking: None,
         };
         pair.drain();
         pair
@@ -148,12 +153,21 @@ impl Pair {
     pub fn feed(&mut self, input: Input) {
         self.machine.handle(self.now, input);
         self.drain();
+        let deadline = self.machine.next_deadline();
+        assert!(
+            deadline.is_none_or(|(at, _)| at > self.now.mono),
+            "would spin on {deadline:?}"
+        );
     }
 
     fn drain(&mut self) {
         while let Some(effect) = self.machine.poll() {
             match effect {
-                Effect::Send(text) => self.wire.push_back(serde_json::from_str(&text).expect("json")),
+                Effect::Send(text) => {
+                    let frame = serde_json::from_str(&text).expect("json");
+                    check(&frame, self.asking.as_deref());
+                    self.wire.push_back(frame);
+                }
                 Effect::Close { code, .. } => self.closed = Some(code),
                 Effect::NeedRows { after, limit } => {
                     let rows = self.ledger.iter().filter(|row| row.seq > after).take(limit);
@@ -266,6 +280,7 @@ impl Pair {
 
     /// The CSMS calls; the answer follows.
     pub fn ask(&mut self, action: &str, payload: Value) {
+        self.asking = Some(action.to_owned());
         self.text(&json!([2, "q", action, payload]).to_string());
     }
 
@@ -348,6 +363,33 @@ impl Pair {
             .filter(|what| what.kind() == kind)
             .count()
     }
+}
+
+/// Every message sent conforms to its schema to the letter.
+fn check(frame: &Value, asking: Option<&str>) {
+    let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("json");
+    let strict = DecodeOptions::pedantic();
+    let checked = match frame[0].as_u64() {
+        Some(2) => {
+            let action = Action::from_wire(frame[2].as_str().expect("action")).expect("known");
+            CsRequest::decode(action, &raw(&frame[3]), &strict).map(|_| ())
+        }
+        Some(3) if frame[1] == "q" => {
+            let action = Action::from_wire(asking.expect("asked")).expect("known");
+            CsmsResponse::decode(action, &raw(&frame[2]), &strict).map(|_| ())
+        }
+        Some(3) => Ok(()),
+        Some(4) => {
+            assert!(
+                frame[3].as_str().is_some_and(|text| text.chars().count() <= 255),
+                "{frame}"
+            );
+            assert!(frame[4].is_object(), "{frame}");
+            Ok(())
+        }
+        _ => panic!("not a message type of 1.6: {frame}"),
+    };
+    assert_eq!(checked, Ok(()), "{frame}");
 }
 
 fn machine(cp: &CpSetup, seed: u64, cursor: u64, kv: &BTreeMap<String, String>) -> Machine {
