@@ -3,6 +3,7 @@
 mod condition;
 mod decimal;
 mod decode;
+mod driver;
 mod encode;
 mod pdu;
 mod plan;
@@ -12,6 +13,7 @@ mod value;
 
 pub use condition::{Condition, Image, Test, all_hold};
 pub use decimal::Decimal;
+pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
 pub use encode::{Electrical, current_of, current_raw, milli_of, time_raw};
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};

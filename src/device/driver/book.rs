@@ -1,0 +1,319 @@
+//! What the profile says about this one device: its blocks, recipes and watchdog under what is known of it so far.
+
+use super::FailsafeReport;
+use super::polling::Pace;
+use super::run::checks;
+use super::watchdog::{FedBy, Terms};
+use crate::device::{
+    Block, Cadence, Caution, Check, Electrical, Feed, Image, Kind, LinkCost, Pdu, PointId, Profile,
+    RecipeContext, Refusal, Reply, Role, Step, current_of,
+};
+use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Observation};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::current::Current;
+
+/// Shortest poll period, whatever is configured.
+const POLL_LEAST: Duration = Duration::from_millis(100);
+
+/// One device's view of its profile.
+#[derive(Clone, Debug)]
+pub(super) struct Book {
+    profile: Arc<Profile>,
+    setup: DeviceSetup,
+    cost: LinkCost,
+    pub(super) electrical: Electrical,
+    image: Image,
+    caution: Caution,
+    blocks: Vec<Block>,
+    /// Points the device refused even when asked alone.
+    refused: BTreeSet<PointId>,
+    toggle: bool,
+}
+
+impl Book {
+    pub(super) fn new(profile: Arc<Profile>, setup: &DeviceSetup, cost: LinkCost) -> Self {
+        let mut book = Self {
+            profile,
+            setup: setup.clone(),
+            cost,
+            electrical: Electrical::default(),
+            image: Image::new(),
+            caution: Caution::default(),
+            blocks: Vec::new(),
+            refused: BTreeSet::new(),
+            toggle: true,
+        };
+        book.replan();
+        book
+    }
+
+    /// Forgets what was read: the device may have been exchanged or updated.
+    pub(super) fn forget(&mut self) {
+        self.image.clear();
+        self.refused.clear();
+        self.replan();
+    }
+
+    /// Makes the read plan anew; whether it changed.
+    pub(super) fn replan(&mut self) -> bool {
+        let blocks = self
+            .profile
+            .plan(self.cost, self.setup.connector, &self.image, self.caution);
+        let changed = blocks != self.blocks;
+        self.blocks = blocks;
+        changed
+    }
+
+    /// The blocks of the plan.
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// How often each block is read. Where polls are the feed, fast blocks are read at least that often.
+    pub(super) fn paces(&self) -> Vec<Pace> {
+        let link = self.profile.link();
+        let fast = self.setup.poll.unwrap_or(link.poll).max(POLL_LEAST);
+        let pace = |block: &Block| match block.cadence {
+            Cadence::Once => Pace::Once,
+            Cadence::Fast => Pace::Every(fast),
+            Cadence::Slow => Pace::Every(link.slow_poll.max(fast)),
+        };
+        self.blocks.iter().map(pace).collect()
+    }
+
+    /// Whether everything in a block has been read, as far as the device has it.
+    pub(super) fn is_known(&self, block: &Block) -> bool {
+        let known = |id: &PointId| self.image.get(*id).is_some() || self.refused.contains(id);
+        block.points.iter().all(known)
+    }
+
+    /// The device refused a block. Whether the plan became more careful and has to be taken over.
+    pub(super) fn refuse(&mut self, block: &Block) -> bool {
+        if block.points.len() > 1 && self.caution != Caution::Single {
+            self.caution = if self.caution == Caution::Normal {
+                Caution::Small
+            } else {
+                Caution::Single
+            };
+            self.replan();
+            return true;
+        }
+        self.refused.extend(&block.points);
+        false
+    }
+
+    /// The block a probe or feed reads: the shortest of the fastest.
+    pub(super) fn probe(&self) -> Option<Block> {
+        self.blocks
+            .iter()
+            .min_by_key(|block| (block.cadence != Cadence::Fast, block.count))
+            .cloned()
+    }
+
+    /// What an answer to a block says.
+    pub(super) fn decode(
+        &mut self,
+        block: &Block,
+        reply: &Reply,
+        now: Mono,
+    ) -> Result<Vec<Observation>, DriveError> {
+        self.profile.decode(
+            block,
+            reply,
+            self.setup.connector,
+            self.electrical,
+            &mut self.image,
+            now,
+        )
+    }
+
+    /// The limit a read-back shows, where its point is the limit's.
+    pub(super) fn limit_read_back(&self, check: &Check, reply: &Reply) -> Option<Observation> {
+        let Reply::Registers(registers) = reply else {
+            return None;
+        };
+        let connector = self.setup.connector;
+        let is_limit = |point: &&crate::device::Point| {
+            point.role == Role::LimitReadBack && point.read(connector).as_ref() == Some(&check.read)
+        };
+        let point = self.profile.points().iter().find(is_limit)?;
+        let raw = point.layout.read(registers)?;
+        current_of(point, &raw, self.electrical).map(Observation::LimitReadBack)
+    }
+
+    fn context(&self, current: &Current) -> RecipeContext<'_> {
+        RecipeContext {
+            image: &self.image,
+            connector: self.setup.connector,
+            electrical: self.electrical,
+            maybe_paused: current.maybe_paused,
+            limit: current.wish.offered().unwrap_or(MilliAmps::ZERO),
+            timeout: self.setup.watchdog_timeout,
+            failsafe: self.setup.failsafe_current,
+            toggle: self.toggle,
+        }
+    }
+
+    /// Whether the device has a switch apart from its limit.
+    pub(super) fn has_switch(&self) -> bool {
+        let recipes = self.profile.recipes();
+        !recipes.enable.is_empty() && !recipes.disable.is_empty()
+    }
+
+    /// Whether the device can only pause at this current.
+    pub(super) fn pauses(&self, limit: MilliAmps) -> bool {
+        self.profile.pauses(limit)
+    }
+
+    /// The steps that bring the wish about.
+    pub(super) fn bring_about(&self, current: &Current) -> Result<Vec<Step>, Refusal> {
+        let (wish, ctx) = (current.wish, self.context(current));
+        if wish.safe {
+            let ctx = RecipeContext {
+                failsafe: wish.limit,
+                ..ctx
+            };
+            return self.profile.recipe(DeviceCommand::SafeState, &ctx);
+        }
+        if wish.enabled == Some(false) {
+            return self.profile.recipe(DeviceCommand::Enable(false), &ctx);
+        }
+        let enable = || self.profile.recipe(DeviceCommand::Enable(true), &ctx);
+        let Some(limit) = wish.limit else { return enable() };
+        let mut steps = self.profile.recipe(DeviceCommand::Limit(limit), &ctx)?;
+        if wish.enabled == Some(true) && current.maybe_paused && !self.profile.pauses(limit) {
+            let written: Vec<Pdu> = steps.iter().filter_map(write_of).cloned().collect();
+            let is_new = |step: &Step| write_of(step).is_none_or(|pdu| !written.contains(pdu));
+            steps.extend(enable()?.into_iter().filter(is_new));
+        }
+        Ok(steps)
+    }
+
+    /// The steps of a command other than a current.
+    pub(super) fn recipe(&self, command: DeviceCommand, current: &Current) -> Result<Vec<Step>, Refusal> {
+        self.profile.recipe(command, &self.context(current))
+    }
+
+    /// The steps of the next feed; life bits turn over with every call.
+    pub(super) fn feed(&mut self, current: &Current) -> Result<Vec<Step>, Refusal> {
+        let steps = self.profile.feed(&self.context(current));
+        self.toggle = !self.toggle;
+        steps
+    }
+
+    /// The reads that show whether the watchdog and settings are still as they were written.
+    pub(super) fn arm_checks(&self, current: &Current) -> Vec<Check> {
+        self.recipe(DeviceCommand::ArmWatchdog, current)
+            .map(|steps| checks(&steps))
+            .unwrap_or_default()
+    }
+
+    /// The fallback current of the configuration or the profile.
+    pub(super) fn fallback(&self) -> MilliAmps {
+        let default = self
+            .profile
+            .watchdog()
+            .map_or(MilliAmps::ZERO, |watchdog| watchdog.failsafe);
+        self.setup.failsafe_current.unwrap_or(default)
+    }
+
+    /// What feeds the watchdog, and how often: as configured, else three times within the time-out.
+    pub(super) fn terms(&self) -> Option<Terms> {
+        let watchdog = self.profile.watchdog()?;
+        let timeout = self.profile.watchdog_timeout(self.setup.watchdog_timeout)?;
+        let every = self.setup.watchdog_feed.unwrap_or(timeout / 3).max(POLL_LEAST);
+        let by = match watchdog.feed {
+            Feed::AnyRequest => FedBy::AnyRequest,
+            Feed::Steps(_) => FedBy::Write,
+        };
+        Some(Terms { by, every })
+    }
+
+    /// The report on the device's own safe state; `None`: it cannot charge anything.
+    pub(super) fn failsafe(&self, outcome: &Result<(), DriveError>) -> Option<FailsafeReport> {
+        if self.profile.kind() != Kind::Charger {
+            return None;
+        }
+        let Some(watchdog) = self.profile.watchdog() else {
+            return Some(FailsafeReport {
+                armed: false,
+                timeout: None,
+                fallback: None,
+                safe: false,
+                detail: "the device has no watchdog: it keeps its last current when the gateway falls silent"
+                    .into(),
+            });
+        };
+        let detail = match outcome {
+            Ok(()) => watchdog.fallback.clone(),
+            Err(error) => format!("the watchdog could not be armed: {error}"),
+        };
+        Some(FailsafeReport {
+            armed: outcome.is_ok(),
+            timeout: self.profile.watchdog_timeout(self.setup.watchdog_timeout),
+            fallback: Some(self.fallback()),
+            safe: outcome.is_ok() && watchdog.fallback_safe,
+            detail,
+        })
+    }
+
+    /// Whether the profile has a watchdog at all.
+    pub(super) fn has_watchdog(&self) -> bool {
+        self.profile.watchdog().is_some()
+    }
+
+    /// Wait for an answer; zero: the bus's own.
+    pub(super) fn timeout(&self) -> Duration {
+        self.setup.timeout.unwrap_or(self.profile.link().timeout)
+    }
+
+    /// Silence before every request.
+    pub(super) fn gap(&self) -> Duration {
+        self.profile.link().min_gap
+    }
+
+    /// Least time between two writes.
+    pub(super) fn write_gap(&self) -> Duration {
+        self.profile.link().write_gap
+    }
+
+    /// Period of the looks at registers that no block covers.
+    pub(super) fn watch_period(&self) -> Duration {
+        self.profile
+            .link()
+            .slow_poll
+            .clamp(Duration::from_secs(5), Duration::from_secs(60))
+    }
+}
+
+fn write_of(step: &Step) -> Option<&Pdu> {
+    match step {
+        Step::Write { pdu, .. } => Some(pdu),
+        Step::Wait(_) => None,
+    }
+}
+
+/// The part of a block's answer that answers a check, if the block covers it.
+pub(super) fn part_for(check: &Check, block: &Block, reply: &Reply) -> Option<Reply> {
+    let (Pdu::Read { fc, addr, count }, Reply::Registers(all)) = (&check.read, reply) else {
+        return None;
+    };
+    let from = usize::from(addr.checked_sub(block.addr)?);
+    let part = all.get(from..from + usize::from(*count))?;
+    (*fc == block.fc).then(|| Reply::Registers(part.to_vec()))
+}
+
+/// Whether a block's answer will contain the answer to a check.
+pub(super) fn covers(block: &Block, check: &Check) -> bool {
+    let Pdu::Read { fc, addr, count } = check.read else {
+        return false;
+    };
+    let (first, end) = (u32::from(addr), u32::from(addr) + u32::from(count));
+    block.cadence != Cadence::Once
+        && block.fc == fc
+        && u32::from(block.addr) <= first
+        && end <= u32::from(block.addr) + u32::from(block.count)
+}

@@ -1,0 +1,221 @@
+//! What answers lead to.
+
+use super::Effect;
+use super::book::part_for;
+use super::errand::Errand;
+use super::flights::{Flight, Purpose};
+use super::link::is_silence;
+use super::machine::{ARM_CHECK_EVERY, ARM_RETRY, Driver, Look};
+use super::run::{ATTEMPTS, Progress};
+use crate::device::{Block, Cadence, Reply};
+use crate::domain::{DriveError, Mono, Observation, Priority};
+use std::time::Duration;
+
+/// A block that is read once and was not answered is asked for again after this.
+const ONCE_RETRY: Duration = Duration::from_millis(500);
+/// A block the device refused is asked for again after this.
+const REFUSED_RETRY: Duration = Duration::from_secs(600);
+
+impl Driver {
+    pub(super) fn replied(&mut self, now: Mono, id: u64, result: Result<Reply, DriveError>) {
+        let Some((class, flight)) = self.flights.land(id, now, self.book.write_gap()) else {
+            return;
+        };
+        match &result {
+            Err(error) if is_silence(error) => {
+                let error = error.clone();
+                self.route(now, class, flight, result);
+                if let Some(change) = self.link.failed(now, &error) {
+                    self.link_changed(now, change);
+                }
+            }
+            Ok(_) | Err(_) => {
+                self.watchdog.heard(now);
+                if let Some(change) = self.link.heard() {
+                    self.link_changed(now, change);
+                }
+                self.route(now, class, flight, result);
+            }
+        }
+    }
+
+    fn route(&mut self, now: Mono, class: Priority, flight: Flight, result: Result<Reply, DriveError>) {
+        match flight.purpose {
+            Purpose::Lane(errand) => self.step_replied(now, class, errand, result),
+            Purpose::Block(block) => self.block_replied(now, class, &block, result),
+            Purpose::Look => self.look_replied(now, result),
+            Purpose::Feed => {
+                let progress = self.feed.as_mut().map(|run| run.replied(now, result, ATTEMPTS));
+                if let Some(Progress::Failed(_)) = progress {
+                    self.feed = None;
+                    self.watchdog.feed_failed(now);
+                }
+            }
+        }
+    }
+
+    fn step_replied(&mut self, now: Mono, lane: Priority, errand: Errand, result: Result<Reply, DriveError>) {
+        let most = if self.link.outage().is_some() { 1 } else { ATTEMPTS };
+        let Some(run) = self.lanes.get(lane, errand).and_then(|job| job.run.as_mut()) else {
+            return;
+        };
+        let seen = match (run.check(), &result) {
+            (Some(check), Ok(reply)) => self
+                .book
+                .limit_read_back(check, reply)
+                .map(|said| (said, check.judge(reply).is_ok())),
+            _ => None,
+        };
+        let progress = run.replied(now, result, most);
+        // A register on its way to the new value is nobody's business.
+        if let Some((said, agrees)) = seen
+            && (agrees || matches!(progress, Progress::Failed(_)))
+        {
+            self.effects.push_back(Effect::Observed(vec![said]));
+        }
+        if let Progress::Failed(error) = progress {
+            self.finish(now, lane, errand, &Err(error));
+        }
+    }
+
+    /// A job is over.
+    pub(super) fn finish(
+        &mut self,
+        now: Mono,
+        lane: Priority,
+        errand: Errand,
+        result: &Result<(), DriveError>,
+    ) {
+        let Some(job) = self.lanes.take(lane, errand) else {
+            return;
+        };
+        let checks = job.run.as_ref().map(|run| run.checks()).unwrap_or_default();
+        match (errand, result) {
+            (Errand::Current, Ok(())) => {
+                self.current.done(checks, job.tickets.is_empty());
+                self.watch.current_at = now.plus(self.book.watch_period());
+            }
+            (Errand::Current, Err(error)) => {
+                let disputed = matches!(error, DriveError::NotObeyed { .. });
+                self.current.failed(checks, disputed);
+                self.watch.current_at = now.plus(self.book.watch_period());
+            }
+            (Errand::Arm, _) => self.armed(now, result),
+            (Errand::Unlock, _) => {}
+        }
+        self.done(job.tickets, result);
+    }
+
+    fn armed(&mut self, now: Mono, result: &Result<(), DriveError>) {
+        let armed = result.is_ok() && self.book.has_watchdog();
+        self.watchdog.set_armed(now, armed);
+        self.watch.arm_at = now.plus(if result.is_ok() {
+            ARM_CHECK_EVERY
+        } else {
+            ARM_RETRY
+        });
+        if let Some(report) = self.book.failsafe(result) {
+            self.effects.push_back(Effect::Failsafe(report));
+        }
+    }
+
+    fn block_replied(
+        &mut self,
+        now: Mono,
+        class: Priority,
+        block: &Block,
+        result: Result<Reply, DriveError>,
+    ) {
+        if class == Priority::Feed && result.is_err() {
+            self.watchdog.feed_failed(now);
+        }
+        let index = self.book.blocks().iter().position(|known| known == block);
+        match result {
+            Ok(reply) => match self.book.decode(block, &reply, now) {
+                Ok(observations) => {
+                    self.observed(observations);
+                    self.compare(now, block, &reply);
+                }
+                Err(_) => self.unanswered(now, index, block),
+            },
+            Err(DriveError::Exception(1..=4)) => {
+                if self.book.refuse(block) {
+                    self.timetable(now);
+                } else if let (Some(index), true) = (index, block.cadence != Cadence::Once) {
+                    self.polling.again_at(index, now.plus(REFUSED_RETRY));
+                }
+            }
+            Err(_) => self.unanswered(now, index, block),
+        }
+    }
+
+    fn unanswered(&mut self, now: Mono, index: Option<usize>, block: &Block) {
+        if let (Some(index), Cadence::Once) = (index, block.cadence) {
+            self.polling.again_at(index, now.plus(ONCE_RETRY));
+        }
+    }
+
+    fn observed(&mut self, observations: Vec<Observation>) {
+        if !observations.is_empty() {
+            self.effects.push_back(Effect::Observed(observations));
+        }
+    }
+
+    /// Compares a block with what was commanded, as far as it shows it.
+    fn compare(&mut self, now: Mono, block: &Block, reply: &Reply) {
+        let shown =
+            |check: &_| part_for(check, block, reply).map(|part| crate::device::Check::judge(check, &part));
+        let verdicts: Vec<_> = self.current.checks().iter().filter_map(shown).collect();
+        if verdicts
+            .iter()
+            .any(|verdict| matches!(verdict, Err(DriveError::NotObeyed { .. })))
+        {
+            self.disputed(now);
+        } else if !verdicts.is_empty() {
+            self.current.agreed();
+        }
+    }
+
+    fn look_replied(&mut self, now: Mono, result: Result<Reply, DriveError>) {
+        let Some((why, check)) = self.watch.looks.pop_front() else {
+            return;
+        };
+        let verdict = result
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|reply| check.judge(reply));
+        match (why, verdict) {
+            (Look::Current, Ok(())) => {
+                if !self.watch.looks.iter().any(|(of, _)| *of == Look::Current) {
+                    self.current.agreed();
+                }
+            }
+            (Look::Current, Err(DriveError::NotObeyed { .. })) => {
+                let said = result
+                    .ok()
+                    .and_then(|reply| self.book.limit_read_back(&check, &reply));
+                self.observed(said.into_iter().collect());
+                self.disputed(now);
+            }
+            (Look::Arm, Err(error @ DriveError::NotObeyed { .. })) => {
+                self.watchdog.set_armed(now, false);
+                if let Some(report) = self.book.failsafe(&Err(error)) {
+                    self.effects.push_back(Effect::Failsafe(report));
+                }
+                self.forget_looks(Look::Arm);
+                self.arm(now);
+            }
+            (Look::Current | Look::Arm, _) => {}
+        }
+    }
+
+    /// Somebody else wrote, or the device restarted so fast that nobody noticed: the current is written once more,
+    /// and the watchdog looked at. What still differs then is only told.
+    fn disputed(&mut self, now: Mono) {
+        self.forget_looks(Look::Current);
+        if self.current.disputed() {
+            self.restore(now);
+            self.watch.arm_at = now;
+        }
+    }
+}
