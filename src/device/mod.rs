@@ -1,10 +1,17 @@
 //! Device profiles as data, and the sans-IO driver that turns them into requests and observations. Pure.
 
+mod check;
 mod condition;
 mod decimal;
 mod decode;
 mod driver;
 mod encode;
+mod error;
+mod file;
+mod library;
+mod load;
+mod load_control;
+mod load_points;
 mod pdu;
 mod plan;
 mod profile;
@@ -15,6 +22,8 @@ pub use condition::{Condition, Image, Test, all_hold};
 pub use decimal::Decimal;
 pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
 pub use encode::{Electrical, current_of, current_raw, milli_of, time_raw};
+pub use error::ProfileError;
+pub use library::Library;
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{
@@ -23,3 +32,14 @@ pub use profile::{
 };
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use value::{Layout, Order, Raw, ValueType};
+
+/// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
+#[must_use]
+pub fn json_schema() -> String {
+    let mut text = serde_json::to_string_pretty(load::schema()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests;

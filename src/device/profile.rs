@@ -3,6 +3,7 @@
 use super::condition::Condition;
 use super::decimal::Decimal;
 use super::pdu::{Pdu, ReadFc};
+use super::plan::Block;
 use super::recipe::{Recipes, StepSpec};
 use super::value::{Layout, Raw};
 use crate::domain::{DeviceFact, FaultKind, MilliAmps, Parity, Phase, Quality, Quantity, VehicleState};
@@ -341,6 +342,8 @@ pub struct Watchdog {
     pub persistent: bool,
     /// How it is fed.
     pub feed: Feed,
+    /// Feeds per time-out, at least 2.
+    pub feeds_per_timeout: u8,
 }
 
 /// How a watchdog is fed.
@@ -444,6 +447,27 @@ impl Profile {
     #[must_use]
     pub fn watchdog(&self) -> Option<&Watchdog> {
         self.watchdog.as_ref()
+    }
+
+    /// The requests a scan needs for the fingerprint, one per point, in the order of the checks.
+    #[must_use]
+    pub fn identify_reads(&self) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        for check in self.identify.iter().flat_map(|identify| &identify.checks) {
+            let point = self.point(check.point);
+            let known = blocks.iter().any(|block| block.points.contains(&check.point));
+            if let Some(fc) = point.fc.filter(|_| !known) {
+                let (addr, count) = (point.addr_for(1), point.layout.width);
+                blocks.push(Block {
+                    fc,
+                    addr,
+                    count,
+                    cadence: Cadence::Once,
+                    points: vec![check.point],
+                });
+            }
+        }
+        blocks
     }
 
     /// The fingerprint.

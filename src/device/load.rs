@@ -1,0 +1,318 @@
+//! From the file to the checked profile: every mistake is reported, none is repaired.
+
+use super::check::structure;
+use super::error::{Path, Problems, ProfileError};
+use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
+use super::pdu::ReadFc;
+use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
+use super::value::Raw;
+use super::{Cadence, Condition, Recipes, Test};
+use crate::domain::Parity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// The JSON Schema of the profile format.
+pub(super) fn schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(File).to_value())
+}
+
+impl Profile {
+    /// Reads and checks a profile. `file` is the name used in messages.
+    ///
+    /// # Errors
+    /// Every mistake found, in the order of the file.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<ProfileError>> {
+        let mut problems = Problems::new(file, text);
+        let (root, syntax) = DeTable::parse_recoverable(text);
+        for error in &syntax {
+            let offset = error.span().map_or(0, |span| span.start);
+            problems.at(offset, &Path::default(), error.message(), None);
+        }
+        structure(schema(), &root, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems.finish());
+        }
+        let raw: File = match toml::from_str(text) {
+            Ok(raw) => raw,
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                problems.at(offset, &Path::default(), error.message(), None);
+                return Err(problems.finish());
+            }
+        };
+        let mut loader = Loader {
+            raw: &raw,
+            root: root.get_ref(),
+            problems,
+            names: BTreeMap::new(),
+            points: Vec::new(),
+        };
+        let profile = loader.profile();
+        if loader.problems.is_empty() {
+            Ok(profile)
+        } else {
+            Err(loader.problems.finish())
+        }
+    }
+}
+
+/// Work in progress on one file.
+pub(super) struct Loader<'a> {
+    pub raw: &'a File,
+    pub root: &'a DeTable<'a>,
+    pub problems: Problems<'a>,
+    /// Point names as other parts of the file use them.
+    pub names: BTreeMap<String, PointId>,
+    pub points: Vec<Point>,
+}
+
+impl Loader<'_> {
+    /// Reports a mistake at a path.
+    pub fn wrong(&mut self, path: &Path, message: impl Into<String>) {
+        self.problems.push(self.root, path, message);
+    }
+
+    fn profile(&mut self) -> Profile {
+        let raw = self.raw;
+        self.identity();
+        let link = self.link(&raw.link);
+        self.points(&link);
+        let state = self.state();
+        let limits = self.limits();
+        let recipes = self.recipes();
+        let watchdog = self.watchdog();
+        let identify = self.identify();
+        self.demands(&recipes);
+        Profile {
+            id: raw.id.clone(),
+            kind: raw.kind,
+            about: About {
+                vendor: raw.vendor.clone(),
+                models: raw.models.clone(),
+                also_sold_as: raw.also_sold_as.clone(),
+                phases: raw.phases.unwrap_or(3),
+                caveats: raw.caveats.clone(),
+                source: raw.source.clone(),
+                firmware: raw.firmware.clone(),
+                wiring: raw.wiring.clone(),
+            },
+            link,
+            points: std::mem::take(&mut self.points),
+            state,
+            limits,
+            recipes,
+            watchdog,
+            identify,
+        }
+    }
+
+    fn identity(&mut self) {
+        let path = Path::default();
+        let id = &self.raw.id;
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if id.is_empty() || id.len() > 64 || !id.chars().all(allowed) {
+            self.wrong(
+                &path.key("id"),
+                "expected 1 to 64 lower-case letters, digits and dashes",
+            );
+        }
+        if self.raw.phases == Some(2) {
+            self.wrong(&path.key("phases"), "expected 1 or 3");
+        }
+        if self.raw.models.is_empty() {
+            self.wrong(&path.key("models"), "expected at least one model");
+        }
+        if self.raw.source.is_empty() {
+            self.wrong(
+                &path.key("source"),
+                "expected at least one source: registers are not guessed",
+            );
+        }
+    }
+
+    fn link(&mut self, raw: &LinkTable) -> LinkDefaults {
+        let path = Path::default().key("link");
+        if raw.serial.is_none() && raw.tcp_port.is_none() {
+            self.wrong(&path, "expected `serial` or `tcp_port` or both");
+        }
+        let mut no_read = Vec::new();
+        for (index, span) in raw.no_read.iter().enumerate() {
+            if span.first > span.last {
+                self.wrong(&path.key("no_read").index(index), "`first` lies behind `last`");
+            }
+            no_read.extend(ReadFc::from_code(span.fc).map(|fc| Span {
+                fc,
+                first: span.first,
+                last: span.last,
+            }));
+        }
+        let ms = |value: Option<u32>, default: u32| Duration::from_millis(value.unwrap_or(default).into());
+        LinkDefaults {
+            serial: raw.serial.as_ref().map(|serial| Serial {
+                baud: serial.baud,
+                parity: match serial.parity {
+                    ParityName::None => Parity::None,
+                    ParityName::Even => Parity::Even,
+                    ParityName::Odd => Parity::Odd,
+                },
+                data_bits: serial.data_bits.unwrap_or(8),
+                stop_bits: serial.stop_bits.unwrap_or(1),
+            }),
+            tcp_port: raw.tcp_port,
+            unit: raw.unit,
+            timeout: ms(raw.timeout_ms, 1000),
+            min_gap: ms(raw.min_gap_ms, 50),
+            write_gap: ms(raw.write_gap_ms, 0),
+            poll: ms(Some(raw.poll_ms), 0),
+            slow_poll: ms(raw.slow_poll_ms, 30_000),
+            max_read_regs: raw.max_read_regs.unwrap_or(125),
+            max_read_bits: raw.max_read_bits.unwrap_or(2000),
+            join: raw.join.unwrap_or(true),
+            read_holes: raw.read_holes.unwrap_or(false),
+            no_read,
+        }
+    }
+
+    /// What a kind of device cannot do without.
+    fn demands(&mut self, recipes: &Recipes) {
+        let root = Path::default();
+        let reading = |point: &Point| matches!(point.role, Role::Reading { .. });
+        match self.raw.kind {
+            Kind::Charger => {
+                for (there, key) in [
+                    (self.raw.state.is_some(), "state"),
+                    (self.raw.limits.is_some(), "limits"),
+                ] {
+                    if !there {
+                        self.wrong(&root.key(key), format!("missing; a charger needs `[{key}]`"));
+                    }
+                }
+                if recipes.limit.is_empty() {
+                    self.wrong(&root.key("recipes"), "missing; a charger needs a `limit` recipe");
+                } else if !self.can_pause(recipes) {
+                    let message = "the charger cannot be paused: give `pause`, `disable`, or `off` at the limit's point";
+                    self.wrong(&root.key("recipes"), message);
+                }
+            }
+            Kind::Meter if !self.points.iter().any(reading) => {
+                self.wrong(
+                    &root.key("points"),
+                    "a meter needs at least one point with a `quantity`",
+                );
+            }
+            Kind::Reader if !self.points.iter().any(|point| point.role == Role::Token) => {
+                self.wrong(
+                    &root.key("points"),
+                    "a reader needs a point with `role = \"token\"`",
+                );
+            }
+            Kind::Meter | Kind::Reader => {}
+        }
+    }
+
+    /// The point of a name used elsewhere in the file.
+    pub fn named(&mut self, name: &str, path: &Path) -> Option<PointId> {
+        let found = self.names.get(name).copied();
+        if found.is_none() {
+            let names = self.names.keys().map(String::as_str);
+            let message = format!("there is no point `{name}`");
+            self.problems.push_near(self.root, path, message, name, names);
+        }
+        found
+    }
+
+    /// A fingerprint or nothing.
+    fn identify(&mut self) -> Option<super::Identify> {
+        let raw = self.raw.identify.as_ref()?;
+        let path = Path::default().key("identify").key("checks");
+        if raw.checks.is_empty() {
+            self.wrong(&path, "expected at least one check");
+        }
+        let checks = self.conditions(&raw.checks, &path);
+        Some(super::Identify {
+            checks,
+            confidence: raw.confidence,
+        })
+    }
+
+    /// Conditions, with their points checked to be readable.
+    pub fn conditions(&mut self, raw: &[ConditionTable], path: &Path) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for (index, condition) in raw.iter().enumerate() {
+            let path = path.index(index);
+            let Some(point) = self.named(&condition.point, &path.key("point")) else {
+                continue;
+            };
+            if let Some(test) = self.test(condition, &path) {
+                let mask = condition.mask.or(condition.bit.map(|bit| 1 << bit));
+                conditions.push(Condition { point, mask, test });
+            }
+        }
+        conditions
+    }
+
+    fn test(&mut self, raw: &ConditionTable, path: &Path) -> Option<Test> {
+        let within = raw.min.is_some() || raw.max.is_some();
+        let version = raw.since.is_some() || raw.before.is_some();
+        let given = [raw.is.is_some(), within, raw.starts_with.is_some(), version];
+        if raw.bit.is_some() && raw.mask.is_some() {
+            self.wrong(path, "`bit` and `mask` exclude each other");
+        }
+        match given.iter().filter(|given| **given).count() {
+            0 if raw.bit.is_some() => return Some(Test::OneOf(vec![Raw::Int(1)])),
+            1 => {}
+            _ => {
+                let message =
+                    "expected one of: `is`, `min`/`max`, `starts_with`, `since`/`before`, or `bit` alone";
+                self.wrong(path, message);
+                return None;
+            }
+        }
+        if let Some(scalars) = &raw.is {
+            return Some(Test::OneOf(raws(scalars)));
+        }
+        if let Some(prefix) = &raw.starts_with {
+            return Some(Test::StartsWith(prefix.clone()));
+        }
+        Some(if version {
+            Test::Version(raw.since.clone(), raw.before.clone())
+        } else {
+            Test::Within(raw.min, raw.max)
+        })
+    }
+
+    /// Whatever a condition looks at has to be readable, and is read often enough.
+    pub fn poll_for(&mut self, conditions: &[Condition], cadence: Cadence, path: &Path) {
+        for condition in conditions {
+            let point = &mut self.points[usize::from(condition.point.0)];
+            if point.fc.is_none() {
+                let name = point.name.clone();
+                self.wrong(
+                    path,
+                    format!("`{name}` cannot be read, so nothing can depend on it"),
+                );
+                continue;
+            }
+            if !point.polled {
+                point.polled = true;
+                point.cadence = cadence;
+            }
+        }
+    }
+}
+
+/// Raw values as the file has them.
+pub(super) fn raws(scalars: &Scalars) -> Vec<Raw> {
+    let raw = |scalar: &Scalar| match scalar {
+        Scalar::Int(value) => Raw::Int((*value).into()),
+        Scalar::Text(text) => Raw::Text(text.clone()),
+    };
+    match scalars {
+        Scalars::One(one) => vec![raw(one)],
+        Scalars::Many(many) => many.iter().map(raw).collect(),
+    }
+}

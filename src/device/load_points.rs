@@ -1,0 +1,575 @@
+//! Points of the file to checked points.
+
+use super::decimal::Decimal;
+use super::error::Path;
+use super::file::{Access, NaTable, PointTable, RawRange, RoleName, TypeEnd, Unit};
+use super::load::Loader;
+use super::pdu::ReadFc;
+use super::profile::{
+    Cadence, Dimension, FactFormat, FaultMap, FaultRule, LinkDefaults, Point, PointId, Role, WriteFcs,
+};
+use super::value::{Layout, ValueType};
+use crate::domain::{MilliAmps, Phase, Quality, Quantity};
+
+/// Most points of one profile.
+const MAX_POINTS: usize = 1000;
+
+impl Loader<'_> {
+    /// Fills `names` and `points`.
+    pub fn points(&mut self, link: &LinkDefaults) {
+        let raw = self.raw;
+        let path = Path::default().key("points");
+        let mut conditional = Vec::new();
+        for (name, table) in &raw.points {
+            let path = path.key(name);
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            if !name.chars().all(allowed) {
+                self.wrong(
+                    &path,
+                    "expected a name of lower-case letters, digits and underscores",
+                );
+            }
+            let mut point = self.point(name, table, link, &path);
+            match &table.phases {
+                None => self.add(point, &path),
+                Some(phases) => {
+                    let stride = table.stride.unwrap_or(point.layout.width);
+                    let first = point.addr;
+                    for (phase, index) in phases.iter().zip(0_u16..) {
+                        point.name = format!("{name}_{}", phase_name(*phase));
+                        point.addr = first.wrapping_add(stride.wrapping_mul(index));
+                        if let Role::Reading { phase: of, .. } = &mut point.role {
+                            *of = *phase;
+                        }
+                        self.add(point.clone(), &path);
+                    }
+                }
+            }
+            conditional.push((self.points.len(), table, path));
+        }
+        if self.points.len() > MAX_POINTS {
+            self.wrong(&path, format!("at most {MAX_POINTS} points"));
+        }
+        // Conditions may name points further down in the file, so they are read when all names are known.
+        let mut from = 0;
+        for (to, table, path) in conditional {
+            let path = path.key("when");
+            let when = self.conditions(&table.when, &path);
+            self.poll_for(&when, Cadence::Once, &path);
+            self.points[from..to]
+                .iter_mut()
+                .for_each(|point| point.when.clone_from(&when));
+            from = to;
+        }
+    }
+
+    fn add(&mut self, point: Point, path: &Path) {
+        let id = PointId(u16::try_from(self.points.len()).unwrap_or(u16::MAX));
+        if self.names.insert(point.name.clone(), id).is_some() {
+            self.wrong(path, format!("there is another point `{}`", point.name));
+        }
+        if u32::from(point.addr) + u32::from(point.layout.width) > 0x1_0000 {
+            self.wrong(&path.key("at"), "runs beyond address 65535");
+        }
+        self.points.push(point);
+    }
+
+    fn point(&mut self, name: &str, raw: &PointTable, link: &LinkDefaults, path: &Path) -> Point {
+        let layout = self.layout(raw, path);
+        let access = raw.access.unwrap_or_default();
+        let fc = (access != Access::W).then(|| self.read_fc(raw, path)).flatten();
+        let most = if layout.kind == ValueType::Bit {
+            link.max_read_bits
+        } else {
+            link.max_read_regs
+        };
+        if fc.is_some() && layout.width > most {
+            self.wrong(
+                path,
+                format!(
+                    "is {} registers wide, but one read takes {most} at most",
+                    layout.width
+                ),
+            );
+        }
+        let role = self.role(raw, path);
+        let (to_milli, dimension) = self.scale(raw, &role, path);
+        let mut point = Point {
+            name: name.to_owned(),
+            fc,
+            addr: raw.at,
+            connector_offset: raw
+                .connector_offset
+                .or(self.raw.defaults.connector_offset)
+                .unwrap_or(0),
+            layout,
+            mask: self.mask(raw, path),
+            to_milli,
+            offset_milli: raw.offset.and_then(|offset| milli(offset, raw.unit)).unwrap_or(0),
+            dimension,
+            absolute: raw.absolute,
+            na: self.na(raw, path),
+            cadence: raw.every.unwrap_or(default_cadence(&role)),
+            polled: fc.is_some() && (role != Role::Helper || raw.every.is_some()),
+            role,
+            when: Vec::new(),
+            write: (access != Access::R).then(|| self.write_fc(raw, path)),
+            wear: raw.wear,
+            allowed: raw.allowed.iter().map(span).collect(),
+            forbidden: raw.forbidden.iter().map(span).collect(),
+            off: raw.off.map(i128::from),
+            lookup: Vec::new(),
+        };
+        point.lookup = self.lookup(raw, path);
+        self.judge(&point, raw, path);
+        point
+    }
+
+    /// What does not go together.
+    fn judge(&mut self, point: &Point, raw: &PointTable, path: &Path) {
+        let readable = point.fc.is_some();
+        if !readable && point.role != Role::Helper {
+            self.wrong(
+                &path.key("access"),
+                "a write-only register cannot mean anything that is read",
+            );
+        }
+        if raw.quantity.is_none() {
+            for (there, key) in [
+                (raw.phase.is_some(), "phase"),
+                (raw.phases.is_some(), "phases"),
+                (raw.quality.is_some(), "quality"),
+            ] {
+                if there {
+                    self.wrong(&path.key(key), "only a point with a `quantity` has one");
+                }
+            }
+        }
+        if raw.phase.is_some() && raw.phases.is_some() {
+            self.wrong(&path.key("phase"), "`phase` and `phases` exclude each other");
+        }
+        if raw.stride.is_some() && raw.phases.is_none() {
+            self.wrong(&path.key("stride"), "only a point with `phases` has one");
+        }
+        if raw.access.is_none() && (raw.wear || raw.off.is_some() || !point.allowed.is_empty()) {
+            self.wrong(
+                path,
+                "`wear`, `off` and `allowed` are for points that are written: give `access`",
+            );
+        }
+        let numeric = point.layout.kind.width().is_some();
+        let number = matches!(
+            point.role,
+            Role::Reading { .. } | Role::HardwareLimit | Role::LimitReadBack
+        );
+        if number && !numeric {
+            self.wrong(&path.key("type"), "expected a number type for this meaning");
+        }
+        if matches!(point.role, Role::Error(_)) && !point.layout.kind.is_integer() {
+            self.wrong(&path.key("type"), "an error register is an integer");
+        }
+        if point.role == Role::Token && point.layout.kind.is_float() {
+            self.wrong(&path.key("type"), "a card number is an integer, a text or bytes");
+        }
+        if let Some(off) = point.off
+            && !point.permits(&super::Raw::Int(off))
+        {
+            self.wrong(&path.key("off"), "is a value that must not be written");
+        }
+    }
+
+    fn layout(&mut self, raw: &PointTable, path: &Path) -> Layout {
+        let width = match (raw.kind.width(), raw.len) {
+            (Some(width), None) => width,
+            (None, Some(len)) => len,
+            (Some(width), Some(_)) => {
+                self.wrong(&path.key("len"), "is for ascii, utf16 and bytes only");
+                width
+            }
+            (None, None) => {
+                self.wrong(
+                    &path.key("len"),
+                    "missing; expected the number of registers of the text",
+                );
+                1
+            }
+        };
+        Layout {
+            kind: raw.kind,
+            width,
+            words: raw
+                .word_order
+                .or(self.raw.defaults.word_order)
+                .unwrap_or_default(),
+            bytes: raw
+                .byte_order
+                .or(self.raw.defaults.byte_order)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn read_fc(&mut self, raw: &PointTable, path: &Path) -> Option<ReadFc> {
+        let code = raw.fc.or(self.raw.defaults.fc);
+        let Some(fc) = code.and_then(ReadFc::from_code) else {
+            self.wrong(&path.key("fc"), "missing; give it here or in `[defaults]`");
+            return None;
+        };
+        match (fc.is_bits(), raw.kind == ValueType::Bit) {
+            (false, true) => {
+                let message = "a `bit` is read with function 1 or 2; for a bit of a register use its type and `bit = N`";
+                self.wrong(&path.key("fc"), message);
+            }
+            (true, false) => self.wrong(&path.key("type"), "functions 1 and 2 read the type `bit` only"),
+            _ => {}
+        }
+        Some(fc)
+    }
+
+    fn write_fc(&mut self, raw: &PointTable, path: &Path) -> WriteFcs {
+        let Some(codes) = raw.write_fc.as_ref().or(self.raw.defaults.write_fc.as_ref()) else {
+            self.wrong(
+                &path.key("write_fc"),
+                "missing; give the function codes that write here or in `[defaults]`",
+            );
+            return WriteFcs::default();
+        };
+        let (single, multi) = if raw.kind == ValueType::Bit {
+            (5, 15)
+        } else {
+            (6, 16)
+        };
+        let fcs = WriteFcs {
+            single: codes.contains(&single),
+            multi: codes.contains(&multi),
+        };
+        if codes.is_empty() || codes.iter().any(|code| ![single, multi].contains(code)) {
+            self.wrong(
+                &path.key("write_fc"),
+                format!("expected {single}, {multi} or both for this type"),
+            );
+        } else if !fcs.multi && raw.kind.width() != Some(1) {
+            self.wrong(
+                &path.key("write_fc"),
+                format!("a value of several registers is written with function {multi}"),
+            );
+        }
+        fcs
+    }
+
+    fn mask(&mut self, raw: &PointTable, path: &Path) -> Option<u64> {
+        let mask = raw.mask.or(raw.bit.map(|bit| 1 << bit));
+        if raw.mask.is_some() && raw.bit.is_some() {
+            self.wrong(&path.key("bit"), "`bit` and `mask` exclude each other");
+        }
+        let fits = raw
+            .kind
+            .bounds()
+            .is_some_and(|(least, most)| least == 0 && i128::from(mask.unwrap_or(0)) <= most);
+        if mask.is_some() && !fits {
+            self.wrong(
+                path,
+                "bits are taken from an unsigned integer that is wide enough",
+            );
+        }
+        mask
+    }
+
+    fn na(&mut self, raw: &PointTable, path: &Path) -> Vec<i128> {
+        let bounds = raw.kind.bounds();
+        if !raw.na.is_empty() && bounds.is_none() {
+            self.wrong(
+                &path.key("na"),
+                "is for integer types; NaN, infinity and empty texts are left out anyway",
+            );
+        }
+        let (least, most) = bounds.unwrap_or((0, 0));
+        let value = |na: &NaTable| match na {
+            NaTable::Value(value) => i128::from(*value),
+            NaTable::End(TypeEnd::Max) => most,
+            NaTable::End(TypeEnd::Min) => least,
+        };
+        raw.na.iter().map(value).collect()
+    }
+
+    fn lookup(&mut self, raw: &PointTable, path: &Path) -> Vec<(i64, i128)> {
+        let lookup: Vec<(i64, i128)> = raw
+            .lookup
+            .iter()
+            .filter_map(|(value, code)| Some((milli(*value, raw.unit)?, i128::from(*code))))
+            .collect();
+        if !lookup.is_sorted_by(|a, b| a.0 < b.0) || lookup.len() < raw.lookup.len() {
+            self.wrong(
+                &path.key("lookup"),
+                "expected pairs of value and raw value, ascending by value",
+            );
+        }
+        if !lookup.is_empty() && (raw.scale.is_some() || raw.offset.is_some()) {
+            self.wrong(&path.key("lookup"), "takes the place of `scale` and `offset`");
+        }
+        lookup
+    }
+
+    fn role(&mut self, raw: &PointTable, path: &Path) -> Role {
+        let given = [raw.quantity.is_some(), raw.role.is_some(), raw.fact.is_some()];
+        if given.iter().filter(|given| **given).count() > 1 {
+            self.wrong(path, "`quantity`, `role` and `fact` exclude each other");
+        }
+        if raw.fact.is_none() && (raw.hex || raw.parts.is_some()) {
+            self.wrong(path, "`hex` and `parts` say how a `fact` is written");
+        }
+        if raw.role != Some(RoleName::Error) && !(raw.faults.is_empty() && raw.no_error.is_empty()) {
+            self.wrong(path, "`faults` and `no_error` are for `role = \"error\"`");
+        }
+        if let Some(quantity) = raw.quantity {
+            let (phase, quality) = (raw.phase.unwrap_or_default(), raw.quality.unwrap_or_default());
+            return Role::Reading {
+                quantity,
+                phase,
+                quality,
+            };
+        }
+        if let Some(fact) = raw.fact {
+            return Role::Fact(fact, self.fact_format(raw, path));
+        }
+        match raw.role {
+            Some(RoleName::Error) => Role::Error(self.faults(raw, path)),
+            Some(RoleName::Token) => Role::Token,
+            Some(RoleName::HardwareLimit) => Role::HardwareLimit,
+            Some(RoleName::LimitReadBack) => Role::LimitReadBack,
+            None => Role::Helper,
+        }
+    }
+
+    fn fact_format(&mut self, raw: &PointTable, path: &Path) -> FactFormat {
+        match &raw.parts {
+            Some(parts) => {
+                let bits: u32 = parts.iter().map(|part| u32::from(*part)).sum();
+                let width = 16 * u32::from(raw.kind.width().unwrap_or(0));
+                if parts.contains(&0) || bits > width || !raw.kind.is_integer() {
+                    self.wrong(
+                        &path.key("parts"),
+                        "expected widths in bits that fit into the integer type",
+                    );
+                }
+                FactFormat::Parts(parts.clone())
+            }
+            None if raw.hex => FactFormat::Hex,
+            None => FactFormat::Plain,
+        }
+    }
+
+    fn faults(&mut self, raw: &PointTable, path: &Path) -> FaultMap {
+        let mut map = FaultMap {
+            none: vec![0],
+            rules: Vec::new(),
+        };
+        map.none
+            .extend(raw.no_error.iter().map(|value| i128::from(*value)));
+        for (index, fault) in raw.faults.iter().enumerate() {
+            match (fault.raw, fault.bit) {
+                (Some(value), None) => {
+                    map.rules.push(FaultRule {
+                        raw: value.into(),
+                        is_bit: false,
+                        kind: fault.kind,
+                    });
+                }
+                (None, Some(bit)) => {
+                    map.rules.push(FaultRule {
+                        raw: bit.into(),
+                        is_bit: true,
+                        kind: fault.kind,
+                    });
+                }
+                _ => self.wrong(&path.key("faults").index(index), "expected either `raw` or `bit`"),
+            }
+        }
+        map
+    }
+
+    /// Factor to milli-units and what the number means.
+    fn scale(&mut self, raw: &PointTable, role: &Role, path: &Path) -> (Decimal, Dimension) {
+        if let Some(unit) = raw.unit {
+            self.judge_unit(unit, role, path);
+        }
+        let full = raw
+            .full_a
+            .and_then(|full| milli(full, None))
+            .filter(|full| *full > 0);
+        if raw.full_a.is_some() && (raw.unit != Some(Unit::Percent) || full.is_none()) {
+            self.wrong(
+                &path.key("full_a"),
+                "expected a current above 0 together with `unit = \"%\"`",
+            );
+        }
+        let currents = matches!(role, Role::HardwareLimit | Role::LimitReadBack);
+        if currents && raw.unit == Some(Unit::Percent) && full.is_none() {
+            self.wrong(
+                &path.key("full_a"),
+                "missing; expected the current that 100 % stands for",
+            );
+        }
+        let dimension = match raw.unit.map(family) {
+            Some(Family::Current) => Dimension::Current,
+            Some(Family::Power) => Dimension::Power,
+            Some(Family::Duty) => Dimension::Duty,
+            Some(Family::Time) => Dimension::Time,
+            Some(Family::Percent) => {
+                full.map_or(Dimension::Plain, |full| Dimension::PercentOf(MilliAmps(full)))
+            }
+            None if currents => Dimension::Current,
+            _ => Dimension::Plain,
+        };
+        let scale = Decimal::of(raw.scale.unwrap_or(1.0)).filter(|scale| scale.mantissa != 0);
+        let factor = scale.and_then(|scale| scale.times(unit_factor(raw.unit))?.times(Decimal::new(1, 3)));
+        let sane = factor.filter(|factor| factor.exponent.abs() <= 18 && factor.mantissa.abs() < 1 << 40);
+        if sane.is_none() {
+            self.wrong(
+                &path.key("scale"),
+                "expected a factor that is not 0, with at most 12 digits",
+            );
+        }
+        (sane.unwrap_or(Decimal::ONE), dimension)
+    }
+
+    fn judge_unit(&mut self, unit: Unit, role: &Role, path: &Path) {
+        let expected: &[Family] = match role {
+            Role::Reading {
+                quantity, quality, ..
+            } => &families(*quantity, *quality),
+            Role::HardwareLimit | Role::LimitReadBack => {
+                &[Family::Current, Family::Power, Family::Percent, Family::Duty]
+            }
+            Role::Helper => return,
+            Role::Status | Role::Error(_) | Role::Token | Role::Fact(..) => &[],
+        };
+        if !expected.contains(&family(unit)) {
+            let apparent = matches!(family(unit), Family::Apparent | Family::ApparentEnergy);
+            self.wrong(
+                &path.key("unit"),
+                match role {
+                    Role::Reading { .. } if apparent => {
+                        "apparent power is not real power: give `quality = \"uncalibrated\"` if it is taken for it"
+                    }
+                    _ => "does not fit what the point means",
+                },
+            );
+        }
+    }
+}
+
+/// What a unit measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Voltage,
+    Current,
+    Power,
+    Apparent,
+    Reactive,
+    Energy,
+    ApparentEnergy,
+    ReactiveEnergy,
+    Frequency,
+    Temperature,
+    Percent,
+    Duty,
+    Time,
+}
+
+fn family(unit: Unit) -> Family {
+    match unit {
+        Unit::MilliVolt | Unit::V => Family::Voltage,
+        Unit::MilliAmpere | Unit::A => Family::Current,
+        Unit::MilliWatt | Unit::W | Unit::KiloWatt => Family::Power,
+        Unit::VoltAmpere | Unit::KiloVoltAmpere => Family::Apparent,
+        Unit::Var | Unit::KiloVar => Family::Reactive,
+        Unit::Wh | Unit::KiloWattHour | Unit::MegaWattHour => Family::Energy,
+        Unit::VoltAmpereHour | Unit::KiloVoltAmpereHour => Family::ApparentEnergy,
+        Unit::VarHour | Unit::KiloVarHour => Family::ReactiveEnergy,
+        Unit::Hz => Family::Frequency,
+        Unit::Celsius => Family::Temperature,
+        Unit::Percent => Family::Percent,
+        Unit::Duty => Family::Duty,
+        Unit::MilliSecond | Unit::Second | Unit::Minute => Family::Time,
+    }
+}
+
+/// Factor to the base unit.
+fn unit_factor(unit: Option<Unit>) -> Decimal {
+    match unit {
+        Some(Unit::MilliVolt | Unit::MilliAmpere | Unit::MilliWatt | Unit::MilliSecond) => {
+            Decimal::new(1, -3)
+        }
+        Some(
+            Unit::KiloWatt
+            | Unit::KiloVoltAmpere
+            | Unit::KiloVar
+            | Unit::KiloWattHour
+            | Unit::KiloVoltAmpereHour
+            | Unit::KiloVarHour,
+        ) => Decimal::new(1, 3),
+        Some(Unit::MegaWattHour) => Decimal::new(1, 6),
+        Some(Unit::Minute) => Decimal::new(60, 0),
+        _ => Decimal::ONE,
+    }
+}
+
+/// Families a quantity may be given in.
+fn families(quantity: Quantity, quality: Quality) -> Vec<Family> {
+    let mut families = vec![match quantity {
+        Quantity::Voltage => Family::Voltage,
+        Quantity::Current | Quantity::CurrentOffered => Family::Current,
+        Quantity::Power => Family::Power,
+        Quantity::ApparentPower => Family::Apparent,
+        Quantity::ReactivePower => Family::Reactive,
+        Quantity::EnergyImport | Quantity::EnergyExport => Family::Energy,
+        Quantity::ReactiveEnergyImport | Quantity::ReactiveEnergyExport => Family::ReactiveEnergy,
+        Quantity::Frequency => Family::Frequency,
+        Quantity::Temperature => Family::Temperature,
+        Quantity::Soc => Family::Percent,
+        Quantity::PowerFactor => return Vec::new(),
+    }];
+    if quality != Quality::Good {
+        match families[0] {
+            Family::Power => families.push(Family::Apparent),
+            Family::Energy => families.push(Family::ApparentEnergy),
+            _ => {}
+        }
+    }
+    families
+}
+
+/// A number of the file in milli-units of the base unit.
+pub(super) fn milli(value: f64, unit: Option<Unit>) -> Option<i64> {
+    Decimal::of(value)?
+        .times(unit_factor(unit))?
+        .times(Decimal::new(1, 3))?
+        .scale(1)
+}
+
+fn default_cadence(role: &Role) -> Cadence {
+    match role {
+        Role::Fact(..) | Role::Helper => Cadence::Once,
+        Role::HardwareLimit => Cadence::Slow,
+        Role::Reading { .. } | Role::Status | Role::Error(_) | Role::Token | Role::LimitReadBack => {
+            Cadence::Fast
+        }
+    }
+}
+
+fn span(range: &RawRange) -> (i128, i128) {
+    match range {
+        RawRange::One(value) => ((*value).into(), (*value).into()),
+        RawRange::Range(from, to) => ((*from).into(), (*to).into()),
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Total => "total",
+        Phase::L1 => "l1",
+        Phase::L2 => "l2",
+        Phase::L3 => "l3",
+        Phase::N => "n",
+    }
+}
