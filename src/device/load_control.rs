@@ -1,7 +1,7 @@
 //! State map, limits, recipes and watchdog of the file, checked against the points.
 
 use super::error::Path;
-use super::file::{FeedTable, Iec, NamedValue, StepTable, StepValue, WatchdogTable};
+use super::file_control::{FeedTable, Iec, NamedValue, StepTable, StepValue, WatchdogTable};
 use super::load::{Loader, raws};
 use super::load_points::milli;
 use super::profile::{Cadence, Dimension, Feed, Limits, Point, PointId, Role, StateMap, StateRule, Watchdog};

@@ -8,6 +8,7 @@ mod driver;
 mod encode;
 mod error;
 mod file;
+mod file_control;
 mod library;
 mod load;
 mod load_control;
