@@ -5,6 +5,7 @@ use super::schema::{meta, set_meta};
 use super::sum::sum;
 use crate::domain::{BootId, ClockQuality, CpId, Event, Mono, NewRow, Put, ReaderId, Row, Stamp, Wall};
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 
 /// Most rows handed out by one read.
 const READ_MAX: usize = 1_000;
@@ -167,6 +168,7 @@ pub(super) fn verify_small(db: &Connection) -> Result<(), StoreError> {
         .query_map([], |row| row.get::<_, String>(0))?
         .collect::<Result<Vec<_>, _>>()?;
     names.iter().try_for_each(|name| scope(db, name).map(drop))?;
+    floors(db)?;
     readers(db).map(drop)
 }
 
@@ -226,16 +228,43 @@ pub(super) fn drop_reader(db: &Connection, reader: &ReaderId) -> Result<(), Stor
     Ok(())
 }
 
-/// Deletes what every reader of a charge point is past; `high_water` keeps the numbers from being used again.
-/// Returns how many rows went.
+/// Most rows deleted in one transaction: a long backlog must not hold the commits of others up.
+pub(super) const PRUNE_CHUNK: usize = 256;
+
+/// Deletes the oldest of what every reader of a charge point is past; `high_water` keeps the numbers from being
+/// used again. Returns how many rows went; fewer than [`PRUNE_CHUNK`] means that is all.
 pub(super) fn prune(db: &Connection, cp: &CpId, up_to: u64, last: u64) -> Result<usize, StoreError> {
     let gone = db
-        .prepare_cached("DELETE FROM ledger WHERE cp = ?1 AND seq <= ?2")?
-        .execute((cp.as_str(), int(up_to)))?;
+        .prepare_cached(
+            "DELETE FROM ledger WHERE seq IN
+             (SELECT seq FROM ledger WHERE cp = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3)",
+        )?
+        .execute((cp.as_str(), int(up_to), int(PRUNE_CHUNK as u64)))?;
     if gone > 0 {
         set_meta(db, "high_water", int(last))?;
     }
     Ok(gone)
+}
+
+const FLOOR: &str = "floor/";
+
+/// Notes up to where the last reader of a charge point had taken its rows when it left.
+pub(super) fn set_floor(db: &Connection, cp: &CpId, floor: u64) -> Result<(), StoreError> {
+    set_meta(db, &format!("{FLOOR}{cp}"), int(floor))
+}
+
+/// All floors by charge point.
+pub(super) fn floors(db: &Connection) -> Result<BTreeMap<CpId, u64>, StoreError> {
+    let mut query = db.prepare("SELECT name FROM meta WHERE name LIKE 'floor/%'")?;
+    let names = query
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut out = BTreeMap::new();
+    for name in names {
+        let floor = uint(meta(db, &name)?.unwrap_or(0), "floor")?;
+        out.insert(CpId::new(name.trim_start_matches(FLOOR)), floor);
+    }
+    Ok(out)
 }
 
 /// How many rows a reader still has before it, counted up to a bound because the ledger may hold a million.

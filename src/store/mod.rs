@@ -58,7 +58,7 @@ pub struct Stats {
     pub last_seq: u64,
     /// Batches and settings made durable since the start.
     pub commits: u64,
-    /// Transactions that took, each one sync.
+    /// Transactions that took, each one sync, deletions among them.
     pub transactions: u64,
     /// Rows deleted since the start because every reader was past them.
     pub pruned: u64,
@@ -199,7 +199,8 @@ impl Store {
     }
 
     /// Registers a reader of a charge point and returns its cursor. A known one goes on where it was; a new one
-    /// begins where the slowest other reader of the charge point is, or with the oldest row kept.
+    /// begins where the slowest other reader of the charge point is, or, as the only one, with the oldest row that
+    /// none before it had taken.
     ///
     /// # Errors
     /// As [`Store::commit`].

@@ -7,7 +7,7 @@ use super::schema::set_meta;
 use super::{Counters, Options, file};
 use crate::domain::{Batch, BootId, CpId, ReaderId};
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +46,23 @@ struct Known {
     readers: BTreeMap<ReaderId, ReaderRow>,
     /// Cursor moves of a charge point since its rows were last deleted.
     moves: BTreeMap<CpId, u32>,
+    /// Up to where rows of a charge point were taken when its last reader left.
+    floors: BTreeMap<CpId, u64>,
+    /// Charge points with rows to delete.
+    due: BTreeSet<CpId>,
+}
+
+impl Known {
+    /// Up to where every reader of a charge point is past its rows: those may go.
+    fn taken(&self, cp: &CpId) -> u64 {
+        let slowest = self
+            .readers
+            .values()
+            .filter(|row| row.cp == *cp)
+            .map(|row| row.cursor)
+            .min();
+        slowest.unwrap_or_else(|| self.floors.get(cp).copied().unwrap_or(0))
+    }
 }
 
 pub(super) struct Writer {
@@ -66,10 +83,13 @@ impl Writer {
         lock: File,
     ) -> Result<Self, StoreError> {
         let readers = ledger::readers(&db)?;
+        let floors = ledger::floors(&db)?;
         let known = Known {
             last: ledger::last_seq(&db)?,
             readers: readers.into_iter().map(|row| (row.reader.clone(), row)).collect(),
             moves: BTreeMap::new(),
+            due: floors.keys().cloned().collect(),
+            floors,
         };
         counters.last_seq.store(known.last, Relaxed);
         Ok(Self {
@@ -86,29 +106,18 @@ impl Writer {
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = None;
         while closing.is_none() {
-            let Some(first) = jobs.blocking_recv() else { break };
-            let mut group = Vec::new();
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Do { work, reply } => group.push((work, reply)),
-                    Job::Close(reply) => {
-                        closing = Some(reply);
-                        break;
-                    }
-                    #[cfg(test)]
-                    Job::Pages(count, reply) => {
-                        let _ = self.db.pragma_update(None, "max_page_count", count);
-                        let _ = reply.send(());
-                    }
-                }
-                next = if group.len() < self.options.group_max {
-                    jobs.try_recv().ok()
-                } else {
-                    None
-                };
-            }
+            let first = match jobs.try_recv() {
+                Ok(job) => Some(job),
+                // Deletion goes on in small steps while nobody asks for anything.
+                Err(mpsc::error::TryRecvError::Empty) if !self.known.due.is_empty() => None,
+                Err(_) => match jobs.blocking_recv() {
+                    Some(job) => Some(job),
+                    None => break,
+                },
+            };
+            let group = self.collect(first, &mut jobs, &mut closing);
             self.commit_group(group);
+            self.prune_step();
         }
         // Leaves a small file and no log behind; a failure only means that the next start reads the log.
         if let Err(error) = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
@@ -118,6 +127,37 @@ impl Writer {
         if let Some(reply) = closing {
             let _ = reply.send(());
         }
+    }
+
+    /// What came in while the last transaction was under way, up to a bound.
+    fn collect(
+        &self,
+        first: Option<Job>,
+        jobs: &mut mpsc::Receiver<Job>,
+        closing: &mut Option<oneshot::Sender<()>>,
+    ) -> Vec<Waiting> {
+        let mut group = Vec::new();
+        let mut next = first;
+        while let Some(job) = next {
+            match job {
+                Job::Do { work, reply } => group.push((work, reply)),
+                Job::Close(reply) => {
+                    *closing = Some(reply);
+                    break;
+                }
+                #[cfg(test)]
+                Job::Pages(count, reply) => {
+                    let _ = self.db.pragma_update(None, "max_page_count", count);
+                    let _ = reply.send(());
+                }
+            }
+            next = if group.len() < self.options.group_max {
+                jobs.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        group
     }
 
     fn commit_group(&mut self, group: Vec<Waiting>) {
@@ -147,21 +187,41 @@ impl Writer {
 
     fn transact<'a>(&mut self, works: impl Iterator<Item = &'a Work>) -> Result<Vec<u64>, StoreError> {
         let mut known = self.known.clone();
-        let outcome = apply_all(&mut self.db, &mut known, works, &self.options);
-        match outcome {
-            Ok((answers, gone)) => {
+        let outcome = apply_all(&mut self.db, &mut known, works);
+        match &outcome {
+            Ok(answers) => {
                 self.known = known;
                 self.counters.transactions.fetch_add(1, Relaxed);
                 self.counters.jobs.fetch_add(answers.len() as u64, Relaxed);
-                self.counters.pruned.fetch_add(gone, Relaxed);
                 self.counters.last_seq.store(self.known.last, Relaxed);
-                Ok(answers)
+            }
+            Err(error) if error.is_corruption() => file::mark_suspect(&self.dir),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Deletes one chunk for each charge point that has rows everybody is past. Apart from the commits, which
+    /// must not fail or wait because of it; when it fails, it is tried again after as many moves.
+    fn prune_step(&mut self) {
+        let every = self.options.prune_every;
+        let Known { moves, due, .. } = &mut self.known;
+        moves.retain(|cp, count| *count < every || !due.insert(cp.clone()));
+        if self.known.due.is_empty() {
+            return;
+        }
+        match prune(&mut self.db, &self.known) {
+            Ok((gone, left)) => {
+                self.counters.pruned.fetch_add(gone, Relaxed);
+                self.counters.transactions.fetch_add(u64::from(gone > 0), Relaxed);
+                self.known.due = left;
             }
             Err(error) => {
+                tracing::debug!(%error, "delivered rows are not deleted yet");
                 if error.is_corruption() {
                     file::mark_suspect(&self.dir);
                 }
-                Err(error)
+                self.known.due.clear();
             }
         }
     }
@@ -172,34 +232,36 @@ fn apply_all<'a>(
     db: &mut Connection,
     known: &mut Known,
     works: impl Iterator<Item = &'a Work>,
-    options: &Options,
-) -> Result<(Vec<u64>, u64), StoreError> {
+) -> Result<Vec<u64>, StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut answers = Vec::new();
-    let mut gone = 0;
     for work in works {
         answers.push(match work {
             Work::Batch(batch) => append(&tx, known, batch)?,
             Work::Register { reader, cp } => register(&tx, known, reader, cp)?,
-            Work::Retain(keep) => {
-                gone += retain(&tx, known, keep)?;
-                0
-            }
+            Work::Retain(keep) => retain(&tx, known, keep).map(|()| 0)?,
             Work::Epoch { boot, epoch_ms } => ledger::set_epoch(&tx, *boot, *epoch_ms).map(|()| 0)?,
             Work::Wall(unix_ms) => set_meta(&tx, "last_wall_ms", *unix_ms).map(|()| 0)?,
         });
     }
-    let due: Vec<CpId> = known
-        .moves
-        .iter()
-        .filter(|(_, moves)| **moves >= options.prune_every)
-        .map(|(cp, _)| cp.clone())
-        .collect();
-    for cp in due {
-        gone += prune(&tx, known, &cp)?;
+    tx.commit()?;
+    Ok(answers)
+}
+
+/// Returns how many rows went and which charge points have more.
+fn prune(db: &mut Connection, known: &Known) -> Result<(u64, BTreeSet<CpId>), StoreError> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut left = BTreeSet::new();
+    let mut total = 0;
+    for cp in &known.due {
+        let gone = ledger::prune(&tx, cp, known.taken(cp), known.last)?;
+        total += gone as u64;
+        if gone == ledger::PRUNE_CHUNK {
+            left.insert(cp.clone());
+        }
     }
     tx.commit()?;
-    Ok((answers, gone))
+    Ok((total, left))
 }
 
 fn append(db: &Connection, known: &mut Known, batch: &Batch) -> Result<u64, StoreError> {
@@ -233,57 +295,54 @@ fn append(db: &Connection, known: &mut Known, batch: &Batch) -> Result<u64, Stor
 }
 
 /// A known reader goes on where it was. A new one begins where the slowest other reader of its charge point is,
-/// or, as the only one, with the oldest row kept.
+/// or, as the only one, with the oldest row that none before it had taken.
 fn register(db: &Connection, known: &mut Known, reader: &ReaderId, cp: &CpId) -> Result<u64, StoreError> {
-    if let Some(row) = known.readers.get(reader).filter(|row| row.cp == *cp) {
-        return Ok(row.cursor);
+    match known.readers.get(reader) {
+        Some(row) if row.cp == *cp => return Ok(row.cursor),
+        Some(_) => leave(db, known, reader)?,
+        None => {}
     }
-    let others = known
-        .readers
-        .values()
-        .filter(|row| row.cp == *cp && row.reader != *reader);
-    let cursor = others.map(|row| row.cursor).min().unwrap_or(0);
     let row = ReaderRow {
         reader: reader.clone(),
         cp: cp.clone(),
-        cursor,
+        cursor: known.taken(cp),
     };
     ledger::put_reader(db, &row)?;
+    let cursor = row.cursor;
     known.readers.insert(reader.clone(), row);
     Ok(cursor)
 }
 
-/// Forgets readers that are configured no longer, so that they do not hold rows for ever. What was delivered to
-/// them goes first: a later reader must not be sent it again.
-fn retain(db: &Connection, known: &mut Known, keep: &[ReaderId]) -> Result<u64, StoreError> {
+/// Forgets readers that are configured no longer, so that they do not hold rows for ever.
+fn retain(db: &Connection, known: &mut Known, keep: &[ReaderId]) -> Result<(), StoreError> {
     let leaving: Vec<ReaderRow> = known
         .readers
         .values()
         .filter(|row| !keep.contains(&row.reader))
         .cloned()
         .collect();
-    let mut gone = 0;
-    // All before the first is dropped: what one of them had not taken must stay for its successor.
+    // All floors before the first leaves: what one of them had not taken is there for its successor.
     for row in &leaving {
-        gone += prune(db, known, &row.cp)?;
+        let floor = known.taken(&row.cp);
+        if known.floors.insert(row.cp.clone(), floor) != Some(floor) {
+            ledger::set_floor(db, &row.cp, floor)?;
+        }
     }
     for row in leaving {
         ledger::drop_reader(db, &row.reader)?;
         known.readers.remove(&row.reader);
+        known.due.insert(row.cp);
     }
-    Ok(gone)
+    Ok(())
 }
 
-fn prune(db: &Connection, known: &mut Known, cp: &CpId) -> Result<u64, StoreError> {
-    known.moves.remove(cp);
-    let slowest = known
+/// One reader leaves its charge point.
+fn leave(db: &Connection, known: &mut Known, reader: &ReaderId) -> Result<(), StoreError> {
+    let keep: Vec<ReaderId> = known
         .readers
-        .values()
-        .filter(|row| row.cp == *cp)
-        .map(|row| row.cursor)
-        .min();
-    match slowest {
-        Some(up_to) if up_to > 0 => Ok(ledger::prune(db, cp, up_to, known.last)? as u64),
-        _ => Ok(0),
-    }
+        .keys()
+        .filter(|other| *other != reader)
+        .cloned()
+        .collect();
+    retain(db, known, &keep)
 }

@@ -57,6 +57,7 @@ async fn a_number_is_never_used_twice_even_when_every_row_was_deleted_and_the_re
     store.register(&reader("a/main"), &cp("a")).await.unwrap();
     store.commit(rows("a", &["one", "two"])).await.unwrap();
     store.commit(cursor("a/main", 2)).await.unwrap();
+    store.commit(Batch::default()).await.unwrap();
     assert!(marks(&store, "a", 0).await.is_empty());
     store.retain_readers(&[]).await.unwrap();
     store.close().await;

@@ -2,6 +2,7 @@
 
 mod damage;
 mod durability;
+mod flash;
 mod group;
 mod kill;
 mod migrate;
