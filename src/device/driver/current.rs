@@ -153,11 +153,15 @@ impl Current {
         }
     }
 
-    /// Every check agreed.
+    /// A check agreed.
     pub(super) fn agreed(&mut self) {
-        if let Standing::InForce { disputes, .. } = &mut self.standing {
-            *disputes = 0;
-        }
+        self.standing = match std::mem::replace(&mut self.standing, Standing::Uncommanded) {
+            Standing::InForce { checks, .. } | Standing::Failed { checks, .. } => {
+                self.most = self.wish.offered();
+                Standing::InForce { checks, disputes: 0 }
+            }
+            other @ (Standing::Uncommanded | Standing::Pending) => other,
+        };
     }
 
     /// A check differed; whether to write the wish again.

@@ -28,6 +28,8 @@ mod polling;
 mod pump;
 mod replies;
 mod run;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 pub use machine::Driver;

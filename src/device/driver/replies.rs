@@ -96,7 +96,8 @@ impl Driver {
                 self.watch.current_at = now.plus(self.book.watch_period());
             }
             (Errand::Current, Err(error)) => {
-                let disputed = matches!(error, DriveError::NotObeyed { .. });
+                // Written again once by the driver itself; if that changes nothing either, nothing will.
+                let disputed = job.tickets.is_empty() && matches!(error, DriveError::NotObeyed { .. });
                 self.current.failed(checks, disputed);
                 self.watch.current_at = now.plus(self.book.watch_period());
             }

@@ -1,0 +1,9 @@
+//! The driver as stories: every test is a transcript of requests, answers and effects under simulated time.
+
+mod bench;
+mod currents;
+mod failures;
+mod leases;
+mod maps;
+mod polls;
+mod random;
