@@ -5,8 +5,8 @@ use super::polling::Pace;
 use super::run::checks;
 use super::watchdog::{FedBy, Terms};
 use crate::device::{
-    Block, Cadence, Caution, Check, Electrical, Feed, Image, Kind, LinkCost, Pdu, PointId, Profile,
-    RecipeContext, Refusal, Reply, Role, Step, current_of,
+    Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Pdu, Point, PointId,
+    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of,
 };
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Observation};
 use std::collections::BTreeSet;
@@ -130,14 +130,15 @@ impl Book {
         )
     }
 
-    /// The limit a read-back shows, where its point is the limit's.
+    /// The current that the read-back of a limit shows, where its register holds one.
     pub(super) fn limit_read_back(&self, check: &Check, reply: &Reply) -> Option<Observation> {
         let Reply::Registers(registers) = reply else {
             return None;
         };
-        let connector = self.setup.connector;
-        let is_limit = |point: &&crate::device::Point| {
-            point.role == Role::LimitReadBack && point.read(connector).as_ref() == Some(&check.read)
+        let is_limit = |point: &&Point| {
+            point.read(self.setup.connector).as_ref() == Some(&check.read)
+                && !matches!(point.dimension, Dimension::Plain | Dimension::Time)
+                && all_hold(&point.when, &self.image)
         };
         let point = self.profile.points().iter().find(is_limit)?;
         let raw = point.layout.read(registers)?;
@@ -220,11 +221,16 @@ impl Book {
         self.setup.failsafe_current.unwrap_or(default)
     }
 
-    /// What feeds the watchdog, and how often: as configured, else three times within the time-out.
+    /// What feeds the watchdog, and how often: as configured, else as often within the time-out as
+    /// the profile says.
     pub(super) fn terms(&self) -> Option<Terms> {
         let watchdog = self.profile.watchdog()?;
         let timeout = self.profile.watchdog_timeout(self.setup.watchdog_timeout)?;
-        let every = self.setup.watchdog_feed.unwrap_or(timeout / 3).max(POLL_LEAST);
+        let every = self
+            .setup
+            .watchdog_feed
+            .unwrap_or(timeout / u32::from(watchdog.feeds_per_timeout.max(1)))
+            .max(POLL_LEAST);
         let by = match watchdog.feed {
             Feed::AnyRequest => FedBy::AnyRequest,
             Feed::Steps(_) => FedBy::Write,

@@ -126,7 +126,7 @@ impl Current {
     /// The recipe is done.
     pub(super) fn done(&mut self, checks: Vec<Check>, restored: bool) {
         self.most = self.wish.offered();
-        self.maybe_paused = self.wish.is_off();
+        self.maybe_paused = self.wish.is_off() || self.wish.safe;
         self.standing = Standing::InForce {
             checks,
             disputes: u8::from(restored),

@@ -60,7 +60,7 @@ impl Driver {
             return;
         };
         let seen = match (run.check(), &result) {
-            (Some(check), Ok(reply)) => self
+            (Some(check), Ok(reply)) if errand == Errand::Current => self
                 .book
                 .limit_read_back(check, reply)
                 .map(|said| (said, check.judge(reply).is_ok())),

@@ -294,3 +294,17 @@ fn a_device_that_keeps_disagreeing_is_reported_and_not_written_to_for_ever() {
         assert_eq!(bench.registers[&LIMIT], 80, "the next command is written again");
     }
 }
+
+#[test]
+fn after_a_safe_state_that_switched_off_the_next_limit_switches_on() {
+    let mut bench = Bench::settled(maps::write_fed());
+    bench.limit(1, 16);
+    bench.run_for(12_000);
+    bench.drive(2, DeviceCommand::SafeState);
+    bench.run_for(12_000);
+    assert_eq!(bench.registers[&SWITCH], 0);
+    bench.limit(3, 16);
+    bench.run_for(12_000);
+    assert_eq!(bench.registers[&SWITCH], 1);
+    assert_eq!(bench.done, [(1, Ok(())), (2, Ok(())), (3, Ok(()))]);
+}

@@ -7,3 +7,4 @@ mod leases;
 mod maps;
 mod polls;
 mod random;
+mod shipped;

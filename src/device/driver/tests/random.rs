@@ -91,6 +91,64 @@ impl Word {
     }
 }
 
+/// Lets one event happen to the bench; a command is counted and remembered.
+fn happen(bench: &mut Bench, event: &Event, word: &mut Word, tickets: &mut u64) {
+    match event {
+        Event::Drive(command, lowering) => {
+            *tickets += 1;
+            word.take(*command);
+            bench.input(Input::Drive {
+                ticket: *tickets,
+                command: *command,
+                lowering: *lowering,
+            });
+        }
+        Event::Pass(ms) => bench.run_for(*ms),
+        Event::Answer => {
+            bench.answer_one();
+        }
+        Event::Fail(kind) => bench.fail_next([failure(*kind)]),
+        Event::Mood(mood) => {
+            bench.mood = [Mood::Well, Mood::Well, Mood::Off, Mood::Deaf(LIMIT)][usize::from(*mood)];
+        }
+        Event::Foreign(raw) => {
+            bench.registers.insert(LIMIT, *raw);
+        }
+        Event::PowerCut => bench.registers = maps::POWER_ON.into(),
+        Event::Lease(ms) => bench.input(Input::Lease {
+            until: Mono(bench.now + ms),
+        }),
+        Event::PortLost => bench.input(Input::PortLost),
+        Event::PortBack => bench.input(Input::PortBack),
+        Event::Stray(id) => {
+            if !bench.queue.iter().any(|request| request.id == *id) {
+                bench.input(Input::Replied {
+                    id: *id,
+                    result: Err(DriveError::Garbled),
+                });
+            }
+        }
+    }
+}
+
+/// Nothing that waits for the bus offers more than the last word.
+fn obeys(bench: &Bench, word: Word) -> Result<(), TestCaseError> {
+    for request in &bench.queue {
+        match request.pdu {
+            Pdu::WriteSingle { addr: LIMIT, value } => {
+                prop_assert!(
+                    i64::from(value) * 100 <= word.limit,
+                    "{value} above {}",
+                    word.limit
+                );
+            }
+            Pdu::WriteSingle { addr: SWITCH, value } if value != 0 => prop_assert!(word.most() > 0),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn play(map: u8, seed: u64, events: &[Event]) -> Result<String, TestCaseError> {
     let profile = [maps::any_fed(), maps::write_fed(), maps::bare()][usize::from(map)].clone();
     let mut bench = Bench::with(profile, &setup(), seed);
@@ -104,54 +162,8 @@ fn play(map: u8, seed: u64, events: &[Event]) -> Result<String, TestCaseError> {
     };
     let mut tickets = 0;
     for event in events {
-        match event {
-            Event::Drive(command, lowering) => {
-                tickets += 1;
-                word.take(*command);
-                bench.input(Input::Drive {
-                    ticket: tickets,
-                    command: *command,
-                    lowering: *lowering,
-                });
-            }
-            Event::Pass(ms) => bench.run_for(*ms),
-            Event::Answer => {
-                bench.answer_one();
-            }
-            Event::Fail(kind) => bench.fail_next([failure(*kind)]),
-            Event::Mood(mood) => {
-                bench.mood = [Mood::Well, Mood::Well, Mood::Off, Mood::Deaf(LIMIT)][usize::from(*mood)];
-            }
-            Event::Foreign(raw) => drop(bench.registers.insert(LIMIT, *raw)),
-            Event::PowerCut => bench.registers = maps::POWER_ON.into(),
-            Event::Lease(ms) => bench.input(Input::Lease {
-                until: Mono(bench.now + ms),
-            }),
-            Event::PortLost => bench.input(Input::PortLost),
-            Event::PortBack => bench.input(Input::PortBack),
-            Event::Stray(id) => {
-                let ours = bench.queue.iter().any(|request| request.id == *id);
-                if !ours {
-                    bench.input(Input::Replied {
-                        id: *id,
-                        result: Err(DriveError::Garbled),
-                    });
-                }
-            }
-        }
-        for request in &bench.queue {
-            match request.pdu {
-                Pdu::WriteSingle { addr: LIMIT, value } => {
-                    prop_assert!(
-                        i64::from(value) * 100 <= word.limit,
-                        "{value} above {}",
-                        word.limit
-                    );
-                }
-                Pdu::WriteSingle { addr: SWITCH, value } if value != 0 => prop_assert!(word.most() > 0),
-                _ => {}
-            }
-        }
+        happen(&mut bench, event, &mut word, &mut tickets);
+        obeys(&bench, word)?;
     }
     bench.input(Input::PortBack);
     bench.heal();
@@ -164,6 +176,7 @@ fn play(map: u8, seed: u64, events: &[Event]) -> Result<String, TestCaseError> {
     ended.sort_unstable();
     prop_assert_eq!(ended, (1..=tickets).collect::<Vec<_>>());
     let end = bench.driver.snapshot();
+    prop_assert_eq!(end.link, "up");
     if end.in_force && end.commanded.is_some() {
         let offered = if map == 1 && bench.registers[&SWITCH] == 0 {
             0
