@@ -86,6 +86,7 @@ impl Driver {
         }
         self.stage = Stage::Settled;
         self.watchdog.set_terms(self.book.terms());
+        self.watchdog.fed(now);
         self.arm(now);
         self.restore(now);
         true

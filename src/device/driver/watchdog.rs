@@ -92,11 +92,11 @@ impl Watchdog {
         leased || self.fed_by() != Some(FedBy::AnyRequest)
     }
 
-    /// When the next feed is due; `None`: there is nothing to feed.
+    /// When the next feed is due; `None`: there is nothing to feed. A watchdog that could not be verified is fed
+    /// too: it may be running all the same, and a healthy gateway must not make the device fall back.
     pub(super) fn feed_due(&self) -> Option<Mono> {
         let terms = self.terms?;
-        let live = self.armed || terms.by == FedBy::AnyRequest;
-        live.then(|| self.fed_at.plus(terms.every).max(self.retry_at))
+        Some(self.fed_at.plus(terms.every).max(self.retry_at))
     }
 
     /// The device was fed.

@@ -204,3 +204,18 @@ fn arming_on_request_is_confirmed() {
     assert_eq!(bench.done, [(1, Ok(()))]);
     assert_eq!(bench.registers[&FALLBACK], 60);
 }
+
+#[test]
+fn a_watchdog_that_cannot_be_verified_is_fed_and_reported() {
+    let mut bench = Bench::new(maps::write_fed());
+    bench.mood = Mood::Deaf(TIMEOUT);
+    bench.input(Input::Lease { until: Mono(600_000) });
+    bench.run_for(60_000);
+    assert!(!bench.reports[0].armed && !bench.reports[0].safe);
+    let feeds = bench
+        .sent
+        .iter()
+        .filter(|(_, class, _)| *class == Priority::Feed)
+        .count();
+    assert!((6..=8).contains(&feeds), "{feeds}");
+}
