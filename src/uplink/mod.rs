@@ -1,14 +1,44 @@
-//! North shell: WebSocket, TLS, reconnect; drives `ocpp`.
+//! North shell: one task for each back end of each charge point, which drives an [`ocpp::Machine`](Machine) over a
+//! WebSocket.
 //!
-//! The faces stand; the room behind them is furnished on the branch `uplink`, nowhere else.
+//! | file | what |
+//! |---|---|
+//! | `run` | the loop: one event, then what follows from it; stop |
+//! | `connect` | DNS, TCP, TLS, upgrade within one time-out; sub-protocol and login |
+//! | `tls` | whom to trust, which certificate to show, what a failure means |
+//! | `error` | [`ConnectError`]: why not, and the operator's next step |
+//! | `backoff` | waits between attempts |
+//! | `wire` | an open connection: queue, pings, limits, orderly close |
+//! | `desk` | reads and commits of the ledger, beside everything else |
+//! | `post` | what the station is told, in order and never dropped |
+//!
+//! Rules kept here:
+//! * one event at a time goes into the machine, and all its effects are carried out before the next;
+//! * nothing waits for another: a store that hangs, a station without room and a CSMS that does not read hold up
+//!   only what concerns them (promise S7), and each backlog has a bound above which the CSMS is not read;
+//! * every end of a connection is told in words, and no next attempt comes before the shortest wait;
+//! * passwords and keys are never part of an error, a status or a log line.
+
+mod backoff;
+mod connect;
+mod desk;
+mod error;
+mod post;
+mod run;
+mod tls;
+mod wire;
+
+pub use error::{ConnectError, Stage};
 
 use crate::domain::{
-    Batch, BootId, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, ResetKind, Row, TokenInfo,
-    TxId,
+    Batch, BootId, Clock, Command, CommandId, CpId, CsmsSetup, EvseId, IdToken, Mono, Notice, Outcome,
+    ResetKind, Row, TokenInfo, TxId,
 };
-use crate::ocpp::Facts;
+use crate::ocpp::{Facts, Machine};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -105,6 +135,8 @@ pub struct LinkStatus {
     pub connected: bool,
     /// Last event in words.
     pub detail: String,
+    /// Frames refused at the socket so far: binary, too big, not UTF-8, against RFC 6455.
+    pub refused_frames: u64,
     /// The OCPP machine; `None` before its first turn.
     pub ocpp: Option<crate::ocpp::Snapshot>,
 }
@@ -120,4 +152,53 @@ pub struct UplinkHandle {
     pub heartbeat: watch::Receiver<Mono>,
     /// Its task.
     pub join: JoinHandle<()>,
+}
+
+/// What may wait in an inbox.
+const INBOX: usize = 64;
+
+/// Starts the task of one (charge point, CSMS). Needs a tokio runtime.
+///
+/// `trust_dir` holds PEM files trusted beside the system's roots; `seed` sets the jitter and must differ between
+/// uplinks, or they reconnect together. The task ends after [`ToUplink::Stop`], or when every sender of its inbox
+/// is gone.
+#[must_use]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is another part of the world, wired once by the runtime"
+)]
+pub fn spawn(
+    setup: CsmsSetup,
+    cp: CpId,
+    trust_dir: Option<PathBuf>,
+    machine: Machine,
+    feed: Arc<dyn Feed>,
+    clock: Arc<dyn Clock>,
+    to_station: mpsc::Sender<FromUplink>,
+    seed: u64,
+) -> UplinkHandle {
+    let (to, inbox) = mpsc::channel(INBOX);
+    let (set_status, status) = watch::channel(LinkStatus::default());
+    let (beat, heartbeat) = watch::channel(clock.now().mono);
+    let dial = connect::Dial {
+        setup,
+        cp,
+        trust_dir,
+        clock,
+    };
+    let uplink = run::Uplink::new(
+        dial,
+        machine,
+        desk::Desk::new(feed),
+        post::Post::new(to_station),
+        inbox,
+        seed,
+        (set_status, beat),
+    );
+    UplinkHandle {
+        to,
+        status,
+        heartbeat,
+        join: tokio::spawn(uplink.run()),
+    }
 }
