@@ -249,6 +249,7 @@ fn expected(branches: &[&Value]) -> String {
                 _ => "a table",
             };
             list.push(match (bound("minimum"), bound("maximum")) {
+                (Some(least), Some(most)) if least == most => least,
                 (Some(least), Some(most)) => format!("{name} from {least} to {most}"),
                 (Some(least), None) => format!("{name} from {least}"),
                 (None, Some(most)) => format!("{name} up to {most}"),

@@ -153,9 +153,10 @@ pub(super) struct DefaultsTable {
     pub fc: Option<u8>,
     /// Function codes that write: 5, 6, 15, 16.
     pub write_fc: Option<Vec<u8>>,
-    /// Which register of a wide value comes first; the high one (`big`) unless given.
+    /// Which register of a wide number comes first; the high one (`big`) unless given. Texts begin at their first
+    /// register.
     pub word_order: Option<Order>,
-    /// Which byte of a register comes first; the high one (`big`) unless given.
+    /// Which byte of a number's register comes first; the high one (`big`) unless given.
     pub byte_order: Option<Order>,
     /// Registers to add per connector beyond the first.
     pub connector_offset: Option<u16>,

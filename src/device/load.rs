@@ -3,6 +3,7 @@
 use super::check::structure;
 use super::error::{Path, Problems, ProfileError};
 use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
+use super::file_control::{NamedValue, StepTable, StepValue};
 use super::pdu::ReadFc;
 use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
 use super::value::Raw;
@@ -190,6 +191,13 @@ impl Loader<'_> {
                     if !there {
                         self.wrong(&root.key(key), format!("missing; a charger needs `[{key}]`"));
                     }
+                }
+                let sets = |step: &StepTable| matches!(step.value, Some(StepValue::Named(NamedValue::Limit)));
+                if !recipes.limit.is_empty() && !self.raw.recipes.limit.iter().any(sets) {
+                    self.wrong(
+                        &root.key("recipes").key("limit"),
+                        "no step writes the value \"limit\"",
+                    );
                 }
                 if recipes.limit.is_empty() {
                     self.wrong(&root.key("recipes"), "missing; a charger needs a `limit` recipe");

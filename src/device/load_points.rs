@@ -194,16 +194,18 @@ impl Loader<'_> {
                 1
             }
         };
+        // A text reads from its first register on, whatever the order of numbers is.
+        let defaults = raw.kind.width().map(|_| &self.raw.defaults);
         Layout {
             kind: raw.kind,
             width,
             words: raw
                 .word_order
-                .or(self.raw.defaults.word_order)
+                .or(defaults.and_then(|defaults| defaults.word_order))
                 .unwrap_or_default(),
             bytes: raw
                 .byte_order
-                .or(self.raw.defaults.byte_order)
+                .or(defaults.and_then(|defaults| defaults.byte_order))
                 .unwrap_or_default(),
         }
     }

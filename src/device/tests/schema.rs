@@ -20,3 +20,18 @@ fn the_checked_in_schema_is_current() {
         path.display()
     );
 }
+
+#[test]
+fn the_example_in_the_documentation_is_a_sound_profile() {
+    let page = include_str!("../../../docs/profile-format.md");
+    let example = page
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let profile = crate::device::Profile::parse("example.toml", example);
+    assert_eq!(
+        profile.map(|profile| profile.id().to_owned()),
+        Ok("example-box".to_owned())
+    );
+}
