@@ -6,7 +6,7 @@ use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
 use super::file_control::{NamedValue, StepTable, StepValue};
 use super::pdu::ReadFc;
 use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
-use super::value::Raw;
+use super::value::{Raw, ValueType};
 use super::{Cadence, Condition, Recipes, Test};
 use crate::domain::Parity;
 use serde_json::Value;
@@ -257,6 +257,7 @@ impl Loader<'_> {
             };
             if let Some(test) = self.test(condition, &path) {
                 let mask = condition.mask.or(condition.bit.map(|bit| 1 << bit));
+                self.judge_test(&condition.point, mask, &test, &path);
                 conditions.push(Condition { point, mask, test });
             }
         }
@@ -291,6 +292,37 @@ impl Loader<'_> {
         } else {
             Test::Within(raw.min, raw.max)
         })
+    }
+
+    /// A test that could never hold is a mistake.
+    fn judge_test(&mut self, name: &str, mask: Option<u64>, test: &Test, path: &Path) {
+        // Points with `phases` are named by phase, hence the search by the longest table name that fits.
+        let tables = self
+            .raw
+            .points
+            .iter()
+            .filter(|(table, _)| name.starts_with(table.as_str()));
+        let Some(kind) = tables
+            .max_by_key(|(table, _)| table.len())
+            .map(|(_, table)| table.kind)
+        else {
+            return;
+        };
+        let text = matches!(kind, ValueType::Ascii | ValueType::Utf16);
+        let fits = match test {
+            Test::OneOf(list) => list.iter().all(|raw| match raw {
+                Raw::Text(_) => text,
+                Raw::Int(_) | Raw::Float(_) | Raw::Bytes(_) => kind.is_integer(),
+            }),
+            Test::Within(..) => kind.width().is_some(),
+            Test::StartsWith(_) | Test::Version(..) => text,
+        };
+        if !fits || (mask.is_some() && !kind.is_integer()) {
+            self.wrong(
+                path,
+                format!("does not fit the type of `{name}`, so it could never hold"),
+            );
+        }
     }
 
     /// Whatever a condition looks at has to be readable, and is read often enough.

@@ -1,7 +1,9 @@
 //! Everything that is wrong is said at once, with its place and what would be right.
 
 use super::charger;
-use crate::device::Profile;
+use crate::device::{Caution, Electrical, Image, Profile, RecipeContext, Reply};
+use crate::domain::{DeviceCommand, MilliAmps, Mono};
+use proptest::prelude::*;
 
 fn messages(text: &str) -> Vec<String> {
     Profile::parse("box.toml", text)
@@ -124,6 +126,77 @@ fn a_broken_file_is_an_error_not_a_panic() {
 }
 
 #[test]
+fn a_condition_that_could_never_hold_is_a_mistake() {
+    let with = |condition: &str| {
+        let points = format!(
+            "float = {{ at = 1, type = \"f32\" }}\ntext = {{ at = 3, type = \"ascii\", len = 2 }}\n\
+             x = {{ at = 9, type = \"u16\", quantity = \"power\", when = [{condition}] }}\n\
+             limit = {{ at = 10, access = \"rw\", type = \"u16\", unit = \"A\", off = 0 }}"
+        );
+        let rest = "[limits]\nmax_a = 16\n[recipes]\nlimit = [{ write = \"limit\", value = \"limit\" }]";
+        charger(&points, rest)
+            .map_err(|errors| errors[0].message.clone())
+            .err()
+    };
+    let never = |name: &str| {
+        Some(format!(
+            "does not fit the type of `{name}`, so it could never hold"
+        ))
+    };
+    assert_eq!(with("{ point = \"float\", min = 1.5 }"), None);
+    assert_eq!(with("{ point = \"text\", since = \"1.2\" }"), None);
+    assert_eq!(with("{ point = \"float\", is = 1 }"), never("float"));
+    assert_eq!(with("{ point = \"float\", bit = 1 }"), never("float"));
+    assert_eq!(with("{ point = \"text\", max = 3 }"), never("text"));
+    assert_eq!(
+        with("{ point = \"status\", starts_with = \"A\" }"),
+        never("status")
+    );
+}
+
+proptest! {
+    /// Whatever a user's file says, it is an error or a profile that can be planned and driven, never a panic.
+    #[test]
+    fn a_damaged_profile_never_panics(
+        which in 0_usize..7,
+        damage in proptest::collection::vec((0_usize..10_000, "[ -~]{0,3}|\n|9999999999|-1|true"), 1..6),
+    ) {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices");
+        let files = ["heidelberg/energy-control", "keba/p30", "evracing/evse-wb-din", "eastron/sdm630",
+            "eastron/sdm120", "abb/b23-b24", "carlo-gavazzi/em340"];
+        #[allow(clippy::disallowed_methods, reason = "a test reads the shipped files")]
+        let mut text = std::fs::read_to_string(directory.join(format!("{}.toml", files[which]))).unwrap();
+        for (at, junk) in &damage {
+            let mut at = at % text.len();
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            let end = text[at..].char_indices().nth(junk.len()).map_or(text.len(), |(end, _)| at + end);
+            text.replace_range(at..end, junk);
+        }
+        if let Ok(profile) = Profile::parse("damaged.toml", &text) {
+            let image = Image::new();
+            for connector in [1, 2, u16::MAX] {
+                let ctx = RecipeContext { connector, ..RecipeContext::new(&image) };
+                for command in [limit(0), limit(16), limit(1_000_000), DeviceCommand::ArmWatchdog, DeviceCommand::SafeState] {
+                    drop(profile.recipe(command, &ctx));
+                }
+                for block in profile.plan(super::WIRE, connector, &image, Caution::Normal) {
+                    let reply = Reply::Registers(vec![0xFFFF; usize::from(block.count)]);
+                    let (mut image, now) = (Image::new(), Mono(0));
+                    let seen = profile.decode(&block, &reply, connector, Electrical::default(), &mut image, now);
+                    prop_assert!(seen.is_ok());
+                }
+            }
+        }
+    }
+}
+
+fn limit(amps: i64) -> DeviceCommand {
+    DeviceCommand::Limit(MilliAmps::from_base(amps))
+}
+
+#[test]
 fn a_kind_has_its_demands() {
     let head = |kind: &str| {
         format!(
@@ -164,24 +237,12 @@ fn a_reader_of_cards_is_a_profile_like_any_other() {
          card = { at = 1, fc = 3, type = \"bytes\", len = 5, role = \"token\" }\n";
     let profile = Profile::parse("box.toml", text).unwrap();
     assert!(profile.has_token());
-    let block = &profile.plan(
-        super::WIRE,
-        1,
-        &crate::device::Image::new(),
-        crate::device::Caution::Normal,
-    )[0];
+    let block = &profile.plan(super::WIRE, 1, &Image::new(), Caution::Normal)[0];
     let read = |registers: [u16; 5]| {
-        let reply = crate::device::Reply::Registers(registers.to_vec());
-        let (mut image, now) = (crate::device::Image::new(), crate::domain::Mono(0));
+        let reply = Reply::Registers(registers.to_vec());
+        let (mut image, now) = (Image::new(), Mono(0));
         profile
-            .decode(
-                block,
-                &reply,
-                1,
-                crate::device::Electrical::default(),
-                &mut image,
-                now,
-            )
+            .decode(block, &reply, 1, Electrical::default(), &mut image, now)
             .unwrap()
     };
     use crate::domain::{IdToken, Observation, TokenKind};
