@@ -67,13 +67,17 @@ impl Context<'_> {
     }
 
     /// Complains where a reference points nowhere; says whether it points somewhere.
-    pub fn refers(&mut self, given: &Given<String>, what: &str, header: &str, names: &[&str]) -> bool {
+    pub fn refers(&mut self, given: &Given<String>, what: &str, header: &str, names: &Names<'_>) -> bool {
         let Some(name) = given.value.as_deref() else {
             return false;
         };
-        if names.contains(&name) {
+        if names.known.contains(&name) {
             return true;
         }
+        if !names.sure {
+            return false;
+        }
+        let names = &names.known;
         let expected = if names.is_empty() {
             format!("the id of a {header}, but there is none")
         } else {
@@ -91,6 +95,32 @@ impl Context<'_> {
             suggestion,
         );
         false
+    }
+}
+
+/// The names of all things of one kind.
+pub(super) struct Names<'a> {
+    /// As far as they could be read.
+    pub known: Vec<&'a str>,
+    /// Each has a name of its own. Where one has none, or two have the same, that has been told, and a reference
+    /// that points nowhere may only be its echo.
+    pub sure: bool,
+}
+
+impl<'a> Names<'a> {
+    /// Gathers them.
+    pub fn of(given: impl IntoIterator<Item = &'a Given<String>>) -> Self {
+        let mut names = Self {
+            known: Vec::new(),
+            sure: true,
+        };
+        for given in given {
+            match given.value.as_deref() {
+                Some(name) if !names.known.contains(&name) => names.known.push(name),
+                Some(_) | None => names.sure = false,
+            }
+        }
+        names
     }
 }
 

@@ -222,10 +222,10 @@ fn client(keys: &CsmsKeys, secure: Option<bool>, context: &mut Context<'_>) -> O
             "a url that begins with wss://",
             "did you mean 'wss://'",
         );
+        return None;
     }
     let certificate = secret::certificate(keys, context);
     let key: Option<PathBuf> = secret::key(keys, context);
-    (secure != Some(false)).then_some(())?;
     Some(Security::Client {
         certificate: certificate?,
         key: key?,

@@ -221,6 +221,7 @@ fn show(stanza: &Stanza, table: &Table, page: &mut String) {
         let chosen = stanza.chosen.iter().find(|(name, _)| *name == key.name);
         if stanza.full && key.kind == Kind::Open {
             // A table of its own has to follow the settings of this one.
+            later.push('\n');
             comment(key.help, &mut later);
             later.push_str(&open_example(table, key));
             continue;
@@ -242,15 +243,13 @@ fn show(stanza: &Stanza, table: &Table, page: &mut String) {
             None => {}
         }
     }
-    if !later.is_empty() {
-        page.push('\n');
-        page.push_str(&later);
-    }
+    page.push_str(&later);
 }
 
 fn takes(key: &Key) -> String {
     let default = match key.fallback {
         Fallback::Required => "required".to_owned(),
+        Fallback::Absent(words) if words.starts_with("needed") => words.to_owned(),
         Fallback::Absent(words) => format!("without it: {words}"),
         Fallback::Is(text) => format!("default {}", written(key.kind, text)),
     };

@@ -1,6 +1,6 @@
 //! Fuses that several EVSEs share.
 
-use super::context::Context;
+use super::context::{Context, Names};
 use super::issue::Told;
 use super::keys::{EvseKeys, FuseKeys};
 use super::nearest::did_you_mean;
@@ -44,10 +44,10 @@ fn members(keys: &FuseKeys, points: &[ChargePoint], context: &mut Context<'_>) -
             .iter()
             .find(|point| point.keys.id.value.as_deref() == Some(name))
         else {
-            let ids: Vec<&str> = points
-                .iter()
-                .filter_map(|point| point.keys.id.value.as_deref())
-                .collect();
+            let Names { known: ids, sure } = Names::of(points.iter().map(|point| &point.keys.id));
+            if !sure {
+                continue;
+            }
             let told = refuse(
                 format!("there is no charge point {}", show_text(name)),
                 format!("the id of a [[charge_point]]: {}", ids.join(", ")),

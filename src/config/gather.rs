@@ -114,7 +114,7 @@ fn file(path: &Path, sources: &mut Sources, found: &mut Issues) -> Option<(Node,
                 "a readable file",
                 next,
             );
-            found.error(
+            found.setting(
                 Place {
                     source,
                     start: 0,
@@ -142,7 +142,7 @@ fn text(
                 start: at,
                 end: at,
             };
-            found.error(place, Told::new("(file)", problem, expected, next));
+            found.setting(place, Told::new("(file)", problem, expected, next));
             (Node::empty(place), true)
         };
     if bytes.len() > LARGEST {
@@ -243,7 +243,7 @@ fn environment(root: &mut Node, options: &LoadOptions, sources: &mut Sources, fo
                 "RETROVOLT__SECTION__KEY",
                 "write for example RETROVOLT__GATEWAY__LOG_LEVEL",
             );
-            found.error(key_at, told);
+            found.setting(key_at, told);
             continue;
         }
         root.set(

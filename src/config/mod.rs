@@ -48,7 +48,6 @@ use tree::Node;
 const ENVIRONMENT: &str = "environment";
 
 /// A configuration the gateway can run with.
-#[derive(Debug)]
 pub struct Loaded {
     /// What to serve.
     pub setup: SiteSetup,
@@ -58,6 +57,18 @@ pub struct Loaded {
     pub log: LogSetup,
     /// What somebody should look at.
     pub warnings: Vec<Issue>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let profiles: Vec<&str> = self.library.ids().collect();
+        f.debug_struct("Loaded")
+            .field("setup", &self.setup)
+            .field("profiles", &profiles)
+            .field("log", &self.log)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
 }
 
 /// How to log.

@@ -1,6 +1,6 @@
 //! Charge points with their EVSEs and back ends.
 
-use super::context::Context;
+use super::context::{Context, Names};
 use super::csms::{self, Csms};
 use super::issue::Told;
 use super::keys::{ChargePointKeys, CsmsKeys, EvseKeys};
@@ -193,10 +193,7 @@ fn currents(evse: &EvseKeys, context: &mut Context<'_>) {
 }
 
 fn evse_devices(evse: &EvseKeys, devices: &[Device], context: &mut Context<'_>) {
-    let ids: Vec<&str> = devices
-        .iter()
-        .filter_map(|device| device.keys.id.value.as_deref())
-        .collect();
+    let ids = Names::of(devices.iter().map(|device| &device.keys.id));
     let jobs: [(&Given<String>, &str, &[Kind]); 3] = [
         (&evse.charger, "charger", &[Kind::Charger]),
         (&evse.meter, "meter", &[Kind::Meter, Kind::Charger]),

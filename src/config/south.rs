@@ -1,6 +1,6 @@
 //! Buses and devices.
 
-use super::context::Context;
+use super::context::{Context, Names};
 use super::issue::Told;
 use super::keys::{BusKeys, DeviceKeys};
 use super::nearest::did_you_mean;
@@ -49,10 +49,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, 
     context.unique("bus", buses.iter().map(|bus| &bus.keys.id));
     context.unique("device", devices.iter().map(|device| &device.keys.id));
     same_port(&buses, context);
-    let ids: Vec<&str> = buses
-        .iter()
-        .filter_map(|bus| bus.keys.id.value.as_deref())
-        .collect();
+    let ids = Names::of(buses.iter().map(|bus| &bus.keys.id));
     for device in &devices {
         context.refers(&device.keys.bus, "bus", "[[bus]]", &ids);
     }
@@ -511,17 +508,11 @@ fn on_the_line(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
     let Some(id) = bus.keys.id.value.as_deref() else {
         return;
     };
-    let mut any = false;
-    for device in devices
+    let here: Vec<&Device> = devices
         .iter()
         .filter(|device| device.keys.bus.value.as_deref() == Some(id))
-    {
-        any = true;
-        if let Some(Link::Serial { .. }) = bus.link {
-            serial_settings(bus, device, context);
-        }
-    }
-    if !any {
+        .collect();
+    if here.is_empty() {
         bus.keys.id.warning(
             &mut context.found,
             "no device is on this bus",
@@ -529,10 +520,15 @@ fn on_the_line(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
             format!("add a [[device]] with bus = \"{id}\", or remove the bus"),
         );
     }
+    if let Some(Link::Serial { baud, parity, .. }) = bus.link {
+        for device in &here {
+            reserved_unit(device, context);
+        }
+        factory_settings(bus, (baud, parity), &here, context);
+    }
 }
 
-fn serial_settings(bus: &Bus, device: &Device, context: &mut Context<'_>) {
-    let keys = &bus.keys;
+fn reserved_unit(device: &Device, context: &mut Context<'_>) {
     if let Some(unit) = device.keys.unit.value.filter(|unit| *unit > 247) {
         device.keys.unit.warning(
             &mut context.found,
@@ -541,31 +537,43 @@ fn serial_settings(bus: &Bus, device: &Device, context: &mut Context<'_>) {
             "look up the unit id in the device's manual",
         );
     }
-    let Some(profile) = &device.profile else { return };
-    let Some(usual) = profile.link().serial else {
+}
+
+/// Devices on one line must agree, so most have been changed; but one that cannot be changed, or was not, agrees
+/// with the line as it left the factory. Where none does, somebody mistyped.
+fn factory_settings(bus: &Bus, (baud, parity): (u32, Parity), here: &[&Device], context: &mut Context<'_>) {
+    let usual: Vec<(&str, u32, Parity)> = here
+        .iter()
+        .filter_map(|device| device.profile.as_deref())
+        .filter_map(|profile| {
+            profile
+                .link()
+                .serial
+                .map(|serial| (profile.id(), serial.baud, serial.parity))
+        })
+        .collect();
+    if usual
+        .iter()
+        .any(|(_, usual_baud, usual_parity)| (*usual_baud, *usual_parity) == (baud, parity))
+    {
+        return;
+    }
+    let Some((name, usual_baud, usual_parity)) = usual.first().copied() else {
         return;
     };
-    if let Some(baud) = keys.baud.value.filter(|baud| *baud != usual.baud) {
-        keys.baud.warning(
+    if baud != usual_baud {
+        bus.keys.baud.warning(
             &mut context.found,
-            format!("{baud} is not what '{}' leaves the factory with", profile.id()),
-            format!("for this profile {}", usual.baud),
-            format!(
-                "did you mean baud = {}, unless the device was changed",
-                usual.baud
-            ),
+            format!("{baud} is not what '{name}' leaves the factory with"),
+            format!("for this profile {usual_baud}"),
+            format!("did you mean baud = {usual_baud}, unless the device was changed"),
         );
     }
-    if let Some(word) = keys
-        .parity
-        .value
-        .as_deref()
-        .filter(|word| parity(word) != usual.parity)
-    {
-        let usual = parity_word(usual.parity);
-        keys.parity.warning(
+    if parity != usual_parity {
+        let (word, usual) = (parity_word(parity), parity_word(usual_parity));
+        bus.keys.parity.warning(
             &mut context.found,
-            format!("'{word}' is not what '{}' leaves the factory with", profile.id()),
+            format!("'{word}' is not what '{name}' leaves the factory with"),
             format!("for this profile \"{usual}\""),
             format!("did you mean parity = \"{usual}\", unless the device was changed"),
         );

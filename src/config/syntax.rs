@@ -50,6 +50,9 @@ fn tell(source: &Source, at: usize, line: usize, message: &str) -> Told {
         (false, words) => words,
     };
     let key = key_at(&source.text, line);
+    if let Some((problem, next)) = unquoted(written).filter(|_| problem.starts_with("string values must")) {
+        return Told::new(key, problem, "a number, true, false, or a text in quotes", next);
+    }
     let suggestion = if duplicate {
         let name = key.rsplit('.').next().unwrap_or(&key);
         match first_line_of(&source.text, name, line) {
@@ -125,7 +128,27 @@ fn first_line_of(text: &str, key: &str, before: usize) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-/// What to do about the usual slips.
+/// A value that is neither a number nor in quotes: what was found, and the next step.
+fn unquoted(line: &str) -> Option<(String, String)> {
+    let (key, value) = line.split(" #").next()?.split_once('=')?;
+    let (key, value) = (key.trim(), value.trim());
+    let next = match value {
+        "" => {
+            return Some((
+                "not TOML: there is no value".to_owned(),
+                format!("write a value after {key} ="),
+            ));
+        }
+        "True" | "TRUE" | "yes" | "Yes" | "on" | "On" => format!("write {key} = true"),
+        "False" | "FALSE" | "no" | "No" | "off" | "Off" => format!("write {key} = false"),
+        _ if value.starts_with(['"', '\'', '[', '{']) => return None,
+        _ if super::place::names_a_secret(key) => format!("put the value of {key} in quotes"),
+        _ => format!("did you mean {key} = \"{}\"", value.trim_matches(['"', '\''])),
+    };
+    Some(("not TOML: the value is not in quotes".to_owned(), next))
+}
+
+/// What to do about the other usual slips.
 fn next_step(line: &str, before: &str) -> String {
     let line = line.split(" #").next().unwrap_or(line).trim();
     if line.starts_with('[') {
@@ -142,11 +165,7 @@ fn next_step(line: &str, before: &str) -> String {
         };
     };
     let (key, value) = (key.trim(), value.trim());
-    let secret = super::place::names_a_secret(key);
     match value {
-        "" => format!("write a value after {key} ="),
-        "True" | "TRUE" | "yes" | "Yes" | "on" | "On" => format!("write {key} = true"),
-        "False" | "FALSE" | "no" | "No" | "off" | "Off" => format!("write {key} = false"),
         _ if value.starts_with(['"', '\'']) => {
             let quote = &value[..1];
             if value.len() > 1 && value.ends_with(quote) {
@@ -160,8 +179,7 @@ fn next_step(line: &str, before: &str) -> String {
             "separate the elements with commas and close the list with ]".to_owned()
         }
         _ if value.starts_with('{') => "separate the pairs with commas and close with }".to_owned(),
-        _ if secret => format!("put the value of {key} in quotes"),
-        _ => format!("did you mean {key} = \"{}\"", value.trim_matches(['"', '\''])),
+        _ => unquoted(line).map_or_else(|| format!("write {key} = value"), |(_, next)| next),
     }
 }
 
