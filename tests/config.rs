@@ -718,6 +718,9 @@ proptest! {
     ) {
         let mut letters: Vec<char> = GOOD.chars().collect();
         for (index, kind, letter, length) in edits {
+            if letters.is_empty() {
+                letters.push(letter);
+            }
             let at = index.index(letters.len());
             let end = (at + length).min(letters.len());
             match kind {
