@@ -143,15 +143,34 @@ static void serve(modbus_t *ctx, const uint8_t *request, int length)
     printf("\n");
 }
 
-/* On a serial line libmodbus takes the frames of one unit and gives zero for those of another, after reading them
- * in full: the second device of this program is served from there, under its own unit. */
-static void serve_other_unit(modbus_t *ctx, const uint8_t *request)
+static const char *path;
+static int baud = 19200;
+/* A pseudo-terminal has no parity bit, and asking for one a second time fails. */
+static char parity = 'N';
+
+static modbus_t *open_rtu(void)
+{
+    modbus_t *ctx = modbus_new_rtu(path, baud, parity, 8, 1);
+    if (!ctx || modbus_set_slave(ctx, CHARGER) < 0 || modbus_connect(ctx) < 0) {
+        fprintf(stderr, "cannot open %s: %s\n", path, modbus_strerror(errno));
+        exit(1);
+    }
+    return ctx;
+}
+
+/* On a serial line libmodbus takes the frames of one unit. For those of another it gives zero after reading them in
+ * full, and then waits for that unit's answer on the line. Here the other unit is in the same program, and its
+ * answer is never heard: it is served, and a fresh context takes the place of the one that would wait. */
+static modbus_t *serve_other_unit(modbus_t *ctx, const uint8_t *request)
 {
     if (request[0] != METER)
-        return;
+        return ctx;
     modbus_set_slave(ctx, METER);
     serve(ctx, request, request[1] == 16 ? 9 + request[6] : 8);
-    modbus_set_slave(ctx, CHARGER);
+    modbus_t *fresh = open_rtu();
+    modbus_close(ctx);
+    modbus_free(ctx);
+    return fresh;
 }
 
 /* Obeys one line of stdin; zero at its end. */
@@ -190,7 +209,7 @@ static int session(modbus_t *ctx)
         if (length > 0)
             serve(ctx, request, length);
         else if (length == 0)
-            serve_other_unit(ctx, request);
+            port = modbus_get_socket(ctx = serve_other_unit(ctx, request));
         else if (length < 0 && (errno == ECONNRESET || errno == EPIPE || errno == EBADF || errno == EIO))
             return 1;
     }
@@ -225,13 +244,9 @@ static int serve_tcp(void)
     }
 }
 
-static int serve_rtu(const char *path, int baud, char parity)
+static int serve_rtu(void)
 {
-    modbus_t *ctx = modbus_new_rtu(path, baud, parity, 8, 1);
-    if (!ctx || modbus_set_slave(ctx, CHARGER) < 0 || modbus_connect(ctx) < 0) {
-        fprintf(stderr, "cannot open %s: %s\n", path, modbus_strerror(errno));
-        return 1;
-    }
+    modbus_t *ctx = open_rtu();
     printf("READY rtu %s\n", path);
     session(ctx);
     return 0;
@@ -243,8 +258,12 @@ int main(int argc, char **argv)
     make_maps();
     if (argc == 2 && strcmp(argv[1], "tcp") == 0)
         return serve_tcp();
-    if (argc >= 3 && strcmp(argv[1], "rtu") == 0)
-        return serve_rtu(argv[2], argc > 3 ? atoi(argv[3]) : 19200, argc > 4 ? argv[4][0] : 'E');
+    if (argc >= 3 && strcmp(argv[1], "rtu") == 0) {
+        path = argv[2];
+        baud = argc > 3 ? atoi(argv[3]) : baud;
+        parity = argc > 4 ? argv[4][0] : parity;
+        return serve_rtu();
+    }
     fprintf(stderr, "usage: %s tcp | rtu PATH [BAUD [N|E|O]]\n", argv[0]);
     return 2;
 }
