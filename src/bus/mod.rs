@@ -1,1 +1,193 @@
 //! South shell: one task owns each port.
+//!
+//! * [`frame`]: Modbus frames on serial lines and TCP.
+//! * `port`: silence, echoes, late answers, time-outs; one exchange at a time.
+//! * `queue`: whose turn it is. `outbox`: events for a consumer that may hang.
+//! * `task`: hosts the drivers of a port, keeps the port open, stops first.
+
+pub mod frame;
+mod outbox;
+mod port;
+mod queue;
+mod task;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use crate::device::{Driver, FailsafeReport, Library, LinkCost};
+use crate::domain::{BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Observation};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Commands not yet taken in by a bus; a sender waits when it is full.
+const COMMANDS: usize = 64;
+/// Thinking time the read planner assumes until told better.
+const THINK: Duration = Duration::from_millis(10);
+
+/// To the task of a bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToBus {
+    /// Answered with one [`FromBus::Done`]. An unknown device is answered `Unsupported`.
+    Drive {
+        /// Which device.
+        device: DeviceId,
+        /// Ties the answer to it.
+        ticket: u64,
+        /// What to do.
+        command: DeviceCommand,
+        /// Whether a limit is at or below the one in force.
+        lowering: bool,
+    },
+    /// The watchdog of a device may be fed before this time.
+    Lease {
+        /// Which device.
+        device: DeviceId,
+        /// The end.
+        until: Mono,
+    },
+    /// Write what is under way, then end; at most two seconds.
+    Stop,
+}
+
+/// From the task of a bus.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromBus {
+    /// A device said something. What a slow consumer did not take is merged to the latest.
+    Observed {
+        /// On which bus.
+        bus: BusId,
+        /// Who.
+        device: DeviceId,
+        /// What.
+        observations: Vec<Observation>,
+    },
+    /// A device began or ceased to answer.
+    Link {
+        /// On which bus.
+        bus: BusId,
+        /// Who.
+        device: DeviceId,
+        /// Whether it answers.
+        up: bool,
+        /// Why it does not.
+        cause: Option<DriveError>,
+    },
+    /// The end of a command.
+    Done {
+        /// Which device.
+        device: DeviceId,
+        /// Which command.
+        ticket: u64,
+        /// How.
+        result: Result<(), DriveError>,
+    },
+    /// The port was opened or lost.
+    Port {
+        /// Which bus.
+        bus: BusId,
+        /// Whether it is open.
+        up: bool,
+        /// In words for the operator.
+        detail: String,
+    },
+    /// What is known of a device's own safe state.
+    Failsafe {
+        /// Which device.
+        device: DeviceId,
+        /// The report.
+        report: FailsafeReport,
+    },
+}
+
+/// Why a bus cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// A device names a profile nobody has.
+    #[error("device {device}: no profile named {profile:?}")]
+    Profile {
+        /// The device.
+        device: DeviceId,
+        /// The profile.
+        profile: String,
+    },
+    /// The kernel gives no timer.
+    #[error("no timer for bus {bus}: {source}")]
+    Timer {
+        /// The bus.
+        bus: BusId,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// A running bus.
+#[derive(Debug)]
+pub struct BusHandle {
+    /// Commands.
+    pub to: mpsc::Sender<ToBus>,
+    /// When its loop last turned; at least once a second while it is healthy.
+    pub heartbeat: watch::Receiver<Mono>,
+    /// Its end.
+    pub join: JoinHandle<()>,
+}
+
+/// Starts the task of a bus. The port is opened by the task and may be absent now.
+///
+/// # Errors
+/// A profile that is not in the library, or a kernel without timers.
+pub fn spawn(
+    setup: BusSetup,
+    library: &Library,
+    clock: Arc<dyn Clock>,
+    events: mpsc::Sender<FromBus>,
+    seed: u64,
+) -> Result<BusHandle, BusError> {
+    let cost = link_cost(&setup);
+    let mut hosts = Vec::with_capacity(setup.devices.len());
+    for (index, device) in setup.devices.iter().enumerate() {
+        let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
+            device: device.id.clone(),
+            profile: device.profile.clone(),
+        })?;
+        let own_seed = seed.wrapping_add(u64::try_from(index).unwrap_or(0));
+        let driver = Driver::new(profile, device, cost, own_seed);
+        hosts.push(task::Host::new(device, setup.timeout, Box::new(driver)));
+    }
+    // Tried once here, so that a kernel without timers is an error at start and not a bus that never opens.
+    timer::Timer::system().map_err(|source| BusError::Timer {
+        bus: setup.id.clone(),
+        source,
+    })?;
+    let opener = port::opener(setup.link.clone());
+    Ok(task::start(
+        setup,
+        hosts,
+        clock,
+        events,
+        opener,
+        timer::Timer::system,
+    ))
+}
+
+/// What the read planner knows of the wire.
+fn link_cost(setup: &BusSetup) -> LinkCost {
+    let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    match setup.link {
+        Link::Serial { .. } => {
+            let pace = port::serial::Pace::of(&setup.link, setup.min_gap);
+            LinkCost {
+                char_us: micros(pace.char),
+                silence_us: micros(pace.gap),
+                think_us: micros(THINK),
+            }
+        }
+        Link::Tcp { .. } => LinkCost {
+            char_us: 1,
+            silence_us: micros(setup.min_gap),
+            think_us: micros(THINK),
+        },
+    }
+}

@@ -1,0 +1,168 @@
+//! Ports: a serial line with Modbus RTU, or a TCP connection with MBAP. Either does one exchange at a time.
+
+mod ghost;
+pub(crate) mod rtu;
+mod scan;
+pub(crate) mod serial;
+pub(crate) mod tcp;
+mod think;
+
+use super::frame::FrameError;
+use super::timer::Timer;
+use crate::device::{Pdu, Reply};
+use crate::domain::{DriveError, Link};
+use futures_util::future::BoxFuture;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::Notify;
+
+/// Bytes in and out.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// Opens the same port again and again, by its stable name.
+pub(crate) type Opener = Box<dyn FnMut() -> BoxFuture<'static, io::Result<Box<dyn Wire>>> + Send>;
+
+/// The opener of a configured link.
+pub(crate) fn opener(link: Link) -> Opener {
+    Box::new(move || {
+        let link = link.clone();
+        Box::pin(async move {
+            match link {
+                Link::Serial { .. } => serial::open(&link),
+                Link::Tcp { host, port } => tcp::connect(&host, port).await,
+            }
+        })
+    })
+}
+
+/// Why an exchange gave no reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// Not a byte of an answer.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// Only bytes that are no answer to this request.
+    #[error("{0}")]
+    Garbled(FrameError),
+    /// The device refused.
+    #[error("exception {0:#04x}")]
+    Exception(u8),
+    /// Not sent: a stop goes first.
+    #[error("a stop goes first")]
+    Yielded,
+    /// The port is gone.
+    #[error("{0}")]
+    Lost(#[from] io::Error),
+}
+
+impl From<&Fault> for DriveError {
+    fn from(fault: &Fault) -> Self {
+        match fault {
+            Fault::Timeout(after) => Self::Timeout(*after),
+            Fault::Garbled(_) => Self::Garbled,
+            Fault::Exception(code) => Self::Exception(*code),
+            Fault::Yielded => Self::Superseded,
+            Fault::Lost(_) => Self::PortLost,
+        }
+    }
+}
+
+/// One exchange to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exchange<'a> {
+    /// To which unit.
+    pub unit: u8,
+    /// What.
+    pub pdu: &'a Pdu,
+    /// Wait for the first byte of the answer.
+    pub timeout: Duration,
+    /// Silence before it, where more than the line's own is wanted.
+    pub gap: Duration,
+    /// Rung when a stop waits: an overdue answer is then given up.
+    pub urgent: &'a Notify,
+}
+
+/// Counts of what was seen on the line, for logs and the doctor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Requests sent.
+    pub sent: u64,
+    /// Replies and exceptions taken.
+    pub taken: u64,
+    /// Frames dropped because they answered something else.
+    pub foreign: u64,
+    /// Bytes dropped because they were no frame.
+    pub noise: u64,
+    /// Answers dropped because they may have been an earlier request's.
+    pub ambiguous: u64,
+    /// Own requests heard again.
+    pub echoes: u64,
+}
+
+/// An open port.
+pub(crate) enum Line {
+    /// Modbus RTU.
+    Rtu(rtu::RtuLine),
+    /// Modbus TCP.
+    Mbap(tcp::MbapLine),
+}
+
+impl Line {
+    /// A line for freshly opened `wire`.
+    pub(crate) fn new(link: &Link, wire: Box<dyn Wire>, timer: Timer, min_gap: Duration) -> Self {
+        match link {
+            Link::Serial { echo, .. } => {
+                let pace = serial::Pace::of(link, min_gap);
+                Self::Rtu(rtu::RtuLine::new(wire, timer, pace, *echo))
+            }
+            Link::Tcp { .. } => Self::Mbap(tcp::MbapLine::new(wire, timer, min_gap)),
+        }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub(crate) async fn exchange(&mut self, what: Exchange<'_>) -> Result<Reply, Fault> {
+        match self {
+            Self::Rtu(line) => line.exchange(what).await,
+            Self::Mbap(line) => line.exchange(what).await,
+        }
+    }
+
+    /// Watches the idle port: returns only when it is lost. What comes in unasked is dropped.
+    pub(crate) async fn watch(&mut self) -> io::Error {
+        match self {
+            Self::Rtu(line) => line.watch().await,
+            Self::Mbap(line) => line.watch().await,
+        }
+    }
+
+    /// How long a request must still be held back so that a late answer cannot be taken for its own.
+    pub(crate) fn hold(&self, unit: u8, pdu: &Pdu) -> Option<Duration> {
+        match self {
+            Self::Rtu(line) => line.hold(unit, pdu),
+            Self::Mbap(_) => None,
+        }
+    }
+
+    /// Counts so far.
+    pub(crate) fn seen(&self) -> Seen {
+        match self {
+            Self::Rtu(line) => line.seen,
+            Self::Mbap(line) => line.seen,
+        }
+    }
+}
+
+/// Reads what is there. Zero bytes mean that the other end is gone: a pseudo-terminal without a master, an
+/// adapter pulled out, a closed connection.
+async fn read(wire: &mut dyn Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
+    let mut chunk = [0; 256];
+    match wire.read(&mut chunk).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => {
+            buf.extend_from_slice(&chunk[..count]);
+            Ok(count)
+        }
+    }
+}

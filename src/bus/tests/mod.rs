@@ -1,0 +1,100 @@
+//! Stories of a bus in simulated time, over a line in memory.
+
+mod late;
+mod line;
+mod stop;
+
+use super::port::{Opener, Wire};
+use super::task::{Host, Machine};
+use super::timer::Timer;
+use super::{BusHandle, FromBus, frame, task};
+use crate::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, Mono, Now, Parity};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// tokio's clock as the house's clock.
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Now {
+        let ms = self.0.elapsed().as_millis();
+        Now {
+            mono: Mono(u64::try_from(ms).expect("short tests")),
+            ..Now::default()
+        }
+    }
+}
+
+fn serial(baud: u32) -> Link {
+    Link::Serial {
+        path: PathBuf::from("in-memory"),
+        baud,
+        parity: Parity::None,
+        data_bits: 8,
+        stop_bits: 1,
+        echo: false,
+    }
+}
+
+fn device(unit: u8) -> DeviceSetup {
+    DeviceSetup {
+        id: DeviceId::new(format!("unit-{unit}")),
+        profile: String::new(),
+        unit,
+        connector: 1,
+        poll: None,
+        timeout: None,
+        watchdog_timeout: None,
+        watchdog_feed: None,
+        failsafe_current: None,
+        accept_no_failsafe: false,
+    }
+}
+
+/// Starts a bus of scripted machines on a line in memory; the far end of each opening comes out of the channel.
+fn start(
+    baud: u32,
+    timeout: Duration,
+    machines: Vec<(u8, Box<dyn Machine>)>,
+    events: mpsc::Sender<FromBus>,
+) -> (BusHandle, mpsc::UnboundedReceiver<DuplexStream>) {
+    let setup = BusSetup {
+        id: BusId::new("bus"),
+        link: serial(baud),
+        min_gap: Duration::ZERO,
+        timeout,
+        reopen_wait: Duration::from_secs(1),
+        devices: machines.iter().map(|(unit, _)| device(*unit)).collect(),
+    };
+    let hosts = setup
+        .devices
+        .iter()
+        .zip(machines)
+        .map(|(device, (_, machine))| Host::new(device, timeout, machine))
+        .collect();
+    let (far_ends, far) = mpsc::unbounded_channel();
+    let opener: Opener = Box::new(move || {
+        let (near, far) = tokio::io::duplex(4096);
+        let sent = far_ends.send(far);
+        Box::pin(async move {
+            sent.map_err(|_| std::io::ErrorKind::NotFound)?;
+            Ok(Box::new(near) as Box<dyn Wire>)
+        })
+    });
+    let clock = Arc::new(TokioClock(Instant::now()));
+    (
+        task::start(setup, hosts, clock, events, opener, || Ok(Timer::tokio())),
+        far,
+    )
+}
+
+/// Body and checksum.
+fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    let crc = frame::crc16(&body);
+    body.extend_from_slice(&crc.to_le_bytes());
+    body
+}
