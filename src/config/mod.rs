@@ -1,1 +1,228 @@
 //! TOML to a validated site, all errors at once.
+//!
+//! A reader's path: [`load`] gathers the texts (main file, drop-ins, environment), `syntax` makes trees of them,
+//! `tree` lays them over one another, `keys` declares every setting, `setting` and `convert` read them, `south`
+//! and `north` check them against each other and build the [`SiteSetup`]. What is wrong becomes an [`Issue`] with
+//! file, line, column, key, expectation and suggestion (promise U5); secrets never reach one (promise X2).
+
+mod check;
+mod context;
+mod convert;
+mod csms;
+mod document;
+mod effective;
+mod fuse;
+mod gather;
+mod issue;
+mod keys;
+mod nearest;
+mod north;
+mod ocpp_keys;
+mod place;
+mod profiles;
+mod quantity;
+mod secret;
+mod setting;
+mod south;
+mod syntax;
+mod tree;
+
+pub use check::{check, check_with};
+pub use document::{example, reference};
+pub use effective::effective;
+pub use gather::LoadOptions;
+pub use issue::{Issue, Report, Severity};
+
+use crate::device::Library;
+use crate::domain::SiteSetup;
+use context::Context;
+use issue::Issues;
+use keys::GatewayKeys;
+use place::{Place, Sources};
+use profiles::Catalogue;
+use setting::Section;
+use std::path::{Path, PathBuf};
+use tree::Node;
+
+/// The name under which values from the environment are reported.
+const ENVIRONMENT: &str = "environment";
+
+/// A configuration the gateway can run with.
+pub struct Loaded {
+    /// What to serve.
+    pub setup: SiteSetup,
+    /// The profiles, shipped and own.
+    pub library: Library,
+    /// How to log.
+    pub log: LogSetup,
+    /// What somebody should look at.
+    pub warnings: Vec<Issue>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let profiles: Vec<&str> = self.library.ids().collect();
+        f.debug_struct("Loaded")
+            .field("setup", &self.setup)
+            .field("profiles", &profiles)
+            .field("log", &self.log)
+            .field("warnings", &self.warnings)
+            .finish()
+    }
+}
+
+/// How to log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSetup {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// `auto`, `journal`, `text` or `json`.
+    pub format: String,
+}
+
+/// Reads and checks a configuration.
+///
+/// # Errors
+/// Every mistake in every file at once; warnings come along.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Report> {
+    let mut found = Issues::default();
+    let mut sources = Sources::default();
+    let Some(gathered) = gather::gather(path, options, &mut sources, &mut found) else {
+        return Err(Report {
+            issues: found.resolve(&sources),
+            no_input: true,
+        });
+    };
+    let (parts, mut found) = read(&gathered.root, options, &sources, found);
+    if gathered.broken {
+        // What seems to be missing or to point nowhere may only be hidden by the slip that is told anyway.
+        found.keep_certain();
+    }
+    let failed = found.any_error();
+    let issues = found.resolve(&sources);
+    match parts {
+        Some((setup, library, log)) if !failed => Ok(Loaded {
+            setup,
+            library,
+            log,
+            warnings: issues,
+        }),
+        _ => Err(Report {
+            issues,
+            no_input: false,
+        }),
+    }
+}
+
+type Parts = (SiteSetup, Library, LogSetup);
+
+fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues) -> (Option<Parts>, Issues) {
+    let Some(root) = Section::open(keys::ROOT, root, &mut found) else {
+        return (None, found);
+    };
+    let gateway = gateway(&root, &mut found);
+    let places = Places::of(&gateway, sources);
+    let catalogue = Catalogue::read(places.device_dir.as_deref(), gateway.device_dir.at, &mut found);
+    let mut context = Context {
+        sources,
+        found,
+        credentials: options.credentials(),
+        catalogue,
+    };
+    gateway_paths(&gateway, &places, &mut context);
+    let (buses, devices) = south::read(&root, &mut context);
+    let points = north::read(&root, &devices, &mut context);
+    let fuses = fuse::read(&root, &points, &mut context);
+    let Context { found, catalogue, .. } = context;
+    let parts = (|| {
+        let setup = SiteSetup {
+            buses: south::build(&buses, &devices)?,
+            charge_points: north::build(&points)?,
+            fuses: fuse::build(&fuses)?,
+            state_dir: places.state_dir?,
+            socket: places.socket?,
+            trust_dir: places.trust_dir,
+            device_dir: places.device_dir,
+        };
+        let log = LogSetup {
+            level: gateway.log_level.value?,
+            format: gateway.log_format.value?,
+        };
+        Some((setup, catalogue.into_library(), log))
+    })();
+    (parts, found)
+}
+
+fn gateway(root: &Section<'_>, found: &mut Issues) -> GatewayKeys {
+    let sections = root.tables(GatewayKeys::TABLE, found);
+    let nothing = Section::empty(GatewayKeys::TABLE, root.at);
+    GatewayKeys::read(sections.first().unwrap_or(&nothing), found)
+}
+
+/// The paths of the gateway, as meant.
+struct Places {
+    state_dir: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    trust_dir: Option<PathBuf>,
+    device_dir: Option<PathBuf>,
+}
+
+impl Places {
+    fn of(keys: &GatewayKeys, sources: &Sources) -> Self {
+        let resolve = |given: &setting::Given<PathBuf>| context::resolve(given, sources);
+        let beside = || {
+            let main = Place::default();
+            let folder = sources.of(main)?.dir.join("devices.d");
+            folder.is_dir().then_some(folder)
+        };
+        Self {
+            state_dir: resolve(&keys.state_dir),
+            socket: resolve(&keys.socket),
+            trust_dir: resolve(&keys.trust_dir),
+            device_dir: if keys.device_dir.written {
+                resolve(&keys.device_dir)
+            } else {
+                beside()
+            },
+        }
+    }
+}
+
+/// Longest path of a Unix socket (`sun_path` of unix(7), less the closing zero).
+const LONGEST_SOCKET_PATH: usize = 107;
+
+fn gateway_paths(keys: &GatewayKeys, places: &Places, context: &mut Context<'_>) {
+    if let Some(socket) = &places.socket
+        && socket.as_os_str().len() > LONGEST_SOCKET_PATH
+    {
+        keys.socket.error(
+            &mut context.found,
+            format!(
+                "{} characters are too many for a Unix socket",
+                socket.as_os_str().len()
+            ),
+            format!("at most {LONGEST_SOCKET_PATH} characters"),
+            "write socket = \"/run/retrovolt/ctl.sock\"",
+        );
+    }
+    if let Some(folder) = places.trust_dir.as_ref().filter(|folder| !folder.is_dir()) {
+        keys.trust_dir.error(
+            &mut context.found,
+            format!("there is no folder {}", folder.display()),
+            "a folder with PEM files",
+            format!("mkdir -p {}, or remove the line", folder.display()),
+        );
+    }
+    if let Some(file) = places
+        .state_dir
+        .as_ref()
+        .filter(|folder| folder.exists() && !folder.is_dir())
+    {
+        keys.state_dir.error(
+            &mut context.found,
+            format!("{} is not a folder", file.display()),
+            "a folder the gateway may write to",
+            "write state_dir = \"/var/lib/retrovolt\"",
+        );
+    }
+}

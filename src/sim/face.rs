@@ -158,12 +158,7 @@ impl Face {
             })
             .collect();
         let raw = point.layout.read(&words?)?;
-        Some(match (raw, point.mask) {
-            (Raw::Int(value), Some(mask)) if mask != 0 => {
-                Raw::Int((value & i128::from(mask)) >> mask.trailing_zeros())
-            }
-            (raw, _) => raw,
-        })
+        Some(unmask(raw, point.mask))
     }
 
     fn store_words(&mut self, point: &Point, words: &[u16]) {
@@ -308,59 +303,60 @@ impl Face {
     /// # Errors
     /// No such register, not with this function, or a value that the device does not take.
     pub fn write(&mut self, fc: u8, addr: u16, values: &[u16]) -> Result<Vec<Effect>, Exception> {
-        let bits = matches!(fc, 5 | 15);
-        let profile = Arc::clone(&self.profile);
         let image = self.image();
         let mut taken = Vec::new();
         let mut at = 0;
         while at < values.len() {
             let here = addr.wrapping_add(u16::try_from(at).unwrap_or(u16::MAX));
-            let mut width = 0;
-            let mut wrong_function = false;
-            for (id, point) in profile.numbered() {
-                let fits =
-                    (point.layout.kind == ValueType::Bit) == bits && point.addr_for(self.connector) == here;
-                let Some(write) = point.write.filter(|_| fits && self.exists(point, &image)) else {
-                    continue;
-                };
-                if !(if matches!(fc, 5 | 6) {
-                    write.single
-                } else {
-                    write.multi
-                }) {
-                    wrong_function = true;
-                    continue;
-                }
-                let words = values
-                    .get(at..at + usize::from(point.layout.width))
-                    .ok_or(Exception::IllegalValue)?;
-                let raw = point.layout.read(words).ok_or(Exception::IllegalValue)?;
-                let raw = match (raw, point.mask) {
-                    (Raw::Int(value), Some(mask)) if mask != 0 => {
-                        Raw::Int((value & i128::from(mask)) >> mask.trailing_zeros())
-                    }
-                    (raw, _) => raw,
-                };
-                if !point.permits(&raw) {
-                    return Err(Exception::IllegalValue);
-                }
-                width = usize::from(point.layout.width);
-                taken.push((id, raw));
-            }
-            if width == 0 {
-                let refusal = if wrong_function {
-                    Exception::IllegalFunction
-                } else {
-                    Exception::IllegalAddress
-                };
-                return Err(refusal);
-            }
+            let (points, width) = self.written(fc, here, &values[at..], &image)?;
+            taken.extend(points);
             at += width;
         }
         Ok(taken
             .into_iter()
             .flat_map(|(id, raw)| self.take(id, &raw))
             .collect())
+    }
+
+    /// The points that the first of these words are written to, and how many words that takes. Points that share a
+    /// register each take what is theirs; a value that none of them takes is refused.
+    fn written(
+        &self,
+        fc: u8,
+        addr: u16,
+        values: &[u16],
+        image: &Image,
+    ) -> Result<(Assignment, usize), Exception> {
+        let bits = matches!(fc, 5 | 15);
+        let single = matches!(fc, 5 | 6);
+        let mut refusal = Exception::IllegalAddress;
+        let (mut taken, mut width) = (Vec::new(), 0);
+        for (id, point) in self.profile.numbered() {
+            let here =
+                (point.layout.kind == ValueType::Bit) == bits && point.addr_for(self.connector) == addr;
+            let Some(write) = point.write.filter(|_| here && self.exists(point, image)) else {
+                continue;
+            };
+            if !(if single { write.single } else { write.multi }) {
+                refusal = Exception::IllegalFunction;
+                continue;
+            }
+            refusal = Exception::IllegalValue;
+            let words = values.get(..usize::from(point.layout.width));
+            let Some(raw) = words.and_then(|words| point.layout.read(words)) else {
+                continue;
+            };
+            let raw = unmask(raw, point.mask);
+            if point.permits(&raw) {
+                width = usize::from(point.layout.width);
+                taken.push((id, raw));
+            }
+        }
+        if taken.is_empty() {
+            Err(refusal)
+        } else {
+            Ok((taken, width))
+        }
     }
 
     fn take(&mut self, id: PointId, raw: &Raw) -> Vec<Effect> {
@@ -400,6 +396,16 @@ impl Face {
             }
         }
         effects
+    }
+}
+
+/// The bits under a mask, shifted down to bit 0.
+fn unmask(raw: Raw, mask: Option<u64>) -> Raw {
+    match (raw, mask) {
+        (Raw::Int(value), Some(mask)) if mask != 0 => {
+            Raw::Int((value & i128::from(mask)) >> mask.trailing_zeros())
+        }
+        (raw, _) => raw,
     }
 }
 
@@ -491,12 +497,22 @@ fn duties(profile: &Profile) -> (Duties, Mirrors) {
             );
         }
     }
-    (switches(&duties), mirrors)
+    (switches(profile, &duties), mirrors)
 }
 
 /// A constant is a switch only where one recipe turns it on and another off, and the limit has its own register.
-fn switches(duties: &[(PointId, Duty)]) -> Duties {
-    let any = |id: PointId, test: fn(&Duty) -> bool| duties.iter().any(|(p, duty)| *p == id && test(duty));
+fn switches(profile: &Profile, duties: &[(PointId, Duty)]) -> Duties {
+    let place = |id: PointId| {
+        (
+            profile.point(id).fc.map(table).unwrap_or(Table::Holding),
+            profile.point(id).addr,
+        )
+    };
+    let any = |id: PointId, test: fn(&Duty) -> bool| {
+        duties
+            .iter()
+            .any(|(other, duty)| place(*other) == place(id) && test(duty))
+    };
     let kept = |(id, duty): &&(PointId, Duty)| match duty {
         Duty::On(_) => any(*id, |d| matches!(d, Duty::Off(_))) && !any(*id, |d| *d == Duty::Limit),
         Duty::Off(_) => !any(*id, |d| *d == Duty::Limit),

@@ -170,12 +170,65 @@ fn exactly(profile: &Profile, map: &StateMap, wanted: VehicleState, image: &Imag
                     assignment.push((condition.point, value));
                 }
             }
+            assignment.extend(avoid_earlier(profile, map, wanted, &mut trial));
             if state_of(map, &trial) == wanted {
                 return Some(assignment);
             }
         }
     }
     None
+}
+
+/// Makes the conditions of rules that would win before the wanted one fail.
+fn avoid_earlier(profile: &Profile, map: &StateMap, wanted: VehicleState, trial: &mut Image) -> Assignment {
+    let mut assignment = Assignment::new();
+    for rule in &map.rules {
+        let fits = trial
+            .get(map.point)
+            .is_some_and(|raw| rule.raw.is_empty() || rule.raw.contains(raw));
+        if !fits || !all_hold(&rule.when, trial) {
+            continue;
+        }
+        if rule.state == wanted {
+            break;
+        }
+        let way_out = rule.when.iter().filter(|condition| condition.point != map.point);
+        let broken = way_out
+            .filter_map(|condition| Some((condition.point, violate(profile, condition, trial)?)))
+            .next();
+        if let Some((point, value)) = broken {
+            trial.set(point, value.clone());
+            assignment.push((point, value));
+        }
+    }
+    assignment
+}
+
+/// A raw value of the condition's point that makes it fail, other bits as they are.
+fn violate(profile: &Profile, condition: &Condition, image: &Image) -> Option<Raw> {
+    let point = profile.point(condition.point);
+    let here = image.get(condition.point)?.int()?;
+    let candidates: Vec<i128> = match condition.mask {
+        Some(mask) if mask != 0 => {
+            let most = (mask >> mask.trailing_zeros()).min(255);
+            let bits = |value: u64| here & !i128::from(mask) | i128::from(value << mask.trailing_zeros());
+            (0..=most).map(bits).collect()
+        }
+        // A helper in ampere beside the state tells the current offered: any that a vehicle can use will do.
+        _ => [0, 1, 2, 3, 16].into_iter().chain([here + 1, here - 1]).collect(),
+    };
+    let fits = |value: &i128| {
+        point
+            .layout
+            .kind
+            .bounds()
+            .is_some_and(|(least, most)| (least..=most).contains(value))
+    };
+    candidates
+        .into_iter()
+        .filter(fits)
+        .map(Raw::Int)
+        .find(|raw| !condition.accepts(raw))
 }
 
 /// Values for the facts a device is recognised by and its registers depend on: the fingerprint first, then as many

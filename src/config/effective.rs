@@ -1,0 +1,234 @@
+//! The configuration as it is in force: every default filled in, drop-ins and environment applied, secrets left out.
+
+use super::quantity::duration;
+use super::south::parity_word;
+use crate::domain::{
+    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, MilliAmps, OcppVersion,
+    Phase, Security, SiteSetup,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The site as a configuration file that says everything; a password reads `***`.
+#[must_use]
+pub fn effective(setup: &SiteSetup) -> String {
+    let mut page = Page(String::new());
+    page.header("[gateway]");
+    page.path("state_dir", &setup.state_dir);
+    page.path("socket", &setup.socket);
+    page.maybe_path("trust_dir", setup.trust_dir.as_deref());
+    page.maybe_path("device_dir", setup.device_dir.as_deref());
+    for bus in &setup.buses {
+        page.bus(bus);
+    }
+    for bus in &setup.buses {
+        for device in &bus.devices {
+            page.device(bus, device);
+        }
+    }
+    for point in &setup.charge_points {
+        page.charge_point(point);
+    }
+    for fuse in &setup.fuses {
+        page.fuse(fuse);
+    }
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn header(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn line(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.0.push_str(&format!("{key} = {value}\n"));
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        let quoted = toml::Value::String(value.to_owned());
+        self.line(key, quoted);
+    }
+
+    fn path(&mut self, key: &str, path: &Path) {
+        self.text(key, &path.display().to_string());
+    }
+
+    fn maybe_path(&mut self, key: &str, path: Option<&Path>) {
+        if let Some(path) = path {
+            self.path(key, path);
+        }
+    }
+
+    fn time(&mut self, key: &str, value: std::time::Duration) {
+        self.text(key, &duration(value));
+    }
+
+    fn current(&mut self, key: &str, value: MilliAmps) {
+        self.text(key, &value.to_string().replace(' ', ""));
+    }
+
+    fn bus(&mut self, bus: &BusSetup) {
+        self.header("[[bus]]");
+        self.text("id", bus.id.as_str());
+        match &bus.link {
+            Link::Serial {
+                path,
+                baud,
+                parity,
+                data_bits,
+                stop_bits,
+                echo,
+            } => {
+                self.path("port", path);
+                self.line("baud", baud);
+                self.text("parity", parity_word(*parity));
+                self.line("data_bits", data_bits);
+                self.line("stop_bits", stop_bits);
+                self.line("echo", echo);
+            }
+            Link::Tcp { host, port } => {
+                self.text("host", host);
+                self.line("tcp_port", port);
+            }
+        }
+        self.time("min_gap", bus.min_gap);
+        self.time("timeout", bus.timeout);
+        self.time("reopen_wait", bus.reopen_wait);
+    }
+
+    fn device(&mut self, bus: &BusSetup, device: &DeviceSetup) {
+        self.header("[[device]]");
+        self.text("id", device.id.as_str());
+        self.text("bus", bus.id.as_str());
+        self.text("profile", &device.profile);
+        self.line("unit", device.unit);
+        self.line("connector", device.connector);
+        let times = [
+            ("poll", device.poll),
+            ("timeout", device.timeout),
+            ("watchdog_timeout", device.watchdog_timeout),
+            ("watchdog_feed", device.watchdog_feed),
+        ];
+        for (key, value) in times {
+            if let Some(value) = value {
+                self.time(key, value);
+            }
+        }
+        if let Some(value) = device.failsafe_current {
+            self.current("failsafe_current", value);
+        }
+        self.line("accept_no_failsafe", device.accept_no_failsafe);
+    }
+
+    fn charge_point(&mut self, point: &CpSetup) {
+        self.header("[[charge_point]]");
+        self.text("id", point.id.as_str());
+        self.text("vendor", &point.vendor);
+        self.text("model", &point.model);
+        if let Some(serial) = &point.serial {
+            self.text("serial", serial);
+        }
+        for evse in &point.evses {
+            self.evse(evse);
+        }
+        for csms in &point.csms {
+            self.csms(csms);
+        }
+        self.names("[charge_point.ocpp16]", &point.keys);
+        self.names("[charge_point.ocpp201]", &point.variables);
+    }
+
+    fn evse(&mut self, evse: &EvseSetup) {
+        self.header("[[charge_point.evse]]");
+        self.text("charger", evse.charger.as_str());
+        if let Some(meter) = &evse.meter {
+            self.text("meter", meter.as_str());
+        }
+        if let Some(reader) = &evse.reader {
+            self.text("reader", reader.as_str());
+        }
+        self.line("phases", evse.phases);
+        self.text(
+            "first_phase",
+            match evse.first_phase {
+                Phase::L2 => "L2",
+                Phase::L3 => "L3",
+                _ => "L1",
+            },
+        );
+        self.current("max_current", evse.max_current);
+        self.current("min_current", evse.min_current);
+        self.text("nominal_voltage", &format!("{}V", evse.nominal_voltage));
+        let (mode, token) = match &evse.auth {
+            AuthMode::Free(token) => ("free", Some(token)),
+            AuthMode::Remote => ("remote", None),
+            AuthMode::Reader => ("reader", None),
+            AuthMode::Charger(token) => ("charger", token.as_ref()),
+        };
+        self.text("auth", mode);
+        if let Some(token) = token {
+            self.text("id_token", &token.text);
+        }
+        self.time("meter_stale_after", evse.meter_stale_after);
+    }
+
+    fn csms(&mut self, csms: &CsmsSetup) {
+        self.header("[[charge_point.csms]]");
+        self.text("name", &csms.name);
+        self.text("url", &csms.url);
+        self.text(
+            "version",
+            match csms.version {
+                OcppVersion::V16 => "1.6",
+                OcppVersion::V201 => "2.0.1",
+            },
+        );
+        match &csms.security {
+            Security::None => self.text("security", "none"),
+            Security::Basic { .. } => {
+                self.text("security", "basic");
+                self.text("password", "***");
+            }
+            Security::Client { certificate, key } => {
+                self.text("security", "client");
+                self.path("certificate_file", certificate);
+                self.path("key_file", key);
+            }
+        }
+        self.time("reconnect_min", csms.reconnect_min);
+        self.time("reconnect_max", csms.reconnect_max);
+        self.time("message_timeout", csms.message_timeout);
+        self.time("connect_timeout", csms.connect_timeout);
+        self.time("ping", csms.ping);
+        self.time("boot_retry", csms.boot_retry);
+    }
+
+    fn names(&mut self, header: &str, names: &BTreeMap<String, String>) {
+        if names.is_empty() {
+            return;
+        }
+        self.header(header);
+        for (name, value) in names {
+            let name = toml::Value::String(name.clone());
+            self.text(&name.to_string(), value);
+        }
+    }
+
+    fn fuse(&mut self, fuse: &FuseSetup) {
+        self.header("[[fuse]]");
+        self.text("name", &fuse.name);
+        self.current("max_current", fuse.max_current);
+        let members: Vec<String> = fuse
+            .members
+            .iter()
+            .map(|(point, evse)| format!("\"{point}/{evse}\""))
+            .collect();
+        self.line("members", format!("[{}]", members.join(", ")));
+    }
+}

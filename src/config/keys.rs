@@ -1,0 +1,176 @@
+//! Every setting there is, declared once. Error text, `docs/configuration.md` and `config/retrovolt.toml` follow.
+
+use super::issue::Issues;
+use super::place::Place;
+use super::setting::Fallback::{Absent, Is, Required};
+use super::setting::{Given, Key, Kind, Section, Table, settings};
+use crate::domain::{MilliAmps, MilliVolts};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// A time setting that cannot be zero.
+const fn time(min: i64, max: i64) -> Kind {
+    Kind::Time { min, max, zero: None }
+}
+
+/// The whole file.
+pub(super) const ROOT: &Table = &Table {
+    path: "",
+    many: false,
+    help: "",
+    keys: &[],
+    tables: &[
+        GatewayKeys::TABLE,
+        BusKeys::TABLE,
+        DeviceKeys::TABLE,
+        ChargePointKeys::TABLE,
+        FuseKeys::TABLE,
+    ],
+};
+
+settings! {
+    /// The gateway itself: where it keeps what must survive, and where it looks for files.
+    GatewayKeys in "gateway", many: false, tables: [];
+    state_dir: PathBuf = Kind::Path, Is("/var/lib/retrovolt"), "\"/var/lib/retrovolt\"",
+        "Folder of the database and everything else that must survive a restart.";
+    socket: PathBuf = Kind::Path, Is("/run/retrovolt/ctl.sock"), "\"/run/retrovolt/ctl.sock\"",
+        "Unix socket through which `retrovolt status` and the other verbs speak to the running gateway.";
+    trust_dir: PathBuf = Kind::Path, Absent("only the system's own certificates are trusted"), "\"/etc/retrovolt/trust.d\"",
+        "Folder of PEM files with certificates that are trusted beside the system's own.";
+    device_dir: PathBuf = Kind::Path, Absent("`devices.d` beside this file, if it is there"), "\"/etc/retrovolt/devices.d\"",
+        "Folder of your own device profiles; a profile with the id of a shipped one takes its place.";
+    log_level: String = Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Is("info"), "\"info\"",
+        "How much is logged.";
+    log_format: String = Kind::OneOf(&["auto", "journal", "text", "json"]), Is("auto"), "\"auto\"",
+        "`auto` uses the journal where there is one and plain text elsewhere.";
+}
+
+settings! {
+    /// One line or endpoint on the south side: a serial port with Modbus RTU, or a host with Modbus TCP.
+    BusKeys in "bus", many: true, tables: [];
+    id: String = Kind::Id, Required, "\"garage\"", "Its name, used by `device.bus` and in logs.";
+    port: PathBuf = Kind::Path, Absent("needed unless `host` is given"), "\"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"",
+        "Serial port by its stable path; `/dev/ttyUSB0` may be another adapter after the next start.";
+    host: String = Kind::Text { max: 253 }, Absent("needed unless `port` is given"), "\"192.168.1.50\"",
+        "Name or address of a Modbus TCP device or bridge.";
+    tcp_port: u16 = Kind::Int { min: 1, max: 65_535 }, Is("502"), "502", "TCP port, with `host`.";
+    framing: String = Kind::OneOf(&["rtu", "tcp"]), Absent("`rtu` with `port`, `tcp` with `host`"), "\"rtu\"",
+        "How Modbus frames are wrapped.";
+    baud: u32 = Kind::OneOfInt(&[1200, 2400, 4800, 9600, 14_400, 19_200, 38_400, 57_600, 76_800, 115_200, 230_400]), Is("9600"), "19200",
+        "Bits per second, the same on every device of the line.";
+    parity: String = Kind::OneOf(&["none", "even", "odd"]), Is("none"), "\"even\"", "Parity bit.";
+    data_bits: u8 = Kind::OneOfInt(&[7, 8]), Is("8"), "8", "Data bits; Modbus RTU needs 8.";
+    stop_bits: u8 = Kind::OneOfInt(&[1, 2]), Is("1"), "1", "Stop bits.";
+    echo: bool = Kind::Bool, Is("false"), "true",
+        "The adapter repeats what is sent; the repetition is taken off the answer.";
+    min_gap: Duration = Kind::Time { min: 1, max: 5_000, zero: Some("only what the standard and the device profile ask") }, Is("0"), "\"50ms\"",
+        "Silence kept after each frame, where more than the 3.5 characters of the standard is wanted.";
+    timeout: Duration = time(10, 30_000), Is("1s"), "\"500ms\"",
+        "Wait for an answer where neither the device nor its profile says one.";
+    reopen_wait: Duration = time(100, 60_000), Is("1s"), "\"1s\"",
+        "Wait before a lost port or connection is tried again.";
+}
+
+settings! {
+    /// One charger, meter or card reader on a bus.
+    DeviceKeys in "device", many: true, tables: [];
+    id: String = Kind::Id, Required, "\"wallbox\"", "Its name, used by `charge_point.evse` and in logs.";
+    bus: String = Kind::Id, Required, "\"garage\"", "The `id` of the `[[bus]]` it is connected to.";
+    profile: String = Kind::Text { max: 80 }, Required, "\"heidelberg-energy-control\"",
+        "What it is: the id of a device profile, shipped or in `gateway.device_dir`.";
+    unit: u8 = Kind::Int { min: 1, max: 255 }, Is("1"), "1",
+        "Modbus unit id; 1 to 247 on a serial line, 255 is usual for TCP devices.";
+    connector: u16 = Kind::Int { min: 1, max: 64 }, Is("1"), "1",
+        "Which connector or channel of the device, where its profile has several.";
+    poll: Duration = time(100, HOUR), Absent("the profile's"), "\"1s\"", "How often state and measurements are read.";
+    timeout: Duration = time(10, 30_000), Absent("the profile's, else that of the bus"), "\"500ms\"", "Wait for an answer.";
+    watchdog_timeout: Duration = time(1_000, HOUR), Absent("the profile's"), "\"15s\"",
+        "Silence after which the charger falls to its safe current by itself; written into the charger.";
+    watchdog_feed: Duration = time(100, HOUR), Absent("by the profile and the time-out"), "\"5s\"",
+        "Longest pause between two signs of life to the charger.";
+    failsafe_current: MilliAmps = Kind::Current { min: 5_000, max: 80_000, zero: Some("charging stops") }, Absent("the profile's"), "\"6A\"",
+        "Current the charger falls to when the gateway is silent; written into the charger.";
+    accept_no_failsafe: bool = Kind::Bool, Is("false"), "true",
+        "Your consent to run a charger that cannot fall to a safe current by itself: when the gateway dies, it goes on with the last current.";
+}
+
+settings! {
+    /// One charge point as a back end sees it.
+    ChargePointKeys in "charge_point", many: true, tables: [EvseKeys::TABLE, CsmsKeys::TABLE];
+    id: String = Kind::Id, Required, "\"CP-GARAGE-1\"", "Its identity in the OCPP URL.";
+    vendor: String = Kind::Text { max: 20 }, Is("Retrovolt"), "\"Heidelberg\"", "Vendor, as BootNotification tells it.";
+    model: String = Kind::Text { max: 20 }, Is("Gateway"), "\"Energy Control\"", "Model, as BootNotification tells it.";
+    serial: String = Kind::Text { max: 25 }, Absent("as read from the charger, where it can be"), "\"0042\"", "Serial number.";
+    ocpp16: BTreeMap<String, (String, Place)> = Kind::Open, Absent("the defaults of OCPP"), "{ HeartbeatInterval = 300 }",
+        "Initial OCPP 1.6 configuration keys. A value that the back end changed and that was stored wins.";
+    ocpp201: BTreeMap<String, (String, Place)> = Kind::Open, Absent("the defaults of OCPP"), "{ OCPPCommCtrlr.HeartbeatInterval = 300 }",
+        "Initial OCPP 2.0.1 variables, `Component.Variable` or `\"Component.Variable[Instance]\"`. A stored value wins.";
+}
+
+settings! {
+    /// One EVSE of the charge point above it. They are numbered 1, 2, ... in the order they are written.
+    EvseKeys in "charge_point.evse", many: true, tables: [];
+    charger: String = Kind::Id, Required, "\"wallbox\"", "The `id` of the `[[device]]` that switches.";
+    meter: String = Kind::Id, Absent("the charger's own"), "\"meter\"",
+        "The `id` of the `[[device]]` whose energy register is billed; it may be on another bus.";
+    reader: String = Kind::Id, Absent("the charger's own, where it has one"), "\"cards\"", "The `id` of a card reader `[[device]]`.";
+    phases: u8 = Kind::OneOfInt(&[1, 3]), Is("3"), "3", "How many phases are wired.";
+    first_phase: String = Kind::OneOf(&["L1", "L2", "L3"]), Is("L1"), "\"L1\"",
+        "Grid phase on which L1 of the EVSE is; the others follow in order.";
+    max_current: MilliAmps = Kind::Current { min: 6_000, max: 80_000, zero: None }, Required, "\"16A\"",
+        "Most that cable, fuse and installation allow, per phase.";
+    min_current: MilliAmps = Kind::Current { min: 1_000, max: 80_000, zero: None }, Is("6A"), "\"6A\"",
+        "Least that the vehicle is offered; below it charging pauses. IEC 61851-1 knows nothing below 6 A.";
+    nominal_voltage: MilliVolts = Kind::Voltage { min: 100_000, max: 300_000 }, Is("230V"), "\"230V\"",
+        "Voltage between phase and neutral, for limits in watt.";
+    auth: String = Kind::OneOf(&["free", "remote", "reader", "charger"]), Required, "\"free\"",
+        "Who may charge. `free`: anybody; `remote`: who the back end starts; `reader`: a card, which the back end is asked about; `charger`: the charger decides by itself.";
+    id_token: String = Kind::Text { max: 36 }, Absent("needed with `auth = \"free\"`"), "\"FREE\"",
+        "Token that is put in the records of `free` sessions, and of `charger` sessions without a card.";
+    meter_stale_after: Duration = time(500, HOUR), Is("10s"), "\"10s\"", "Readings older than this are not believed any more.";
+}
+
+settings! {
+    /// A back end of the charge point above it. The first one is in control; further ones only receive.
+    CsmsKeys in "charge_point.csms", many: true, tables: [];
+    name: String = Kind::Id, Is("main"), "\"main\"", "Its name in logs.";
+    url: String = Kind::Text { max: 512 }, Required, "\"wss://csms.example.com/ocpp/{id}\"",
+        "WebSocket URL. `{id}` becomes the charge point's id; prefix and trailing slash are kept as written.";
+    version: String = Kind::OneOf(&["1.6", "2.0.1"]), Is("1.6"), "\"1.6\"", "OCPP version; exactly this one is offered.";
+    security: String = Kind::OneOf(&["none", "basic", "client"]), Is("none"), "\"basic\"",
+        "`none`; `basic`: the id and a password (security profiles 1 and 2); `client`: a client certificate (profile 3).";
+    password: String = Kind::Secret, Absent("needed with `security = \"basic\"`"), "\"...\"",
+        "Password for `basic`. Better kept out of this file: see the next two.";
+    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/csms.password\"",
+        "File that holds the password, readable by the gateway only.";
+    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"csms.password\"",
+        "Name of a systemd credential that holds the password (`LoadCredential=`).";
+    certificate_file: PathBuf = Kind::Path, Absent("needed with `security = \"client\"`"), "\"/etc/retrovolt/secrets/csms.crt\"",
+        "PEM file with the client certificate and its chain.";
+    key_file: PathBuf = Kind::Path, Absent("needed with `security = \"client\"`"), "\"/etc/retrovolt/secrets/csms.key\"",
+        "PEM file with the private key, readable by the gateway only.";
+    key_credential: String = Kind::Text { max: 255 }, Absent("see `key_file`"), "\"csms.key\"",
+        "Name of a systemd credential that holds the private key.";
+    reconnect_min: Duration = time(1_000, DAY), Is("1s"), "\"1s\"",
+        "First wait before a lost connection is tried again; doubles, with some randomness.";
+    reconnect_max: Duration = time(1_000, DAY), Is("2min"), "\"2min\"", "Longest such wait.";
+    message_timeout: Duration = time(1_000, HOUR), Is("30s"), "\"30s\"",
+        "Wait for the answer to a message; without one the connection counts as dead.";
+    connect_timeout: Duration = time(500, HOUR), Is("15s"), "\"15s\"", "Wait for TCP, TLS and the WebSocket upgrade.";
+    ping: Duration = Kind::Time { min: 1_000, max: DAY, zero: Some("none are sent") }, Is("60s"), "\"60s\"", "Time between WebSocket pings.";
+    boot_retry: Duration = time(1_000, DAY), Is("60s"), "\"60s\"",
+        "Wait before BootNotification is repeated where the back end names no time.";
+}
+
+settings! {
+    /// A fuse that several EVSEs share; together they never draw more than it carries.
+    FuseKeys in "fuse", many: true, tables: [];
+    name: String = Kind::Id, Required, "\"house\"", "Its name in logs and limits.";
+    max_current: MilliAmps = Kind::Current { min: 6_000, max: 6_300_000, zero: None }, Required, "\"32A\"", "Its rating per phase.";
+    members: Vec<(String, Place)> = Kind::Texts, Required, "[\"CP-GARAGE-1/1\"]",
+        "Who hangs on it: `charge point/EVSE number`, or a charge point's id for all of its EVSEs.";
+}

@@ -1,0 +1,246 @@
+//! Secrets come from a file, a systemd credential, the environment or, with a warning, the configuration itself.
+//! Nothing here ever puts one into words.
+
+use super::context::Context;
+use super::issue::Told;
+use super::keys::CsmsKeys;
+use super::place::Place;
+use super::setting::Given;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Longer files are not secrets but mistakes.
+const LARGEST: u64 = 64 * 1024;
+
+/// Where a secret is to be found.
+enum Source {
+    Plain(String, Place),
+    File(PathBuf, Place, &'static str),
+}
+
+/// The password of a back end, and the place that names it.
+pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(String, Place)> {
+    let mut sources = Vec::new();
+    if let Some(text) = &keys.password.value {
+        sources.push(Source::Plain(text.clone(), keys.password.at));
+    }
+    if let Some(path) = context.path(&keys.password_file) {
+        sources.push(Source::File(
+            path,
+            keys.password_file.at,
+            "charge_point.csms.password_file",
+        ));
+    }
+    let named = credential(&keys.password_credential, context);
+    let credential_bad = keys.password_credential.written && named.is_none();
+    if let Some(path) = named {
+        sources.push(Source::File(
+            path,
+            keys.password_credential.at,
+            "charge_point.csms.password_credential",
+        ));
+    }
+    let wrong = keys.password.is_bad() || keys.password_file.is_bad() || credential_bad;
+    match one("password", keys.security.at, sources, wrong, context)? {
+        Source::Plain(text, at) => {
+            in_the_open(&keys.password, context);
+            Some((text, at))
+        }
+        Source::File(path, at, key) => Some((read(&path, at, key, context)?, at)),
+    }
+}
+
+/// The file of the client's private key.
+pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf> {
+    let mut sources = Vec::new();
+    if let Some(path) = context.path(&keys.key_file) {
+        sources.push(Source::File(path, keys.key_file.at, "charge_point.csms.key_file"));
+    }
+    let named = credential(&keys.key_credential, context);
+    let credential_bad = keys.key_credential.written && named.is_none();
+    if let Some(path) = named {
+        sources.push(Source::File(
+            path,
+            keys.key_credential.at,
+            "charge_point.csms.key_credential",
+        ));
+    }
+    match one(
+        "key",
+        keys.security.at,
+        sources,
+        keys.key_file.is_bad() || credential_bad,
+        context,
+    )? {
+        Source::File(path, at, key) => {
+            let text = read(&path, at, key, context)?;
+            pem(&text, "PRIVATE KEY", at, key, context).then_some(path)
+        }
+        Source::Plain(..) => None,
+    }
+}
+
+/// The file of the client's certificate.
+pub(super) fn certificate(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf> {
+    let key = "charge_point.csms.certificate_file";
+    let Some(path) = context.path(&keys.certificate_file) else {
+        if !keys.certificate_file.is_bad() {
+            let told = Told::new(
+                key,
+                "is missing",
+                "with security = \"client\" a certificate",
+                "add certificate_file = \"/etc/retrovolt/secrets/csms.crt\"",
+            );
+            context.found.error(keys.security.at, told);
+        }
+        return None;
+    };
+    let text = contents(&path, keys.certificate_file.at, key, context)?;
+    pem(&text, "CERTIFICATE", keys.certificate_file.at, key, context).then_some(path)
+}
+
+fn pem(text: &str, label: &str, at: Place, key: &str, context: &mut Context<'_>) -> bool {
+    let fits = text
+        .lines()
+        .any(|line| line.starts_with("-----BEGIN ") && line.contains(label));
+    if !fits {
+        let told = Told::new(
+            key,
+            format!("the file holds no {label}"),
+            format!("a PEM file with -----BEGIN {label}-----"),
+            "name another file, or convert it with `openssl`",
+        );
+        context.found.error(at, told);
+    }
+    fits
+}
+
+/// Exactly one source is right.
+fn one(
+    name: &str,
+    at: Place,
+    mut sources: Vec<Source>,
+    wrong: bool,
+    context: &mut Context<'_>,
+) -> Option<Source> {
+    let path = format!("charge_point.csms.{name}");
+    match sources.len() {
+        0 if wrong => None,
+        0 => {
+            let told = Told::new(
+                path,
+                "is missing",
+                format!("one of {name}_file, {name}_credential"),
+                format!("add {name}_file = \"/etc/retrovolt/secrets/csms.{name}\""),
+            );
+            context.found.error(at, told);
+            None
+        }
+        1 => sources.pop(),
+        _ => {
+            let last = sources.pop()?;
+            let (Source::Plain(_, at) | Source::File(_, at, _)) = &last;
+            let told = Told::new(
+                path,
+                "is given more than once",
+                format!("one of {name}, {name}_file, {name}_credential"),
+                "remove the others",
+            );
+            context.found.error(*at, told);
+            None
+        }
+    }
+}
+
+/// The file of a systemd credential.
+fn credential(given: &Given<String>, context: &mut Context<'_>) -> Option<PathBuf> {
+    let name = given.value.as_deref()?;
+    if name.contains('/') || name.starts_with('.') {
+        given.error(
+            &mut context.found,
+            "is not the name of a credential",
+            "a name without slashes, as in LoadCredential=NAME:...",
+            "did you mean the key that ends in _file",
+        );
+        return None;
+    }
+    let Some(folder) = &context.credentials else {
+        given.error(
+            &mut context.found,
+            "there are no credentials: $CREDENTIALS_DIRECTORY is not set",
+            "a service started by systemd with LoadCredential=",
+            format!("add LoadCredential={name}:/etc/retrovolt/secrets/{name} to the unit, or use the key that ends in _file"),
+        );
+        return None;
+    };
+    Some(folder.join(name))
+}
+
+fn in_the_open(given: &Given<String>, context: &mut Context<'_>) {
+    let from_environment = context
+        .sources
+        .of(given.at)
+        .is_some_and(|source| source.name == super::ENVIRONMENT);
+    if given.written && !from_environment {
+        given.warning(
+            &mut context.found,
+            "a password stands in the configuration",
+            "it in a file of its own",
+            "move it to a file with mode 0600 and name that in password_file",
+        );
+    }
+}
+
+/// Reads a secret that is one line of text or PEM, and looks at who else may read it.
+fn read(path: &Path, at: Place, key: &str, context: &mut Context<'_>) -> Option<String> {
+    let text = contents(path, at, key, context)?;
+    let mode = std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode() & 0o777);
+    let is_credential = key.ends_with("_credential");
+    if mode & 0o077 != 0 && !is_credential {
+        let told = Told::new(
+            key,
+            format!("others may read {} (mode {mode:04o})", path.display()),
+            "mode 0600",
+            format!("chmod 600 {}", path.display()),
+        );
+        context.found.warning(at, told);
+    }
+    let text = text.trim_end_matches(['\r', '\n']).to_owned();
+    if text.is_empty() {
+        let told = Told::new(
+            key,
+            format!("{} is empty", path.display()),
+            "a file with the secret on its first line",
+            "write the secret into it",
+        );
+        context.found.error(at, told);
+        return None;
+    }
+    Some(text)
+}
+
+fn contents(path: &Path, at: Place, key: &str, context: &mut Context<'_>) -> Option<String> {
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mut text = String::new();
+        file.take(LARGEST).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    read.map_err(|error| {
+        let next = match error.kind() {
+            std::io::ErrorKind::NotFound => format!("create {}, or mend the path", path.display()),
+            std::io::ErrorKind::PermissionDenied => {
+                format!("let the gateway read it: chown retrovolt {}", path.display())
+            }
+            _ => "name a text file".to_owned(),
+        };
+        let told = Told::new(
+            key,
+            format!("{} cannot be read: {error}", path.display()),
+            "a readable file",
+            next,
+        );
+        context.found.error(at, told);
+    })
+    .ok()
+}

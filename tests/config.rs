@@ -1,0 +1,747 @@
+//! The configuration as an installer meets it: what is accepted, what is refused, and in which words (U5, X2).
+#![allow(clippy::disallowed_methods, reason = "not a pure room")]
+
+#[path = "config/mistakes.rs"]
+mod mistakes;
+
+use mistakes::{GOOD, MISTAKES, Mistake};
+use proptest::prelude::*;
+use retrovolt::config::{self, Issue, LoadOptions, Loaded, Report, Severity};
+use retrovolt::domain::{AuthMode, EvseId, Link, MilliAmps, OcppVersion, Parity, Phase, Security};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A folder with configuration files.
+struct Site {
+    dir: TempDir,
+    options: LoadOptions,
+}
+
+impl Site {
+    fn new(main: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let site = Self {
+            options: LoadOptions::default(),
+            dir,
+        };
+        site.write("retrovolt.toml", main);
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn dropin(mut self, name: &str, text: &str) -> Self {
+        self.write(&format!("conf.d/{name}"), text);
+        self.options.dropins = Some(self.path("conf.d"));
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.options.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn load(&self) -> Result<Loaded, Report> {
+        config::load(&self.path("retrovolt.toml"), &self.options)
+    }
+
+    fn good(&self) -> Loaded {
+        self.load().unwrap_or_else(|report| panic!("{}", report.human()))
+    }
+
+    /// Everything that was told, errors and warnings.
+    fn issues(&self) -> Vec<Issue> {
+        match self.load() {
+            Ok(loaded) => loaded.warnings,
+            Err(report) => report.issues,
+        }
+    }
+
+    fn check(&self, json: bool, strict: bool) -> (String, i32) {
+        config::check_with(&[self.path("retrovolt.toml")], json, strict, |_| {
+            self.options.clone()
+        })
+    }
+}
+
+/// The good file with a text put in the place of another.
+fn with(find: &str, put: &str) -> String {
+    assert!(GOOD.contains(find), "{find:?} is not in the good file");
+    GOOD.replacen(find, put, 1)
+}
+
+/// Line and column, from 1, of the mark, and the text without it.
+fn unmarked(text: &str) -> (String, (usize, usize)) {
+    let at = text.find('«').expect("a mark");
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (text.replacen('«', "", 1), (line, column))
+}
+
+fn applied(mistake: &Mistake, text: &str) -> String {
+    assert!(
+        text.contains(mistake.find),
+        "{}: {:?} is not in the file",
+        mistake.name,
+        mistake.find
+    );
+    text.replacen(mistake.find, mistake.put, 1)
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let loaded = Site::new(GOOD).good();
+    let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    // The port of the good file is on no machine; that is all there is to say.
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("there is no such port now"), "{told:#?}");
+}
+
+#[test]
+fn every_seeded_mistake_is_answered() {
+    assert!(MISTAKES.len() >= 60, "only {} mistakes", MISTAKES.len());
+    let mut wrong = Vec::new();
+    for mistake in MISTAKES {
+        let text = applied(mistake, GOOD);
+        let text = match mistake.at {
+            Some(at) => text.replacen(at, &format!("«{at}"), 1),
+            None => text,
+        };
+        let (text, position) = unmarked(&text);
+        let site = Site::new(&text);
+        let severity = if mistake.warning {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        let issues = site.issues();
+        let hit = issues.iter().find(|issue| {
+            issue.severity == severity
+                && (issue.line, issue.column) == position
+                && issue.key == mistake.key
+                && issue.problem.contains(mistake.problem)
+                && issue.expected.contains(mistake.expected)
+                && issue.suggestion.contains(mistake.suggestion)
+                && issue.file.ends_with("retrovolt.toml")
+        });
+        let errors = issues
+            .iter()
+            .filter(|issue| issue.severity == Severity::Error)
+            .count();
+        if hit.is_none() || errors != usize::from(!mistake.warning) {
+            let told: Vec<String> = issues.iter().map(ToString::to_string).collect();
+            wrong.push(format!(
+                "{} at {position:?}:\n    {}",
+                mistake.name,
+                told.join("\n    ")
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        MISTAKES.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn twelve_mistakes_are_told_at_once() {
+    let names = [
+        "a key misspelt",
+        "a baud rate that is none",
+        "a parity that is none",
+        "a time without unit",
+        "a poll below 100 ms",
+        "an unknown profile",
+        "a unit out of range",
+        "a current with a foreign unit",
+        "an unknown authorisation mode",
+        "an http URL",
+        "a version that is none",
+        "a fuse member that is none",
+    ];
+    let chosen: Vec<&Mistake> = MISTAKES
+        .iter()
+        .filter(|mistake| names.contains(&mistake.name))
+        .collect();
+    assert_eq!(chosen.len(), 12);
+    let text = chosen
+        .iter()
+        .fold(GOOD.to_owned(), |text, mistake| applied(mistake, &text))
+        .replace('«', "");
+    let report = Site::new(&text).load().expect_err("twelve mistakes");
+    assert_eq!(report.errors(), 12, "{}", report.human());
+    for mistake in chosen {
+        assert!(
+            report.issues.iter().any(|issue| issue.key == mistake.key),
+            "{}: {}",
+            mistake.name,
+            report
+        );
+    }
+    let lines: Vec<usize> = report.issues.iter().map(|issue| issue.line).collect();
+    assert!(lines.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn slips_against_toml_are_told_beside_the_others() {
+    let text = with("baud = 19200", "baud = 19300").replacen("poll = \"1s\"", "poll = 1s", 1);
+    let report = Site::new(&text).load().expect_err("two mistakes");
+    let told = report.to_string();
+    assert_eq!(report.errors(), 2, "{told}");
+    assert!(
+        told.contains("did you mean 19200") && told.contains("did you mean poll = \"1s\""),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_issue_reads_well() {
+    let report = Site::new(&with("baud = 19200", "baud = 19300"))
+        .load()
+        .expect_err("a mistake");
+    let text = report.human();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("warning")).collect();
+    let error = lines
+        .iter()
+        .position(|line| line.contains("bus.baud"))
+        .expect("the line");
+    assert!(
+        lines[error].ends_with(
+            "retrovolt.toml:10:8: bus.baud: 19300 is not possible, expected one of 1200, 2400, 4800, 9600, 14400, \
+             19200, 38400, 57600, 76800, 115200, 230400; did you mean 19200"
+        ),
+        "{text}"
+    );
+    assert_eq!(lines[error + 1], "  10 | baud = 19300");
+    assert_eq!(lines[error + 2], "     |        ^^^^^");
+}
+
+#[test]
+fn the_setup_is_what_was_written() {
+    let loaded = Site::new(GOOD).good();
+    let setup = &loaded.setup;
+    assert_eq!(setup.state_dir, Path::new("/var/lib/retrovolt"));
+    assert_eq!(loaded.log.level, "info");
+    let [line, lan] = setup.buses.as_slice() else {
+        panic!("two buses")
+    };
+    let Link::Serial {
+        baud,
+        parity,
+        stop_bits,
+        echo,
+        ..
+    } = &line.link
+    else {
+        panic!("a serial line")
+    };
+    assert_eq!(
+        (*baud, *parity, *stop_bits, *echo),
+        (19_200, Parity::Even, 1, false)
+    );
+    assert_eq!(
+        lan.link,
+        Link::Tcp {
+            host: "192.168.1.50".to_owned(),
+            port: 502
+        }
+    );
+    let devices: Vec<(&str, u8)> = line
+        .devices
+        .iter()
+        .map(|device| (device.id.as_str(), device.unit))
+        .collect();
+    assert_eq!(devices, [("wallbox", 1), ("meter", 2)]);
+    assert_eq!(line.devices[0].watchdog_timeout, Some(Duration::from_secs(15)));
+    assert_eq!(line.devices[1].poll, Some(Duration::from_secs(1)));
+    let [first, second] = setup.charge_points.as_slice() else {
+        panic!("two charge points")
+    };
+    assert_eq!(first.evses[0].id, EvseId(1));
+    assert_eq!(first.evses[0].meter.as_ref().map(|id| id.as_str()), Some("meter"));
+    assert_eq!(first.evses[0].max_current, MilliAmps(16_000));
+    assert_eq!(first.evses[0].nominal_voltage, 230);
+    assert!(matches!(&first.evses[0].auth, AuthMode::Free(token) if token.text == "FREE"));
+    assert_eq!(first.csms[0].url, "ws://localhost:9000/ocpp/CP-1/");
+    assert_eq!(first.csms[0].version, OcppVersion::V16);
+    assert_eq!(first.csms[0].reconnect_min, Duration::from_secs(1));
+    assert_eq!(first.keys["HeartbeatInterval"], "300");
+    assert_eq!(first.keys["LocalPreAuthorize"], "true");
+    assert_eq!(second.csms[0].version, OcppVersion::V201);
+    assert_eq!(second.variables["OCPPCommCtrlr.HeartbeatInterval"], "60");
+    assert_eq!(second.evses[0].first_phase, Phase::L2);
+    assert!(matches!(second.evses[0].auth, AuthMode::Remote));
+    assert_eq!(setup.fuses[0].members.len(), 2);
+}
+
+#[test]
+fn times_and_currents_are_taken_with_their_units() {
+    for (written, ms) in [
+        ("poll = \"500ms\"", 500),
+        ("poll = \"0.5 s\"", 500),
+        ("poll = \"2min\"", 120_000),
+        ("poll_ms = 100", 100),
+        ("poll_s = 2", 2000),
+        ("poll_s = 0.25", 250),
+    ] {
+        let loaded = Site::new(&with("poll = \"1s\"", written)).good();
+        assert_eq!(
+            loaded.setup.buses[0].devices[1].poll,
+            Some(Duration::from_millis(ms)),
+            "{written}"
+        );
+    }
+    for (written, milliamps) in [
+        ("\"16A\"", 16_000),
+        ("\"6.5 A\"", 6_500),
+        ("\"10000 mA\"", 10_000),
+    ] {
+        let loaded = Site::new(&with(
+            "max_current = \"16A\"",
+            &format!("max_current = {written}"),
+        ))
+        .good();
+        assert_eq!(
+            loaded.setup.charge_points[0].evses[0].max_current,
+            MilliAmps(milliamps)
+        );
+    }
+}
+
+#[test]
+fn dropins_are_laid_over_in_the_order_of_their_names() {
+    let site = Site::new(GOOD)
+        .dropin("20-b.toml", "[gateway]\nlog_level = \"warn\"\n")
+        .dropin("10-a.toml", "[gateway]\nlog_level = \"debug\"\nstate_dir = \"state\"\n[[fuse]]\nname = \"new\"\nmax_current = \"63A\"\nmembers = [\"CP-1\"]\n")
+        .dropin("30-ignored.txt", "not even TOML =");
+    let loaded = site.good();
+    assert_eq!(loaded.log.level, "warn");
+    assert_eq!(
+        loaded.setup.state_dir,
+        site.path("conf.d/state"),
+        "relative to the file it is written in"
+    );
+    let fuses: Vec<&str> = loaded.setup.fuses.iter().map(|fuse| fuse.name.as_str()).collect();
+    assert_eq!(fuses, ["new"], "lists replace");
+}
+
+#[test]
+fn a_mistake_in_a_dropin_names_the_dropin() {
+    let site = Site::new(GOOD).dropin("10-a.toml", "[gateway]\nlog_levl = \"debug\"\n");
+    let issues = site.issues();
+    let issue = issues
+        .iter()
+        .find(|issue| issue.key == "gateway.log_levl")
+        .expect("told");
+    assert!(issue.file.ends_with("conf.d/10-a.toml"), "{issue}");
+    assert_eq!((issue.line, issue.column), (2, 1));
+}
+
+#[test]
+fn the_environment_wins_over_the_files() {
+    let site = Site::new(GOOD)
+        .dropin("10-a.toml", "[gateway]\nlog_level = \"warn\"\n")
+        .env("RETROVOLT__GATEWAY__LOG_LEVEL", "trace")
+        .env("RETROVOLT__BUS__0__BAUD", "9600")
+        .env("RETROVOLT__BUS__0__ECHO", "true")
+        .env("RETROVOLT__DEVICE__1__POLL", "250ms")
+        .env("RETROVOLT__CHARGE_POINT__0__OCPP16__HeartbeatInterval", "120")
+        .env("OTHER__GATEWAY__LOG_LEVEL", "error");
+    let loaded = site.good();
+    assert_eq!(loaded.log.level, "trace");
+    assert!(matches!(
+        loaded.setup.buses[0].link,
+        Link::Serial {
+            baud: 9600,
+            echo: true,
+            ..
+        }
+    ));
+    assert_eq!(
+        loaded.setup.buses[0].devices[1].poll,
+        Some(Duration::from_millis(250))
+    );
+    assert_eq!(loaded.setup.charge_points[0].keys["HeartbeatInterval"], "120");
+}
+
+#[test]
+fn a_mistake_in_the_environment_names_the_variable() {
+    for (name, value, key, words) in [
+        (
+            "RETROVOLT__GATEWAY__LOG_LEVEL",
+            "loud",
+            "gateway.log_level",
+            "is not known",
+        ),
+        (
+            "RETROVOLT__GATEWAY__LOG",
+            "debug",
+            "gateway.log",
+            "there is no such key",
+        ),
+        ("RETROVOLT__BUS__7__BAUD", "9600", "7__baud", "names no element"),
+        (
+            "RETROVOLT__BUS____BAUD",
+            "9600",
+            "RETROVOLT__BUS____BAUD",
+            "does not name a setting",
+        ),
+    ] {
+        let issues = Site::new(GOOD).env(name, value).issues();
+        let issue = issues.iter().find(|issue| issue.file == "environment");
+        let issue = issue.unwrap_or_else(|| panic!("{name}: {issues:#?}"));
+        assert_eq!(issue.key, key);
+        assert!(issue.problem.contains(words), "{issue}");
+        assert_eq!(issue.line, 1);
+    }
+}
+
+#[test]
+fn a_charger_without_a_safe_fallback_needs_consent() {
+    let board = with(
+        "profile = \"heidelberg-energy-control\"",
+        "profile = \"evse-wb-din\"",
+    )
+    .replace("watchdog_timeout = \"15s\"\n", "");
+    let report = Site::new(&board).load().expect_err("no consent");
+    assert_eq!(report.errors(), 1, "{}", report.human());
+    let issue = report
+        .issues
+        .iter()
+        .find(|issue| issue.severity == Severity::Error)
+        .expect("an error");
+    assert_eq!(issue.key, "device.accept_no_failsafe");
+    assert!(issue.suggestion.contains("accept_no_failsafe = true"), "{issue}");
+    let signed = board.replace(
+        "profile = \"evse-wb-din\"",
+        "profile = \"evse-wb-din\"\naccept_no_failsafe = true",
+    );
+    assert!(Site::new(&signed).good().setup.buses[0].devices[0].accept_no_failsafe);
+}
+
+#[test]
+fn a_profile_of_the_user_is_found_and_its_mistakes_are_told() {
+    let site = Site::new(&with("[gateway]\n", "[gateway]\ndevice_dir = \"mine\"\n"));
+    let shipped = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices/eastron/sdm630.toml"),
+    );
+    let own = shipped
+        .expect("a shipped profile")
+        .replace("id = \"eastron-sdm630\"", "id = \"my-meter\"");
+    site.write("mine/acme/meter.toml", &own);
+    let text =
+        with("[gateway]\n", "[gateway]\ndevice_dir = \"mine\"\n").replace("eastron-sdm630", "my-meter");
+    site.write("retrovolt.toml", text);
+    assert!(site.good().library.get("my-meter").is_some());
+    site.write(
+        "mine/acme/other.toml",
+        own.replace("kind = \"meter\"", "kind = \"metre\""),
+    );
+    let report = site.load().expect_err("a bad profile");
+    let issue = report
+        .issues
+        .iter()
+        .find(|issue| issue.file.ends_with("mine/acme/other.toml"))
+        .expect("told");
+    assert!(
+        issue.line > 1 && !issue.problem.is_empty() && !issue.suggestion.is_empty(),
+        "{issue}"
+    );
+}
+
+const CANARY: &str = "canary-Xq7-not-to-be-seen";
+
+/// Places where a secret can be written, rightly and wrongly, each beside some mistake that shows the line.
+fn planted() -> Vec<String> {
+    let csms = "version = \"1.6\"\n";
+    let basic = |lines: &str| with(csms, &format!("{csms}security = \"basic\"\n{lines}\n"));
+    vec![
+        basic(&format!("password = \"{CANARY}\"")),
+        basic(&format!("pasword = \"{CANARY}\"")),
+        basic(&format!("password = \"{CANARY}")),
+        basic(&format!("password = {CANARY}")),
+        basic(&format!("password: {CANARY}")),
+        basic(&format!("password = [\"{CANARY}\"]")),
+        basic(&format!(
+            "password = \"\"\"\n{CANARY}\"\"\"\npassword_file = \"/nowhere\""
+        )),
+        with(csms, &format!("{csms}password = \"{CANARY}\"\n")),
+        with("ws://localhost:9000", &format!("ws://me:{CANARY}@localhost:9000")),
+        with(
+            "HeartbeatInterval = 300",
+            &format!("HeartbeatInterval = 300\nAuthorizationKey = \"{CANARY}\""),
+        ),
+        with(
+            "HeartbeatInterval = 300",
+            &format!("HeartbeatInterval = 300\nAuthorisationKey = \"{CANARY}\""),
+        ),
+    ]
+}
+
+#[test]
+fn no_secret_is_ever_repeated() {
+    for text in planted() {
+        assert!(text.contains(CANARY));
+        let site = Site::new(&text);
+        let (human, _) = site.check(false, false);
+        let (json, _) = site.check(true, false);
+        assert!(!human.contains(CANARY), "{human}");
+        assert!(!json.contains(CANARY), "{json}");
+        if let Ok(loaded) = site.load() {
+            assert!(!config::effective(&loaded.setup).contains(CANARY));
+            assert!(!format!("{loaded:?}").contains(CANARY));
+        }
+    }
+    let site = Site::new(&with(
+        "version = \"1.6\"\n",
+        "version = \"1.6\"\nsecurity = \"basic\"\n",
+    ))
+    .env("RETROVOLT__CHARGE_POINT__0__CSMS__0__PASSWORD", CANARY)
+    .env("RETROVOLT__CHARGE_POINT__0__CSMS__0__PASWORD", CANARY);
+    let (human, code) = site.check(false, false);
+    assert_eq!(code, 78);
+    assert!(!human.contains(CANARY), "{human}");
+}
+
+#[test]
+fn a_password_comes_from_each_of_its_places() {
+    let basic = |line: &str| {
+        with(
+            "version = \"1.6\"\n",
+            &format!("version = \"1.6\"\nsecurity = \"basic\"\n{line}\n"),
+        )
+    };
+    let password = |site: &Site| match &site.good().setup.charge_points[0].csms[0].security {
+        Security::Basic { password } => password.clone(),
+        other => panic!("{other:?}"),
+    };
+    let warned = |site: &Site, words: &str| site.issues().iter().any(|issue| issue.problem.contains(words));
+
+    let site = Site::new(&basic(&format!("password = \"{CANARY}\"")));
+    assert_eq!(password(&site), CANARY);
+    assert!(warned(&site, "a password stands in the configuration"));
+
+    let site = Site::new(&basic("password_file = \"secret\""));
+    let file = site.write("secret", format!("{CANARY}\n"));
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("mode");
+    assert_eq!(password(&site), CANARY);
+    assert!(!warned(&site, "others may read"));
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).expect("mode");
+    assert!(warned(&site, "others may read"));
+
+    let site = Site::new(&basic("password_credential = \"csms\""));
+    assert!(site.load().is_err(), "no $CREDENTIALS_DIRECTORY");
+    site.write("credentials/csms", CANARY);
+    let folder = site.path("credentials").display().to_string();
+    assert_eq!(password(&site.env("CREDENTIALS_DIRECTORY", &folder)), CANARY);
+
+    let site = Site::new(&basic("")).env("RETROVOLT__CHARGE_POINT__0__CSMS__0__PASSWORD", CANARY);
+    assert_eq!(password(&site), CANARY);
+    assert!(!warned(&site, "a password stands in the configuration"));
+}
+
+#[test]
+fn a_client_certificate_is_checked_for_being_one() {
+    let client =
+        "version = \"1.6\"\nsecurity = \"client\"\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n";
+    let site = Site::new(&with("version = \"1.6\"\n", client).replace("ws://localhost", "wss://localhost"));
+    site.write(
+        "c.pem",
+        "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    );
+    let key = site.write(
+        "k.pem",
+        "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n",
+    );
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("mode");
+    assert!(matches!(
+        site.good().setup.charge_points[0].csms[0].security,
+        Security::Client { .. }
+    ));
+    site.write("c.pem", "nothing of the kind");
+    let report = site.load().expect_err("no certificate");
+    assert!(
+        report.to_string().contains("the file holds no CERTIFICATE"),
+        "{report}"
+    );
+}
+
+#[test]
+fn exit_codes() {
+    let site = Site::new(GOOD);
+    assert_eq!(site.check(false, false).1, 0);
+    assert_eq!(site.check(false, true).1, 1, "the port is not there: a warning");
+    assert_eq!(Site::new("nonsense = 1").check(false, false).1, 78);
+    let missing = site.path("missing.toml");
+    let (text, code) = config::check(std::slice::from_ref(&missing), false, false);
+    assert_eq!(code, 66);
+    assert!(
+        text.contains("missing.toml:1:1: (file): cannot be read"),
+        "{text}"
+    );
+    let (_, code) = config::check(&[site.path("retrovolt.toml"), missing], true, false);
+    assert_eq!(code, 66);
+}
+
+#[test]
+fn json_is_one_object_with_a_schema_number() {
+    let (text, code) = Site::new(&with("baud = 19200", "baud = 19300")).check(true, false);
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(code, 78);
+    assert_eq!(value["schema"], 1);
+    assert_eq!(value["ok"], false);
+    assert_eq!(value["errors"], 1);
+    let issues = value["issues"].as_array().expect("a list");
+    let issue = issues
+        .iter()
+        .find(|issue| issue["severity"] == "error")
+        .expect("the error");
+    assert_eq!(issue["line"], 10);
+    assert_eq!(issue["key"], "bus.baud");
+    for field in ["file", "column", "problem", "expected", "suggestion"] {
+        assert!(!issue[field].is_null(), "{field}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_loads_again_to_the_same() {
+    let loaded = Site::new(GOOD).good();
+    let text = config::effective(&loaded.setup);
+    let again = Site::new(&text).good();
+    assert_eq!(again.setup, loaded.setup, "{text}");
+}
+
+#[test]
+fn foreign_bytes_are_told_with_their_place() {
+    let site = Site::new("");
+    site.write("retrovolt.toml", b"[gateway]\nlog_level = \"\xff\"\n");
+    let report = site.load().expect_err("not UTF-8");
+    assert_eq!((report.issues[0].line, report.issues[0].column), (2, 14));
+    site.write("retrovolt.toml", vec![b'#'; 1_100_000]);
+    assert!(
+        site.load()
+            .expect_err("too large")
+            .to_string()
+            .contains("too many")
+    );
+    assert_eq!(
+        Site::new("").good().setup.charge_points.len(),
+        0,
+        "nothing to serve is a warning"
+    );
+}
+
+/// The example and the reference are made from the declarations; `UPDATE_DOCS=1` writes them.
+fn generated(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, text).expect("written");
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "{name} is out of date; run: UPDATE_DOCS=1 cargo nextest run --test config"
+    );
+}
+
+#[test]
+fn the_reference_is_current() {
+    generated("docs/configuration.md", &config::reference());
+}
+
+#[test]
+fn the_example_is_current_and_passes() {
+    let text = config::example();
+    generated("config/retrovolt.toml", &text);
+    let (told, code) = Site::new(&text).check(false, false);
+    assert_eq!(code, 0, "{told}");
+    // Every setting it shows commented out is valid too, unless it needs a file or excludes another one.
+    let needs = [
+        "trust_dir",
+        "device_dir",
+        "host",
+        "tcp_port",
+        "framing",
+        "reader",
+        "password",
+        "certificate",
+        "key_",
+    ];
+    let stanzas: Vec<&str> = text
+        .split("\n\n")
+        .filter(|stanza| !stanza.starts_with("# Variant"))
+        .collect();
+    let live: Vec<&str> = stanzas
+        .iter()
+        .flat_map(|stanza| stanza.lines())
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting)
+                if !setting.starts_with(' ') && !needs.iter().any(|key| setting.starts_with(key)) =>
+            {
+                setting
+            }
+            _ => line,
+        })
+        .collect();
+    assert!(
+        live.iter()
+            .filter(|line| line.starts_with(|letter: char| letter.is_ascii_lowercase()))
+            .count()
+            > 40
+    );
+    let (told, code) = Site::new(&live.join("\n")).check(false, false);
+    assert_eq!(code, 0, "{told}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever somebody does to a file, it is answered: no panic, and every error with all its parts.
+    #[test]
+    fn a_mutated_file_never_panics(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..6, any::<char>(), 0_usize..40), 1..6),
+    ) {
+        let mut letters: Vec<char> = GOOD.chars().collect();
+        for (index, kind, letter, length) in edits {
+            if letters.is_empty() {
+                letters.push(letter);
+            }
+            let at = index.index(letters.len());
+            let end = (at + length).min(letters.len());
+            match kind {
+                0 => letters.insert(at, letter),
+                1 => letters[at] = letter,
+                2 => { letters.drain(at..end); }
+                3 => { let copy = letters[at..end].to_vec(); letters.splice(at..at, copy); }
+                4 => letters[at] = ['"', '[', ']', '=', '\n', '{', '#', '\'', '.', '-'][length % 10],
+                _ => letters.truncate(at.max(1)),
+            }
+        }
+        let text: String = letters.into_iter().collect();
+        let site = Site::new(&text);
+        if let Err(report) = site.load() {
+            prop_assert!(report.errors() > 0);
+            for issue in &report.issues {
+                prop_assert!(issue.line > 0 && issue.column > 0);
+                prop_assert!(!issue.key.is_empty() && !issue.problem.is_empty(), "{}", issue);
+                prop_assert!(!issue.expected.is_empty() && !issue.suggestion.is_empty(), "{}", issue);
+                prop_assert!(!issue.render().is_empty());
+            }
+        }
+    }
+}
