@@ -2,33 +2,81 @@
 //!
 //! One [`Station`] is one charge point. It never knows which OCPP dialect is spoken: it is asked in
 //! [`Command`](crate::domain::Command)s and tells in ledger events and notices.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `io` | inputs and effects |
+//! | `evse` | one EVSE: facts and machines |
+//! | `tokens`, `auth` | cards, and who may charge |
+//! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
+//! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
+//! | `lease` | when the charger's watchdog may be fed |
+//! | `status` | connector status |
+//! | `commands` | what back ends ask |
+//! | `persist`, `outbox`, `snapshot` | what is stored, how effects leave, what a person is shown |
 
-#![allow(
-    dead_code,
-    clippy::needless_pass_by_value,
-    reason = "the rooms inside are being furnished"
-)]
-
+mod auth;
+mod commands;
+mod composite;
+mod energy;
+mod evse;
 mod io;
+mod lease;
+mod limits;
 mod outbox;
+mod persist;
+mod samples;
+mod smart;
 mod snapshot;
+mod status;
+mod tokens;
+mod tx;
+
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod stories;
 
 pub use io::{Effect, Input, Role};
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
-use crate::domain::{Availability, CpSetup, Mono, Now, Params, ReaderId};
+use crate::domain::{
+    ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
+    ResetKind, Rng, TokenInfo, VehicleState,
+};
+use evse::Evse;
+use lease::Health;
 use outbox::Outbox;
+use std::collections::BTreeMap;
 
 /// One charge point.
 #[derive(Debug)]
 pub struct Station {
     setup: CpSetup,
     params: Params,
+    seed: u64,
     controlling: ReaderId,
+    scope: String,
     outbox: Outbox,
     now: Now,
+    awake: bool,
     online: bool,
     leaving: bool,
+    inoperative: bool,
+    reboot: Option<ResetKind>,
+    evses: BTreeMap<EvseId, Evse>,
+    cache: auth::Cache,
+    smart: smart::Smart,
+    grid: samples::Grid,
+    teller: status::Teller,
+    asks: BTreeMap<u64, tokens::Ask>,
+    unlocking: BTreeMap<u64, commands::Unlocking>,
+    /// Transactions whose EVSE is not configured any more.
+    orphans: Vec<(EvseId, tx::TxRecord)>,
+    requests: u64,
+    tickets: u64,
+    /// Transactions begun in the life of the charge point.
+    begun: u64,
 }
 
 impl Station {
@@ -41,28 +89,80 @@ impl Station {
         restored: &[(String, String)],
         controlling: ReaderId,
     ) -> Self {
-        let _ = (seed, restored);
-        Self {
+        let evses = setup.evses.iter().map(|e| (e.id, Evse::new(e.clone()))).collect();
+        let mut station = Self {
+            scope: format!("station/{}", setup.id),
             setup,
             params,
+            seed,
             controlling,
             outbox: Outbox::default(),
             now: Now::default(),
+            awake: false,
             online: false,
             leaving: false,
-        }
+            inoperative: false,
+            reboot: None,
+            evses,
+            cache: auth::Cache::default(),
+            smart: smart::Smart::default(),
+            grid: samples::Grid::default(),
+            teller: status::Teller::default(),
+            asks: BTreeMap::new(),
+            unlocking: BTreeMap::new(),
+            orphans: Vec::new(),
+            requests: 0,
+            tickets: 0,
+            begun: 0,
+        };
+        station.restore(restored);
+        station
     }
 
     /// Takes in what happened and works out what follows from it.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
-        match input {
-            Input::Committed(id) => self.outbox.committed(id),
-            Input::Online(online) => self.online = online,
-            Input::Leaving => self.leaving = true,
-            _ => {}
+        if !self.awake {
+            self.awake = true;
+            self.wake(now);
         }
-        let _ = (&self.params, &self.controlling, self.outbox.waiting_since());
+        match input {
+            Input::Observed {
+                evse,
+                role,
+                observations,
+            } => {
+                let card = self.evses.get_mut(&evse).and_then(|e| {
+                    let back = e.is_down(role);
+                    let card = e.observe(role, observations, now.mono);
+                    if back && role == Role::Charger {
+                        e.actuator.forget();
+                    }
+                    card
+                });
+                if let Some(token) = card {
+                    self.card_presented(evse, role, token);
+                }
+            }
+            Input::Link { evse, role, up, .. } => self.link(evse, role, up),
+            Input::Driven { ticket, result } => {
+                self.unlocked(ticket, Some(&result));
+                self.driven(ticket, &result);
+            }
+            Input::Command { id, command } => self.command(id, command),
+            Input::Authorized { request, result } => self.authorized(request, result),
+            Input::Verdict { tx, info } => self.verdict(&tx, &with_time(info, now)),
+            Input::Online(online) => self.set_online(online),
+            Input::SharedFuse { evse, amps } => {
+                if let Some(evse) = self.evses.get_mut(&evse) {
+                    evse.shared = amps;
+                }
+            }
+            Input::Committed(id) => self.outbox.committed(id),
+            Input::Leaving => self.leave(),
+            Input::Tick => {}
+        }
+        self.follow();
     }
 
     /// The next thing to do, as far as the ordering law lets it go.
@@ -73,18 +173,229 @@ impl Station {
     /// When to call [`Input::Tick`] at the latest, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Mono, &'static str)> {
-        None
+        let now = self.now.mono;
+        let min_status = self.params.min_status_duration;
+        let mut due: Vec<(Mono, &'static str)> = Vec::new();
+        due.extend(
+            self.asks
+                .values()
+                .map(|a| (a.deadline(), "the CSMS has not judged a token")),
+        );
+        due.extend(
+            self.unlocking
+                .values()
+                .map(|u| (u.deadline(), "a lock takes too long to open")),
+        );
+        due.extend(
+            self.grid
+                .deadline(self.now)
+                .map(|at| (at, "a clock-aligned sample")),
+        );
+        due.extend(
+            self.teller
+                .deadline(min_status)
+                .map(|at| (at, "a status is told")),
+        );
+        for (id, evse) in &self.evses {
+            due.extend(
+                evse.teller
+                    .deadline(min_status)
+                    .map(|at| (at, "a status is told")),
+            );
+            due.extend(Self::tx_deadline(evse, now));
+            due.extend(evse.lease.deadline().map(|at| (at, "a lease is renewed")));
+            due.extend(
+                evse.actuator
+                    .deadline(evse.applied.amps)
+                    .map(|at| (at, "a charger is told again")),
+            );
+            due.extend(self.stack(*id, evse).1.map(|at| (at, "a limit changes")));
+            if let Some(pending) = &evse.pending
+                && evse.plugged != Some(true)
+                && !self.params.connection_timeout.is_zero()
+            {
+                due.push((
+                    pending.since.plus(self.params.connection_timeout),
+                    "no vehicle came",
+                ));
+            }
+            if evse.tx.is_some()
+                && let Some(at) = evse.register.read_at()
+                && !evse.meter_stale(now)
+            {
+                let stale = at.plus(evse.setup.meter_stale_after);
+                due.push((Mono(stale.0.saturating_add(1)), "a meter is stale"));
+            }
+        }
+        // What was due before now was dealt with by the last input; asking again at once would not end.
+        due.into_iter()
+            .map(|(at, why)| (at.max(Mono(now.0.saturating_add(1))), why))
+            .min()
     }
 
-    /// The station as a person is shown it.
+    /// The reader of the ledger whose CSMS is in control.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            cp: self.setup.id.clone(),
-            online: self.online,
-            leaving: self.leaving,
-            availability: Availability::Operative,
-            evses: Vec::new(),
+    pub fn controlling(&self) -> &ReaderId {
+        &self.controlling
+    }
+
+    /// Works out everything that follows from what is known now.
+    fn follow(&mut self) {
+        self.expire_asks();
+        self.expire_unlocks();
+        let ids: Vec<EvseId> = self.evses.keys().copied().collect();
+        for id in &ids {
+            self.follow_plug(*id);
+            self.expire_pending(*id);
+            self.begin_if_ready(*id);
+            self.end_if_refused(*id);
+            self.sample_if_due(*id);
         }
+        self.sample_aligned_if_due();
+        for id in &ids {
+            self.steer(*id);
+            self.follow_charging_state(*id);
+            self.save_tx_if_due(*id);
+        }
+        self.tell();
+        for id in &ids {
+            self.renew_lease(*id);
+        }
+        self.reboot_if_idle();
+    }
+
+    /// Brings the charger to what the limit stack says.
+    fn steer(&mut self, id: EvseId) {
+        let now = self.now.mono;
+        let Some(evse) = self.evses.get(&id) else { return };
+        let entries = self.stack(id, evse).0;
+        let applied = limits::winner(&entries, evse.setup.min_current);
+        let own_way = matches!(evse.setup.auth, crate::domain::AuthMode::Charger(_));
+        let live = evse.tx.as_ref().is_some_and(|tx| tx.live);
+        let enable = !self.leaving && (live || (own_way && !evse.done && !evse.inoperative));
+        let Some(evse) = self.evses.get_mut(&id) else {
+            return;
+        };
+        evse.entries = entries;
+        evse.applied = applied;
+        if evse.heard.is_none() && evse.links.is_empty() || self.leaving {
+            return;
+        }
+        let draws = evse.vehicle == Some(VehicleState::Charging);
+        for order in evse.actuator.orders(now, applied.amps, enable, draws) {
+            self.tickets += 1;
+            evse.actuator.sent(order, self.tickets);
+            let limits::Order { command, lowering } = order;
+            self.outbox.push(Effect::Drive {
+                evse: id,
+                ticket: self.tickets,
+                command,
+                lowering,
+            });
+        }
+    }
+
+    fn driven(&mut self, ticket: u64, result: &Result<(), crate::domain::DriveError>) {
+        let now = self.now.mono;
+        let failed = self
+            .evses
+            .iter_mut()
+            .find_map(|(id, e)| e.actuator.driven(now, ticket, result).map(|order| (*id, order)));
+        if let Some((id, order)) = failed {
+            self.drive(id, order.command, order.lowering);
+        }
+    }
+
+    fn link(&mut self, id: EvseId, role: Role, up: bool) {
+        let Some(evse) = self.evses.get_mut(&id) else {
+            return;
+        };
+        let before = evse.links.insert(role, up);
+        if role == Role::Charger && up && before != Some(true) {
+            // It may have been without power and have forgotten everything.
+            evse.actuator.forget();
+        }
+    }
+
+    fn set_online(&mut self, online: bool) {
+        self.online = online;
+        if online {
+            self.teller.forget();
+            for evse in self.evses.values_mut() {
+                evse.teller.forget();
+            }
+        }
+    }
+
+    /// Chargers go to their safe state; running transactions are stored and go on after the restart.
+    fn leave(&mut self) {
+        if self.leaving {
+            return;
+        }
+        self.leaving = true;
+        let ids: Vec<EvseId> = self.evses.keys().copied().collect();
+        for id in ids {
+            self.drive(id, DeviceCommand::SafeState, true);
+            self.save_tx(id);
+            if let Some(evse) = self.evses.get_mut(&id) {
+                evse.pending = None;
+            }
+        }
+    }
+
+    /// Tells what changed of the status, connector 0 first.
+    fn tell(&mut self) {
+        let min = self.params.min_status_duration;
+        let whole = if self.inoperative {
+            ConnectorStatus::Unavailable
+        } else {
+            ConnectorStatus::Available
+        };
+        let mut notices = Vec::new();
+        notices.extend(
+            self.teller
+                .update(self.now, None, whole, ErrorCode::default(), min),
+        );
+        for (id, evse) in &mut self.evses {
+            let (status, error) = status::of(evse, evse.inoperative, self.now.mono);
+            notices.extend(evse.teller.update(self.now, Some(*id), status, error, min));
+        }
+        for notice in notices {
+            self.outbox.push(Effect::Notify(Notice::Status(notice)));
+        }
+    }
+
+    fn renew_lease(&mut self, id: EvseId) {
+        let now = self.now.mono;
+        let stuck = self.outbox.is_stuck(now);
+        let Some(evse) = self.evses.get_mut(&id) else {
+            return;
+        };
+        let metered = evse.tx.is_none() || evse.meter_well(now);
+        let silent = evse.lease.too_silent(evse.heard, now);
+        let health = if self.leaving || stuck || evse.links.get(&Role::Charger) != Some(&true) {
+            Health::Bad
+        } else if silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
+            Health::Doubtful
+        } else if metered {
+            Health::Good
+        } else {
+            Health::Bad
+        };
+        if let Some(until) = evse.lease.renew(health, now) {
+            self.outbox.push_express(Effect::Lease { evse: id, until });
+        }
+    }
+
+    /// The id of the next transaction: the same for the same seed and history, another for every transaction.
+    fn tx_uuid(&self) -> String {
+        Rng::new(self.seed ^ self.begun.wrapping_mul(0xD1B5_4A32_D192_ED03)).uuid()
+    }
+}
+
+fn with_time(info: TokenInfo, now: Now) -> TokenInfo {
+    TokenInfo {
+        known_since: Some(now.stamp()),
+        ..info
     }
 }

@@ -7,13 +7,17 @@
 //!   memory; of the rows in it samples are given up first, beginnings and ends never.
 
 use super::io::Effect;
-use crate::domain::{Batch, EvseId, Mono};
-use std::collections::VecDeque;
+use crate::domain::{Batch, DeviceCommand, EvseId, MilliAmps, Mono};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Most rows in a commit that waits behind a barrier before samples are given up.
 const ROWS_MAX: usize = 512;
 /// Most effects that wait behind a barrier before notices and leases are given up.
 const WAITING_MAX: usize = 512;
+
+/// A store that has not answered for this long is not healthy: no more samples, no more leases.
+const STORE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The queue of effects.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(super) struct Outbox {
     queue: VecDeque<Effect>,
     barrier: Option<Barrier>,
     commits: u64,
+    /// The last limit that left, per EVSE.
+    sent: BTreeMap<EvseId, MilliAmps>,
 }
 
 #[derive(Debug)]
@@ -31,20 +37,17 @@ struct Barrier {
 }
 
 impl Outbox {
-    /// Adds an effect at the end, or ahead of all if it lowers power.
+    /// Adds an effect at the end, or, if it is a drive that lowers power, ahead of all.
     pub(super) fn push(&mut self, effect: Effect) {
-        if let Effect::Drive {
-            evse, lowering: true, ..
-        } = &effect
-        {
-            self.forget_raises(*evse);
-            self.express.push_back(effect);
-            return;
+        match effect {
+            Effect::Drive {
+                evse,
+                ticket,
+                command,
+                lowering: true,
+            } => self.lower(evse, ticket, command),
+            other => self.enqueue(other),
         }
-        if self.queue.len() >= WAITING_MAX {
-            self.queue.retain(|e| !matches!(e, Effect::Notify(_)));
-        }
-        self.queue.push_back(effect);
     }
 
     /// Adds an effect that neither raises power nor depends on the records.
@@ -79,27 +82,85 @@ impl Outbox {
 
     /// The next effect that may leave.
     pub(super) fn pop(&mut self, now: Mono) -> Option<Effect> {
-        if let Some(effect) = self.express.pop_front() {
-            return Some(effect);
-        }
-        if self.barrier.is_some() {
-            return None;
-        }
-        let effect = self.queue.pop_front()?;
-        if let Effect::Commit { id, .. } = &effect {
-            self.barrier = Some(Barrier { id: *id, since: now });
+        let effect = match self.express.pop_front() {
+            Some(effect) => effect,
+            None if self.barrier.is_some() => return None,
+            None => self.queue.pop_front()?,
+        };
+        match &effect {
+            Effect::Commit { id, .. } => self.barrier = Some(Barrier { id: *id, since: now }),
+            Effect::Drive {
+                evse,
+                command: DeviceCommand::Limit(amps),
+                ..
+            } => {
+                self.sent.insert(*evse, *amps);
+            }
+            _ => {}
         }
         Some(effect)
     }
 
-    /// Since when the store has owed us an answer.
-    pub(super) fn waiting_since(&self) -> Option<Mono> {
-        self.barrier.as_ref().map(|b| b.since)
+    /// Whether the store has owed an answer for longer than is healthy.
+    pub(super) fn is_stuck(&self, now: Mono) -> bool {
+        self.barrier
+            .as_ref()
+            .is_some_and(|b| now.since(b.since) > STORE_PATIENCE)
     }
 
-    fn forget_raises(&mut self, which: EvseId) {
-        self.queue
-            .retain(|e| !matches!(e, Effect::Drive { evse, lowering: false, .. } if *evse == which));
+    fn enqueue(&mut self, effect: Effect) {
+        if self.queue.len() >= WAITING_MAX {
+            self.queue.retain(|e| !matches!(e, Effect::Notify(_)));
+        }
+        self.queue.push_back(effect);
+    }
+
+    /// A drive that lowers what the station last wanted. Where that had not left yet, it may still be more than
+    /// what was really sent; then it has no right to overtake.
+    fn lower(&mut self, evse: EvseId, ticket: u64, command: DeviceCommand) {
+        self.queue.retain(|e| match e {
+            Effect::Drive {
+                evse: other,
+                command: waiting,
+                ..
+            } if *other == evse => !replaces(command, *waiting),
+            _ => true,
+        });
+        let lowering = match command {
+            DeviceCommand::Limit(amps) => {
+                amps.0 == 0 || self.sent.get(&evse).is_some_and(|sent| amps <= *sent)
+            }
+            DeviceCommand::Enable(_)
+            | DeviceCommand::Unlock
+            | DeviceCommand::ArmWatchdog
+            | DeviceCommand::SafeState => true,
+        };
+        let effect = Effect::Drive {
+            evse,
+            ticket,
+            command,
+            lowering,
+        };
+        if lowering {
+            self.express.push_back(effect);
+        } else {
+            self.enqueue(effect);
+        }
+    }
+}
+
+/// Whether a command that waits is pointless once a lowering one is given.
+fn replaces(lowering: DeviceCommand, waiting: DeviceCommand) -> bool {
+    match waiting {
+        DeviceCommand::Limit(_) => matches!(lowering, DeviceCommand::Limit(_) | DeviceCommand::SafeState),
+        DeviceCommand::Enable(true) => matches!(
+            lowering,
+            DeviceCommand::Limit(MilliAmps::ZERO) | DeviceCommand::Enable(false) | DeviceCommand::SafeState
+        ),
+        DeviceCommand::Enable(false)
+        | DeviceCommand::Unlock
+        | DeviceCommand::ArmWatchdog
+        | DeviceCommand::SafeState => false,
     }
 }
 

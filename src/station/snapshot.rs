@@ -1,9 +1,12 @@
 //! What a person is shown of a station.
 
+use super::Station;
+use super::evse::Evse;
 use super::io::Role;
+use super::status;
 use crate::domain::{
     AppliedLimit, Availability, ConnectorStatus, CpId, ErrorCode, EvseId, IdToken, LimitSource, MilliAmps,
-    MilliWattHours, MilliWatts, TxId, VehicleState,
+    MilliWattHours, MilliWatts, Mono, TxId, VehicleState,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,4 +87,64 @@ pub struct LimitSnapshot {
     pub source: LimitSource,
     /// Ends in so many seconds.
     pub remaining_s: Option<u64>,
+}
+
+impl Station {
+    /// The station as a person is shown it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            cp: self.setup.id.clone(),
+            online: self.online,
+            leaving: self.leaving,
+            availability: availability(self.inoperative),
+            evses: self.evses.iter().map(|(id, evse)| self.show(*id, evse)).collect(),
+        }
+    }
+
+    fn show(&self, id: EvseId, evse: &Evse) -> EvseSnapshot {
+        let now = self.now.mono;
+        let (status, error) = status::of(evse, evse.inoperative, now);
+        let remaining = |until: Mono| until.since(now).as_secs();
+        EvseSnapshot {
+            evse: id,
+            status,
+            error,
+            vehicle: evse.vehicle,
+            availability: availability(evse.inoperative),
+            tx: evse.tx.as_ref().map(|tx| TxSnapshot {
+                id: tx.record.id.clone(),
+                token: tx.record.token.clone(),
+                energy: tx.energy(evse),
+                meter_start: tx.record.meter_start,
+                seconds: u64::try_from(tx.ran_ms(now) / 1000).unwrap_or(0),
+            }),
+            token: evse.pending.as_ref().and_then(|p| p.token.clone()),
+            register: evse.register.value(),
+            power: evse.power(),
+            applied: evse.applied,
+            limits: evse
+                .entries
+                .iter()
+                .map(|e| LimitSnapshot {
+                    amps: e.amps,
+                    source: e.source,
+                    remaining_s: e.until.map(remaining),
+                })
+                .collect(),
+            commanded: evse.actuator.told(),
+            in_force: evse.may_draw(),
+            wants_current: evse.wants_current(),
+            links: evse.links.clone(),
+            meter_stale: evse.meter_stale(now),
+        }
+    }
+}
+
+fn availability(inoperative: bool) -> Availability {
+    if inoperative {
+        Availability::Inoperative
+    } else {
+        Availability::Operative
+    }
 }

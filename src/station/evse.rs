@@ -1,0 +1,210 @@
+//! One EVSE: what its devices said, what it is used for, what it is told.
+//!
+//! ```text
+//!            token accepted / remote start            plugged, register valid
+//!   Idle ------------------------------> Authorised ---------------------------> Transaction
+//!    ^  ^                                    | timeout, second presentation          | token, CSMS, unplugged,
+//!    |  +------------------------------------+                                       | refused, reset, unlock
+//!    +------------------ unplugged ------------------- Done (vehicle still there) <--+
+//! ```
+
+use super::energy::{Judged, Register};
+use super::io::Role;
+use super::limits::Actuator;
+use super::smart::watts_per_amp;
+use super::status::Teller;
+use super::tx::{Pending, Tx};
+use crate::domain::{
+    AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
+    MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, VehicleState,
+};
+use std::collections::BTreeMap;
+
+/// The facts and machines of one EVSE.
+#[derive(Debug)]
+pub(super) struct Evse {
+    pub(super) setup: EvseSetup,
+    pub(super) vehicle: Option<VehicleState>,
+    /// Last known, through states that do not tell.
+    pub(super) plugged: Option<bool>,
+    pub(super) raw_state: u64,
+    pub(super) heard: Option<Mono>,
+    pub(super) fault: Option<DeviceFault>,
+    pub(super) hardware: Option<MilliAmps>,
+    pub(super) links: BTreeMap<Role, bool>,
+    pub(super) register: Register,
+    readings: BTreeMap<(Role, Quantity, Phase), Reading>,
+    cards: BTreeMap<Role, Option<String>>,
+    /// What the charger itself reported last, for `AuthMode::Charger`.
+    pub(super) reported: Option<(IdToken, Mono)>,
+    pub(super) pending: Option<Pending>,
+    pub(super) tx: Option<Tx>,
+    /// A transaction ended and the vehicle has not left since.
+    pub(super) done: bool,
+    pub(super) inoperative: bool,
+    pub(super) local: Option<LimitEntry>,
+    pub(super) shared: Option<MilliAmps>,
+    pub(super) entries: Vec<LimitEntry>,
+    pub(super) applied: AppliedLimit,
+    pub(super) actuator: Actuator,
+    pub(super) teller: Teller,
+    pub(super) lease: super::lease::Lease,
+}
+
+impl Evse {
+    /// An EVSE nothing is known of yet.
+    pub(super) fn new(setup: EvseSetup) -> Self {
+        let most = setup
+            .max_current
+            .0
+            .saturating_mul(watts_per_amp(&setup, setup.phases));
+        Self {
+            register: Register::new(most),
+            actuator: Actuator::new(setup.max_current),
+            setup,
+            vehicle: None,
+            plugged: None,
+            raw_state: 0,
+            heard: None,
+            fault: None,
+            hardware: None,
+            links: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            cards: BTreeMap::new(),
+            reported: None,
+            pending: None,
+            tx: None,
+            done: false,
+            inoperative: false,
+            local: None,
+            shared: None,
+            entries: Vec::new(),
+            applied: AppliedLimit {
+                amps: MilliAmps::ZERO,
+                source: LimitSource::NotAuthorised,
+            },
+            teller: Teller::default(),
+            lease: super::lease::Lease::default(),
+        }
+    }
+
+    /// Takes what a device said. Gives the card that was newly presented, if one was.
+    pub(super) fn observe(
+        &mut self,
+        role: Role,
+        observations: Vec<Observation>,
+        now: Mono,
+    ) -> Option<IdToken> {
+        self.links.insert(role, true);
+        if role == Role::Charger {
+            self.heard = Some(now);
+        }
+        let mut card = None;
+        for observation in observations {
+            match observation {
+                Observation::Reading(reading) => self.read(role, reading),
+                Observation::Vehicle { state, raw } if role == Role::Charger => {
+                    self.vehicle = Some(state);
+                    self.raw_state = raw;
+                    self.plugged = state.plugged().or(self.plugged);
+                }
+                Observation::Fault(fault) if role == Role::Charger => self.fault = fault,
+                Observation::HardwareLimit(amps) if role == Role::Charger => self.hardware = Some(amps),
+                Observation::LimitReadBack(amps) if role == Role::Charger => {
+                    self.actuator.read_back(amps, now);
+                }
+                Observation::Token(token) => card = self.card(role, token).or(card),
+                Observation::Vehicle { .. }
+                | Observation::Fault(_)
+                | Observation::HardwareLimit(_)
+                | Observation::LimitReadBack(_)
+                | Observation::Fact(..) => {}
+            }
+        }
+        card
+    }
+
+    /// The role whose register is billed.
+    pub(super) fn meter_role(&self) -> Role {
+        if self.setup.meter.is_some() {
+            Role::Meter
+        } else {
+            Role::Charger
+        }
+    }
+
+    /// Whether a device is known not to answer.
+    pub(super) fn is_down(&self, role: Role) -> bool {
+        self.links.get(&role) == Some(&false)
+    }
+
+    /// Whether the last believed reading of the billing register is too old.
+    pub(super) fn meter_stale(&self, now: Mono) -> bool {
+        self.register
+            .read_at()
+            .is_none_or(|at| now.since(at) > self.setup.meter_stale_after)
+    }
+
+    /// Register to bill by, if it is there and fresh.
+    pub(super) fn fresh_register(&self, now: Mono) -> Option<MilliWattHours> {
+        self.register.value().filter(|_| !self.meter_stale(now))
+    }
+
+    /// Readings of a quantity, of the meter if it has any, else of the charger.
+    pub(super) fn readings(&self, quantity: Quantity) -> impl Iterator<Item = &Reading> {
+        let has = |role: Role| self.readings.keys().any(|(r, q, _)| *r == role && *q == quantity);
+        let role = if has(Role::Meter) {
+            Role::Meter
+        } else {
+            Role::Charger
+        };
+        self.readings
+            .iter()
+            .filter(move |((r, q, _), _)| *r == role && *q == quantity)
+            .map(|(_, reading)| reading)
+    }
+
+    /// Active power of the whole EVSE.
+    pub(super) fn power(&self) -> Option<MilliWatts> {
+        self.readings(Quantity::Power)
+            .find(|r| r.phase == Phase::Total)
+            .map(|r| MilliWatts(r.milli))
+    }
+
+    fn read(&mut self, role: Role, reading: Reading) {
+        if role == Role::Reader {
+            return;
+        }
+        let mut reading = reading;
+        if role == self.meter_role() && reading.phase == Phase::Total {
+            if reading.quantity == Quantity::EnergyImport {
+                let judged = self
+                    .register
+                    .read(reading.milli, reading.quality, reading.taken_at);
+                if judged == Judged::Suspect {
+                    reading.quality = Quality::Suspect;
+                }
+            } else if reading.quantity == Quantity::Power && reading.quality != Quality::Suspect {
+                self.register.flow(reading.milli, reading.taken_at);
+            }
+        }
+        if reading.quantity == Quantity::Current
+            && matches!(reading.phase, Phase::Total | Phase::L1 | Phase::L2 | Phase::L3)
+            && reading.quality != Quality::Suspect
+            && !(role == Role::Charger && self.setup.meter.is_some())
+        {
+            self.actuator
+                .flows(reading.phase, MilliAmps(reading.milli), reading.taken_at);
+        }
+        self.readings
+            .insert((role, reading.quantity, reading.phase), reading);
+    }
+
+    /// Finds the edge: a card that lies on the reader is presented once. What is there when a device is first
+    /// heard is no edge: some chargers keep showing their last card.
+    fn card(&mut self, role: Role, token: Option<IdToken>) -> Option<IdToken> {
+        let key = token.as_ref().map(IdToken::key);
+        let before = self.cards.insert(role, key.clone());
+        token.filter(|_| before.is_some_and(|b| b != key))
+    }
+}

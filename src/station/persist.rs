@@ -1,0 +1,137 @@
+//! What a station stores under the scope `station/<cp>`, and how it finds it again.
+//!
+//! | key | value |
+//! |---|---|
+//! | `count` | transactions begun so far; the next id is made from it |
+//! | `tx/<evse>` | the running transaction |
+//! | `data/<evse>/<n>` | a sample kept for its stop message |
+//! | `done/<evse>` | a transaction ended and the vehicle had not left |
+//! | `availability/<evse>` | out of service; `0` is the charge point |
+//! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
+//! | `cache/<token>` | a verdict of the CSMS |
+
+use super::Station;
+use super::tx::{Tx, TxRecord};
+use crate::domain::{Batch, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, Stamp, StopReason};
+use std::time::Duration;
+
+/// A value of the station's scope; `None` removes it.
+pub(super) fn put(scope: &str, key: String, value: Option<String>) -> Put {
+    Put {
+        scope: scope.to_owned(),
+        key,
+        value,
+    }
+}
+
+impl Station {
+    /// A value of this station's scope.
+    pub(super) fn put_text(&self, key: String, value: Option<String>) -> Put {
+        put(&self.scope, key, value)
+    }
+
+    /// A row of this charge point.
+    pub(super) fn row(&self, at: Stamp, event: Event) -> NewRow {
+        NewRow {
+            cp: self.setup.id.clone(),
+            at,
+            event,
+        }
+    }
+
+    /// Takes back what was stored. What cannot be read is left alone.
+    pub(super) fn restore(&mut self, stored: &[(String, String)]) {
+        for (key, value) in stored {
+            let mut parts = key.splitn(2, '/');
+            match (parts.next(), parts.next()) {
+                (Some("count"), None) => self.begun = value.parse().unwrap_or(self.begun),
+                (Some("tx"), Some(evse)) => self.restore_tx(evse, value),
+                (Some("done"), Some(evse)) => {
+                    if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
+                        evse.done = true;
+                    }
+                }
+                (Some("availability"), Some("0")) => self.inoperative = true,
+                (Some("availability"), Some(evse)) => {
+                    if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
+                        evse.inoperative = true;
+                    }
+                }
+                (Some("profile"), Some(_)) => self.smart.restore(value),
+                (Some("cache"), Some(token)) => self.cache.restore(token, value),
+                _ => {}
+            }
+        }
+        for (key, value) in stored {
+            let mut parts = key.splitn(3, '/');
+            if let (Some("data"), Some(evse), Some(n)) = (parts.next(), parts.next(), parts.next())
+                && let Some(tx) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))?.tx.as_mut())
+                && let Ok(n) = n.parse()
+            {
+                tx.data.restore(n, value);
+            }
+        }
+    }
+
+    fn restore_tx(&mut self, evse: &str, value: &str) {
+        let Some(id) = number(evse).map(EvseId) else {
+            return;
+        };
+        let Ok(record) = serde_json::from_str::<TxRecord>(value) else {
+            return;
+        };
+        match self.evses.get_mut(&id) {
+            Some(evse) => evse.tx = Some(Tx::restored(record)),
+            None => self.orphans.push((id, record)),
+        }
+    }
+
+    /// The first moment of this run: unseen time is known now, and what has no EVSE any more is ended.
+    pub(super) fn wake(&mut self, now: Now) {
+        for evse in self.evses.values_mut() {
+            let Some(tx) = evse.tx.as_mut() else { continue };
+            let gap = unseen(&tx.record, now);
+            tx.record.ran_ms = tx
+                .record
+                .ran_ms
+                .saturating_add(gap.map_or(0, |g| i64::try_from(g.as_millis()).unwrap_or(i64::MAX)));
+            evse.register.restore(tx.record.register, gap);
+        }
+        for (evse, record) in std::mem::take(&mut self.orphans) {
+            let meter = MilliWattHours(record.register.shown);
+            let end = End {
+                tx: record.id,
+                tx_seq: record.seq.saturating_add(1),
+                evse,
+                token: None,
+                meter,
+                quality: record.quality,
+                reason: StopReason::PowerLoss,
+                data: Vec::new(),
+                energy: meter - record.meter_start,
+                offline: true,
+            };
+            let rows = vec![self.row(now.stamp(), Event::Ended(end))];
+            let puts = vec![self.put_text(format!("tx/{evse}"), None)];
+            self.outbox.commit(Batch {
+                rows,
+                puts,
+                ..Batch::default()
+            });
+        }
+    }
+}
+
+/// Time that passed between the last record of a transaction and now, where the clocks of both can tell.
+fn unseen(record: &TxRecord, now: Now) -> Option<Duration> {
+    let believable = record.at.wall.quality.is_trusted() && now.wall.quality.is_trusted();
+    let ms = now.wall.unix_ms.saturating_sub(record.at.wall.unix_ms);
+    u64::try_from(ms)
+        .ok()
+        .filter(|_| believable)
+        .map(Duration::from_millis)
+}
+
+fn number(text: &str) -> Option<u16> {
+    text.parse().ok()
+}
