@@ -87,6 +87,7 @@ pub(super) struct Uplink {
     backoff: Backoff,
     phase: Phase,
     ping: Duration,
+    online: bool,
     link: LinkStatus,
     /// The last word about the link that was told to the station.
     told: Option<(bool, String)>,
@@ -111,6 +112,7 @@ impl Uplink {
         let phase = Phase::Waiting(Instant::now() + backoff.first());
         Self {
             ping: dial.setup.ping,
+            online: false,
             dial,
             machine,
             desk,
@@ -159,7 +161,7 @@ impl Uplink {
             Event::Due => self.phase = Phase::Connecting(Box::pin(self.dial.clone().open())),
             Event::Dialled(Ok(socket)) => self.opened(socket),
             Event::Dialled(Err(error)) => self.not_opened(&error),
-            Event::Wire(WireEvent::Text(text)) => self.feed(Input::Text(text)),
+            Event::Wire(WireEvent::Text(text)) => self.heard(text),
             Event::Wire(WireEvent::Refused(what)) => self.refused(what),
             Event::Wire(WireEvent::Quiet) => {}
             Event::Wire(WireEvent::Gone(why)) => self.lost(&why),
@@ -191,6 +193,14 @@ impl Uplink {
         self.drain();
     }
 
+    /// A registration outlives its connection, so being online is a success only once the CSMS has said something.
+    fn heard(&mut self, text: String) {
+        self.feed(Input::Text(text));
+        if self.online {
+            self.backoff.reset();
+        }
+    }
+
     fn drain(&mut self) {
         while let Some(effect) = self.machine.poll() {
             self.carry_out(effect);
@@ -218,9 +228,7 @@ impl Uplink {
             Effect::Verdict { tx, info } => self.post.send(FromUplink::Verdict { tx, info }),
             Effect::ClockSet { unix_ms } => self.post.send(FromUplink::ClockSet { unix_ms }),
             Effect::Online(online) => {
-                if online {
-                    self.backoff.reset();
-                }
+                self.online = online;
                 self.post.send(FromUplink::Online(online));
             }
             Effect::Ping(every) => {
@@ -252,7 +260,7 @@ impl Uplink {
 
     fn lost(&mut self, why: &str) {
         if let Phase::Open(wire) = &self.phase
-            && wire.opened.elapsed() >= self.backoff.lasting()
+            && wire.lasted() >= self.backoff.lasting()
         {
             self.backoff.reset();
         }

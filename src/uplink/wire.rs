@@ -44,7 +44,8 @@ pub(super) enum WireEvent {
 pub(super) struct Wire {
     socket: Socket,
     queue: VecDeque<Message>,
-    pub(super) opened: Instant,
+    opened: Instant,
+    ended: Option<Instant>,
     /// Since when the peer takes nothing.
     stuck_since: Option<Instant>,
     unflushed: bool,
@@ -67,6 +68,7 @@ impl Wire {
             socket,
             queue: VecDeque::new(),
             opened: now,
+            ended: None,
             stuck_since: None,
             unflushed: false,
             ping_every,
@@ -92,6 +94,11 @@ impl Wire {
         }
     }
 
+    /// How long it was of use; the wait for the other side's close does not count.
+    pub(super) fn lasted(&self) -> Duration {
+        self.ended.unwrap_or_else(Instant::now) - self.opened
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
@@ -111,7 +118,9 @@ impl Wire {
     fn end(&mut self, why: Cow<'static, str>) {
         self.pong_due = None;
         if self.closing.is_none() {
-            self.closing = Some((Instant::now() + CLOSE_WAIT, why));
+            let now = Instant::now();
+            self.ended = Some(now);
+            self.closing = Some((now + CLOSE_WAIT, why));
         }
     }
 
