@@ -33,9 +33,7 @@ mod tokens;
 mod tx;
 
 #[cfg(test)]
-mod bench;
-#[cfg(test)]
-mod stories;
+mod tests;
 
 pub use io::{Effect, Input, Role};
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
@@ -227,10 +225,8 @@ impl Station {
                 due.push((Mono(stale.0.saturating_add(1)), "a meter is stale"));
             }
         }
-        // What was due before now was dealt with by the last input; asking again at once would not end.
-        due.into_iter()
-            .map(|(at, why)| (at.max(Mono(now.0.saturating_add(1))), why))
-            .min()
+        // What was due by now was dealt with by the last input, or waits for another.
+        due.into_iter().filter(|(at, _)| *at > now).min()
     }
 
     /// The reader of the ledger whose CSMS is in control.

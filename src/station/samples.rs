@@ -224,6 +224,10 @@ impl Station {
         let Some(evse) = self.evses.get_mut(&id) else {
             return false;
         };
+        if evse.tx.as_ref().is_some_and(|tx| !tx.live) {
+            // Not known yet whether what the meter shows belongs to the transaction.
+            return false;
+        }
         let points = points(evse, wanted, now);
         if points.is_empty() {
             return false;

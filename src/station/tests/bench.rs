@@ -1,8 +1,8 @@
 //! A station on a test bench: a charger, a vehicle, a meter and a store of a few lines each, under a clock that is
 //! moved by hand. What the station does is kept as lines a person can read.
 
-use super::{Effect, Input, Role, Station};
 use crate::domain::*;
+use crate::station::{Effect, EvseSnapshot, Input, Role, Station};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -75,7 +75,21 @@ pub(super) struct Bench {
     pub(super) asked: Vec<(u64, IdToken)>,
     pub(super) answers: BTreeMap<u64, Outcome>,
     commands: u64,
-    seed: u64,
+    pub(super) seed: u64,
+    /// Judges every drive as it leaves.
+    pub(super) judge: Option<fn(&Bench, EvseId, DeviceCommand)>,
+    /// What the judge knows.
+    pub(super) world: World,
+}
+
+/// What restricts the EVSEs, told a second time and without the station.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    pub(super) shared: BTreeMap<EvseId, MilliAmps>,
+    pub(super) local: BTreeMap<EvseId, LimitEntry>,
+    pub(super) profiles: BTreeMap<i32, (Option<EvseId>, ChargingProfile)>,
+    /// Every profile that was ever set.
+    pub(super) history: BTreeMap<i32, (Option<EvseId>, ChargingProfile)>,
 }
 
 pub(super) fn evse(id: u16) -> EvseSetup {
@@ -164,6 +178,8 @@ impl Bench {
             answers: BTreeMap::new(),
             commands: 0,
             seed,
+            judge: None,
+            world: World::default(),
         }
     }
 
@@ -202,6 +218,9 @@ impl Bench {
                 command,
                 lowering,
             } => {
+                if let Some(judge) = self.judge {
+                    judge(self, evse, command);
+                }
                 let mark = if lowering { " !" } else { "" };
                 self.note(format!("drive {evse} {}{mark}", drive_text(command)));
                 self.drives.push_back((evse, ticket, command));
@@ -346,8 +365,11 @@ impl Bench {
     pub(super) fn run(&mut self, seconds: u64) {
         for _ in 0..seconds {
             let target = Mono(self.now.mono.0 + 1_000);
-            while let Some((at, _)) = self.station.next_deadline().filter(|(at, _)| *at < target) {
-                self.pass(at.0 - self.now.mono.0);
+            let mut ticks = 0;
+            while let Some((at, why)) = self.station.next_deadline().filter(|(at, _)| *at < target) {
+                ticks += 1;
+                assert!(ticks < 50, "a deadline that does not go away: {why}");
+                self.pass(at.0.saturating_sub(self.now.mono.0));
                 self.act(Input::Tick);
             }
             self.pass(target.0 - self.now.mono.0);
@@ -458,7 +480,7 @@ impl Bench {
             .map(|tx| tx.id.clone())
     }
 
-    pub(super) fn show(&self, id: u16) -> super::EvseSnapshot {
+    pub(super) fn show(&self, id: u16) -> EvseSnapshot {
         self.station.snapshot().evses[usize::from(id) - 1].clone()
     }
 

@@ -1,0 +1,136 @@
+//! Meter values and the billing register.
+
+use super::*;
+
+fn sampling(params: Params) -> Bench {
+    let mut b = Bench::with(setup(1), params).ready();
+    b.plug(1);
+    b.authorise("A");
+    b.run(8);
+    b.look();
+    b
+}
+
+#[test]
+fn periodic_samples_run_from_the_begin() {
+    let params = Params {
+        sample_interval: Duration::from_secs(60),
+        ..Params::default()
+    };
+    let mut b = sampling(params);
+    b.run(120);
+    b.expect(
+        "sample 1 #2 Periodic of 5
+         sample 1 #3 Periodic of 5",
+    );
+    let Event::Sampled { points, .. } = &b.rows.last().unwrap().event else {
+        panic!()
+    };
+    assert_eq!(points[0].quantity, Quantity::EnergyImport);
+    assert!(
+        points.iter().filter(|p| p.quantity == Quantity::Current).count() == 3,
+        "every phase there is"
+    );
+}
+
+#[test]
+fn aligned_samples_lie_on_the_grid_in_and_outside_of_transactions() {
+    let params = Params {
+        sample_interval: Duration::ZERO,
+        aligned_interval: Duration::from_secs(900),
+        ..Params::default()
+    };
+    let mut b = Bench::with(setup(1), params).ready();
+    b.run(1_000);
+    b.expect("sample 1 Clock of 1");
+    let at = b.rows.last().unwrap().at;
+    assert_eq!(
+        at.wall.unix_ms,
+        NEW_YEAR + 43_200_000 + 900_000,
+        "the exact second"
+    );
+    b.plug(1);
+    b.authorise("A");
+    b.run(900);
+    assert!(b.look().contains(&"sample 1 #2 Clock of 1".to_owned()));
+}
+
+#[test]
+fn there_are_no_aligned_samples_without_a_trusted_clock() {
+    let params = Params {
+        sample_interval: Duration::ZERO,
+        aligned_interval: Duration::from_secs(60),
+        ..Params::default()
+    };
+    let mut b = Bench::with(setup(1), params);
+    b.now.wall = Wall {
+        unix_ms: NEW_YEAR,
+        quality: ClockQuality::Restored,
+    };
+    b = b.ready();
+    b.run(300);
+    b.expect("");
+    b.now.wall.quality = ClockQuality::Csms;
+    b.run(61);
+    b.expect("sample 1 Clock of 1");
+}
+
+#[test]
+fn a_clock_that_jumps_makes_no_burst_of_samples() {
+    let params = Params {
+        sample_interval: Duration::ZERO,
+        aligned_interval: Duration::from_secs(60),
+        ..Params::default()
+    };
+    let mut b = Bench::with(setup(1), params).ready();
+    b.now.wall.unix_ms += 10 * 365 * 86_400_000;
+    b.run(2);
+    b.now.wall.unix_ms -= 20 * 365 * 86_400_000;
+    b.run(2);
+    assert!(b.look().len() <= 1);
+}
+
+#[test]
+fn the_stop_message_carries_begin_and_end_and_a_thinned_middle() {
+    let params = Params {
+        sample_interval: Duration::from_secs(10),
+        stop_sampled: vec![Measurand::all(Quantity::EnergyImport)],
+        ..Params::default()
+    };
+    let mut b = sampling(params);
+    b.run(3_000);
+    assert!(b.kv.keys().filter(|k| k.starts_with("data/")).count() <= 64);
+    b.unplug(1);
+    assert_eq!(b.kv.keys().filter(|k| k.starts_with("data/")).count(), 0);
+    let end = b.end();
+    assert!(end.data.len() > 30 && end.data.len() <= 64);
+    assert_eq!(end.data[0].context, SampleContext::TransactionBegin);
+    assert_eq!(end.data.last().unwrap().context, SampleContext::TransactionEnd);
+    assert_eq!(end.data[0].points[0].milli, 1_000_000_000);
+    assert_eq!(end.data.last().unwrap().points[0].milli, end.meter.0);
+}
+
+#[test]
+fn the_stop_message_is_empty_when_nothing_is_wanted_there() {
+    let mut b = charging();
+    b.unplug(1);
+    let end = b.end();
+    assert!(end.data.is_empty());
+}
+
+#[test]
+fn meter_values_come_when_asked_for() {
+    let mut b = bench(2);
+    b.ask(Command::Trigger(Trigger::MeterValues(Some(EvseId(2)))));
+    b.expect(
+        "sample 2 Trigger of 5
+         answer yes",
+    );
+    b.ask(Command::Trigger(Trigger::Status(None)));
+    b.expect(
+        "answer yes
+         status 0 Available
+         status 1 Available
+         status 2 Available",
+    );
+}
