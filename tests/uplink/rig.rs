@@ -268,6 +268,8 @@ impl Rig {
 
     pub async fn stop(self) {
         self.tell(ToUplink::Stop).await;
+        // The station is gone by then, so nothing is kept for it.
+        drop(self.told);
         soon("the end", self.handle.join).await.expect("no panic");
     }
 }
