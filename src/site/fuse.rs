@@ -6,7 +6,9 @@
 //!   really given it up.
 //! * An active member gets an equal share, at least its least current; where that does not go round, some
 //!   pause and the turn passes on.
-//! * A member whose link is lost keeps what it may still draw.
+//! * A member that may draw more than its grant for long (its link is lost, it does not obey) is left alone, and
+//!   the others share what it leaves.
+//! * Nobody is given more before every member has been heard of: one not heard of may be drawing anything.
 
 use crate::domain::{CpId, EvseId, MilliAmps, Mono, Now, Phase};
 use serde::Serialize;
@@ -15,6 +17,8 @@ use std::time::Duration;
 
 /// How long a member charges before a waiting one gets its turn.
 const TURN: Duration = Duration::from_secs(900);
+/// A charger that has not come down to its grant after this long may never do so.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who hangs on a fuse.
 pub type Member = (CpId, EvseId);
@@ -90,6 +94,19 @@ pub struct Fuse {
 struct State {
     demand: Option<Demand>,
     granted: Option<MilliAmps>,
+    /// Since when it may have been drawing more than its grant.
+    over_since: Option<Mono>,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.demand
+            .is_some_and(|d| d.in_force > self.granted.unwrap_or_default())
+    }
+
+    fn is_stuck(&self, now: Mono) -> bool {
+        self.over_since.is_some_and(|since| now.since(since) >= PATIENCE)
+    }
 }
 
 impl Fuse {
@@ -99,6 +116,7 @@ impl Fuse {
         let state = State {
             demand: None,
             granted: None,
+            over_since: None,
         };
         let members = setup.members.iter().map(|m| (m.clone(), state.clone())).collect();
         Self {
@@ -128,11 +146,22 @@ impl Fuse {
         self.out.pop_front()
     }
 
-    /// When the turn passes on, if somebody waits.
+    /// When the turn passes on, or patience with a member ends.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Mono, &'static str)> {
-        self.somebody_waits()
-            .then(|| (self.turn_since.plus(TURN), "the turn on a shared fuse passes on"))
+        let turn = self
+            .somebody_waits()
+            .then(|| (self.turn_since.plus(TURN), "the turn on a shared fuse passes on"));
+        let patience = self.members.values().filter_map(|s| s.over_since).map(|since| {
+            (
+                since.plus(PATIENCE),
+                "a member of a shared fuse does not come down",
+            )
+        });
+        turn.into_iter()
+            .chain(patience)
+            .filter(|(at, _)| *at > self.now)
+            .min()
     }
 
     /// The fuse as a person is shown it.
@@ -185,6 +214,7 @@ impl Fuse {
         } else {
             self.turn_since = self.now;
         }
+        self.watch();
         let targets = self.targets();
         for (member, target) in &targets {
             self.grant(member, |state| match state.granted {
@@ -193,14 +223,24 @@ impl Fuse {
                 Some(_) => None,
             });
         }
-        for (member, target) in &targets {
-            let room = self.room_of(member);
-            self.grant(member, |state| {
-                let old = state.granted.unwrap_or_default();
-                let least = state.demand.map_or(MilliAmps::ZERO, |d| d.min);
-                let new = room.min(*target);
-                (new > old && new >= least).then_some(new)
-            });
+        if self.members.values().all(|s| s.demand.is_some()) {
+            for (member, target) in &targets {
+                let room = self.room_of(member);
+                self.grant(member, |state| {
+                    let old = state.granted.unwrap_or_default();
+                    let least = state.demand.map_or(MilliAmps::ZERO, |d| d.min);
+                    let new = room.min(*target);
+                    (new > old && new >= least).then_some(new)
+                });
+            }
+        }
+        self.watch();
+    }
+
+    /// Notes who may be drawing more than its grant, and since when.
+    fn watch(&mut self) {
+        for state in self.members.values_mut() {
+            state.over_since = state.is_over().then(|| state.over_since.unwrap_or(self.now));
         }
     }
 
@@ -238,17 +278,23 @@ impl Fuse {
     /// What everybody would have if all gave up what they no longer may: equal shares per phase, filled up
     /// step by step; who would stay under its least current pauses, the turn says who.
     fn targets(&self) -> BTreeMap<Member, MilliAmps> {
-        let mut active: Vec<(&Member, Demand)> = self
-            .members
-            .iter()
-            .filter_map(|(m, s)| s.demand.filter(|d| d.active && d.max >= d.min).map(|d| (m, d)))
-            .collect();
+        let mut active: Vec<(&Member, Demand)> = Vec::new();
+        let mut floor = [MilliAmps::ZERO; 3];
+        for (member, state) in &self.members {
+            let Some(demand) = state.demand else { continue };
+            if state.is_stuck(self.now) {
+                for p in phases_of(&demand) {
+                    floor[p] = floor[p] + demand.in_force;
+                }
+            } else if demand.active && demand.max >= demand.min {
+                active.push((member, demand));
+            }
+        }
         if !active.is_empty() {
             let first = self.turn % active.len();
             active.rotate_left(first);
         }
         let mut chosen: Vec<(&Member, Demand)> = Vec::new();
-        let mut floor = [MilliAmps::ZERO; 3];
         for (member, demand) in active {
             if phases_of(&demand).all(|p| floor[p] + demand.min <= self.rating) {
                 for p in phases_of(&demand) {
@@ -340,4 +386,235 @@ fn phases_of(demand: &Demand) -> impl Iterator<Item = usize> + use<> {
         usize::from(demand.phases.max(1))
     };
     (0..count).map(move |i| (first + i) % 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::FuseSetup;
+    use proptest::prelude::*;
+
+    fn member(id: u16) -> Member {
+        (CpId::new(format!("CP{id}")), EvseId(1))
+    }
+
+    fn fuse(rating: i64, members: u16) -> Fuse {
+        Fuse::new(&FuseSetup {
+            name: "garage".to_owned(),
+            max_current: MilliAmps::from_base(rating),
+            members: (1..=members).map(member).collect(),
+        })
+    }
+
+    fn wants(max: i64) -> Demand {
+        Demand {
+            active: true,
+            phases: 3,
+            first_phase: Phase::L1,
+            min: MilliAmps(6_000),
+            max: MilliAmps::from_base(max),
+            in_force: MilliAmps::ZERO,
+        }
+    }
+
+    /// A fuse with chargers that come to their grants some time later.
+    struct Garage {
+        fuse: Fuse,
+        demands: BTreeMap<Member, Demand>,
+        grants: BTreeMap<Member, MilliAmps>,
+        /// Chargers that do not come down any more.
+        stuck: Vec<Member>,
+        now: Now,
+    }
+
+    impl Garage {
+        fn new(rating: i64, demands: Vec<Demand>) -> Self {
+            let count = u16::try_from(demands.len()).unwrap();
+            let demands = (1..=count).map(member).zip(demands).collect();
+            Self {
+                fuse: fuse(rating, count),
+                demands,
+                grants: BTreeMap::new(),
+                stuck: Vec::new(),
+                now: Now {
+                    mono: Mono(1_000),
+                    ..Now::default()
+                },
+            }
+        }
+
+        fn set(&mut self, id: u16, change: impl Fn(&mut Demand)) {
+            change(self.demands.get_mut(&member(id)).unwrap());
+            self.tell();
+        }
+
+        fn tell(&mut self) {
+            for (member, demand) in self.demands.clone() {
+                self.fuse.handle(self.now, FuseInput::Demand(member, demand));
+                while let Some(FuseEffect::Grant(grant)) = self.fuse.poll() {
+                    self.grants.insert(grant.member, grant.amps);
+                }
+            }
+        }
+
+        /// A second passes: chargers come to their grants, stations tell.
+        fn second(&mut self) {
+            self.now.mono = self.now.mono.plus(Duration::from_secs(1));
+            for (member, demand) in &mut self.demands {
+                let grant = self
+                    .grants
+                    .get(member)
+                    .copied()
+                    .unwrap_or_default()
+                    .min(demand.max);
+                if grant > demand.in_force || !self.stuck.contains(member) {
+                    demand.in_force = if demand.active { grant } else { MilliAmps::ZERO };
+                }
+            }
+            self.tell();
+        }
+
+        fn settle(&mut self) -> Vec<i64> {
+            for _ in 0..20 {
+                self.second();
+            }
+            self.grants.values().map(|a| a.0).collect()
+        }
+
+        fn drawn(&self) -> [i64; 3] {
+            let mut sum = [0; 3];
+            for demand in self.demands.values() {
+                for p in phases_of(demand) {
+                    sum[p] += demand.in_force.0;
+                }
+            }
+            sum
+        }
+    }
+
+    #[test]
+    fn equal_shares_and_what_one_leaves_goes_to_the_others() {
+        let mut g = Garage::new(32, vec![wants(32), wants(32), wants(32)]);
+        g.tell();
+        assert_eq!(g.settle(), [10_666, 10_666, 10_666]);
+        g.set(2, |d| d.max = MilliAmps(7_000));
+        assert_eq!(g.settle(), [12_500, 7_000, 12_500]);
+        g.set(3, |d| d.active = false);
+        assert_eq!(g.settle(), [25_000, 7_000, 0]);
+    }
+
+    #[test]
+    fn single_phase_members_load_only_their_own_phase() {
+        let one = |first_phase| Demand {
+            phases: 1,
+            first_phase,
+            ..wants(32)
+        };
+        let mut g = Garage::new(
+            20,
+            vec![one(Phase::L1), one(Phase::L2), one(Phase::L3), one(Phase::L1)],
+        );
+        g.tell();
+        assert_eq!(g.settle(), [10_000, 20_000, 20_000, 10_000]);
+    }
+
+    #[test]
+    fn who_does_not_fit_waits_for_its_turn() {
+        let mut g = Garage::new(13, vec![wants(16), wants(16), wants(16)]);
+        g.tell();
+        assert_eq!(g.settle(), [6_500, 6_500, 0]);
+        let (at, _) = g.fuse.next_deadline().unwrap();
+        g.now.mono = at;
+        assert_eq!(g.settle(), [0, 6_500, 6_500]);
+        for _ in 0..2 {
+            g.now.mono = g.fuse.next_deadline().unwrap().0;
+            g.settle();
+        }
+        assert_eq!(g.settle(), [6_500, 6_500, 0], "round and round");
+    }
+
+    #[test]
+    fn nobody_is_raised_before_the_others_came_down() {
+        let mut g = Garage::new(16, vec![wants(16), wants(16)]);
+        g.demands.get_mut(&member(2)).unwrap().active = false;
+        g.tell();
+        assert_eq!(g.settle(), [16_000, 0]);
+        g.set(2, |d| d.active = true);
+        assert_eq!(g.grants[&member(1)], MilliAmps(8_000), "lowered at once");
+        assert_eq!(g.grants[&member(2)], MilliAmps(0), "not yet");
+        g.second();
+        assert_eq!(g.grants[&member(2)], MilliAmps(8_000));
+    }
+
+    #[test]
+    fn the_others_live_with_one_that_does_not_come_down() {
+        let mut g = Garage::new(26, vec![wants(16), wants(16)]);
+        g.tell();
+        assert_eq!(g.settle(), [13_000, 13_000]);
+        g.stuck.push(member(1));
+        g.set(1, |d| {
+            d.in_force = MilliAmps(16_000);
+            d.active = false;
+        });
+        assert_eq!(g.settle(), [0, 10_000]);
+    }
+
+    #[test]
+    fn one_not_heard_of_holds_the_others_back() {
+        let mut f = fuse(32, 2);
+        f.handle(Now::default(), FuseInput::Demand(member(1), wants(16)));
+        let grants: Vec<MilliAmps> = std::iter::from_fn(|| f.poll())
+            .map(|FuseEffect::Grant(grant)| grant.amps)
+            .collect();
+        assert_eq!(grants, [MilliAmps::ZERO, MilliAmps::ZERO]);
+        f.handle(Now::default(), FuseInput::Demand(member(2), wants(16)));
+        assert!(f.poll().is_some());
+    }
+
+    fn demand() -> impl Strategy<Value = Demand> {
+        (any::<bool>(), any::<bool>(), 0..3usize, 6..33i64).prop_map(|(active, single, first, max)| Demand {
+            active,
+            phases: if single { 1 } else { 3 },
+            first_phase: [Phase::L1, Phase::L2, Phase::L3][first],
+            ..wants(max)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_phase_is_ever_overloaded(
+            rating in 6..64i64,
+            demands in proptest::collection::vec(demand(), 1..8),
+            steps in proptest::collection::vec((0..8u16, any::<bool>(), 6..33i64, 0..4u8, 0..2_000u64), 1..60),
+        ) {
+            let count = u16::try_from(demands.len()).unwrap();
+            let mut g = Garage::new(rating, demands);
+            g.tell();
+            for (id, active, max, seconds, leap) in steps {
+                g.set(id % count + 1, |d| {
+                    d.active = active;
+                    d.max = MilliAmps::from_base(max);
+                });
+                g.now.mono = g.now.mono.plus(Duration::from_secs(leap));
+                for _ in 0..seconds {
+                    g.second();
+                    for sum in g.drawn() {
+                        prop_assert!(sum <= rating * 1_000, "{} of {}", sum, rating * 1_000);
+                    }
+                }
+                for grant in g.grants.values() {
+                    prop_assert!(grant.0 == 0 || grant.0 >= 6_000);
+                }
+            }
+        }
+
+        #[test]
+        fn somebody_charges_if_anybody_can(rating in 6..64i64, demands in proptest::collection::vec(demand(), 1..8)) {
+            let wanted = demands.iter().any(|d| d.active);
+            let mut g = Garage::new(rating, demands);
+            g.tell();
+            let granted: i64 = g.settle().iter().sum();
+            prop_assert_eq!(granted > 0, wanted);
+        }
+    }
 }

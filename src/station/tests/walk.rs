@@ -98,41 +98,55 @@ impl Walk {
             22..=24 => self.command(id),
             25..=27 => self.limit(id),
             28 | 29 => self.link(id),
-            30 if self.chance(2) => {
-                let seconds = self.rng.below(100);
-                self.kill(seconds);
-            }
-            31 | 32 => self.store(),
-            33 => {
-                let online = !self.chance(4);
-                self.b.act(Input::Online(online));
-            }
+            30..=33 => self.house(),
             34 => {
                 if let Some(tx) = self.b.tx(id.0) {
                     let info = self.verdict();
                     self.b.act(Input::Verdict { tx, info });
                 }
             }
-            35 => {
+            35..=38 => self.device(id),
+            _ => self.b.pass(700),
+        }
+    }
+
+    /// What happens to the gateway itself.
+    fn house(&mut self) {
+        match self.rng.below(8) {
+            0 => {
+                let seconds = self.rng.below(100);
+                self.kill(seconds);
+            }
+            1 if self.chance(4) => {
+                self.b.act(Input::Leaving);
+                self.kill(2);
+            }
+            2 => {
                 let days = i64::try_from(self.rng.below(40)).unwrap() - 20;
                 self.b.now.wall.unix_ms += days * 86_400_000;
                 self.b.act(Input::Tick);
             }
-            36 => {
+            3 | 4 => {
+                let online = !self.chance(4);
+                self.b.act(Input::Online(online));
+            }
+            _ => self.store(),
+        }
+    }
+
+    /// What happens to a charger and its meter.
+    fn device(&mut self, id: EvseId) {
+        match self.rng.below(9) {
+            0..=3 => {
                 let fails = self.chance(4);
                 self.b.outlet(id.0).fault = fails.then_some(FaultKind::InternalError);
                 self.b.poll_device(id);
             }
-            37 => {
+            4..=7 => {
                 let obeys = !self.chance(5);
                 self.b.outlet(id.0).obeys = obeys;
             }
-            38 if self.chance(4) => self.b.outlet(id.0).meter = 0,
-            39 if self.chance(8) => {
-                self.b.act(Input::Leaving);
-                self.kill(2);
-            }
-            _ => self.b.pass(700),
+            _ => self.b.outlet(id.0).meter = 0,
         }
     }
 
