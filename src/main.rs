@@ -1,2 +1,5 @@
-//! The `retrovolt` binary.
-fn main() {}
+//! The `retrovolt` binary: see [`retrovolt::cli`].
+
+fn main() -> std::process::ExitCode {
+    retrovolt::cli::main()
+}

@@ -1,1 +1,145 @@
-//! The verbs.
+//! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
+
+mod demo;
+mod status;
+
+use crate::config;
+use crate::runtime::{self, RunOptions, exit, log};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Makes EV chargers without OCPP into real OCPP charge points.
+#[derive(Debug, Parser)]
+#[command(name = "retrovolt", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// More words in the log (-v debug, -vv everything).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Only warnings and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the gateway in the foreground.
+    Run(RunArgs),
+    /// Check a configuration and say everything that is wrong with it.
+    CheckConfig(CheckArgs),
+    /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
+    Status(status::StatusArgs),
+    /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
+    Demo(demo::DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration file.
+    #[arg(short, long, default_value_os_t = runtime::default_config().to_owned())]
+    config: PathBuf,
+    /// Folder of drop-ins [default: conf.d beside the file].
+    #[arg(long)]
+    config_dir: Option<PathBuf>,
+    /// End with code 78 on a bad configuration instead of waiting for a good one.
+    #[arg(long)]
+    strict: bool,
+    /// Form of the log.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: log::LogFormat,
+    /// Make every random choice repeat itself (for tests).
+    #[arg(long, hide = true)]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Files to check.
+    #[arg(default_values_os_t = [runtime::default_config().to_owned()])]
+    files: Vec<PathBuf>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Exit with 1 when there are warnings.
+    #[arg(long)]
+    warnings_as_errors: bool,
+    /// Show what is in force after drop-ins, environment and defaults, without secrets.
+    #[arg(long)]
+    print_effective: bool,
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            drop(error.print());
+            return if usage {
+                ExitCode::from(64)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let verbosity = if cli.quiet {
+        -1
+    } else {
+        i8::try_from(cli.verbose).unwrap_or(2)
+    };
+    match cli.verb {
+        Verb::Run(args) => run(args, verbosity),
+        Verb::CheckConfig(args) => check_config(&args),
+        Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::Demo(args) => {
+            log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
+            in_runtime(demo::run(args))
+        }
+    }
+}
+
+fn run(args: RunArgs, verbosity: i8) -> ExitCode {
+    log::start(args.log_format, verbosity);
+    let mut load = config::LoadOptions::for_file(&args.config);
+    if args.config_dir.is_some() {
+        load.dropins = args.config_dir;
+    }
+    let options = RunOptions {
+        config: args.config,
+        load,
+        strict: args.strict,
+        seed: args.seed,
+    };
+    in_runtime(runtime::run(options))
+}
+
+fn check_config(args: &CheckArgs) -> ExitCode {
+    let (text, code) = config::check(&args.files, args.json, args.warnings_as_errors);
+    print!("{text}");
+    if args.print_effective {
+        for file in &args.files {
+            if let Ok(loaded) = config::load(file, &config::LoadOptions::for_file(file)) {
+                print!("{}", config::effective(&loaded.setup));
+            }
+        }
+    }
+    ExitCode::from(u8::try_from(code).unwrap_or(exit::SOFTWARE))
+}
+
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
+    // Two workers: one may be busy with TLS or JSON while the other keeps the buses going.
+    match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            eprintln!("retrovolt: the system gives no event loop: {error}");
+            ExitCode::from(exit::OS)
+        }
+    }
+}

@@ -1,1 +1,240 @@
-//! Wiring: tasks, clock, signals, systemd.
+//! Wiring: tasks, clock, signals, systemd, the local socket. Every room meets here; none knows it.
+//!
+//! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
+//! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
+
+mod clock;
+mod conductor;
+pub mod control;
+mod feed;
+mod fuses;
+mod gateway;
+pub mod log;
+mod notify;
+mod router;
+mod spool;
+
+pub use gateway::GatewayError;
+
+use crate::config;
+use crate::ocpp::FLOOR_UNIX_MS;
+use crate::store::{Store, StoreError};
+use clock::SystemClock;
+use control::{Ask, Question};
+use gateway::Gateway;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Exit codes of sysexits(3) that the daemon uses.
+pub mod exit {
+    /// Nothing to serve, or not reachable.
+    pub const UNAVAILABLE: u8 = 69;
+    /// A bug.
+    pub const SOFTWARE: u8 = 70;
+    /// The system refused something.
+    pub const OS: u8 = 71;
+    /// Held by another process.
+    pub const CANT_CREATE: u8 = 73;
+    /// Degraded, or later again.
+    pub const TEMPORARY: u8 = 75;
+    /// No permission.
+    pub const NO_PERMISSION: u8 = 77;
+    /// Bad configuration.
+    pub const CONFIG: u8 = 78;
+}
+
+/// How often the clock is looked after and the status line refreshed.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
+
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Where drop-ins and environment come from.
+    pub load: config::LoadOptions,
+    /// End with 78 on a bad configuration instead of waiting for a good one.
+    pub strict: bool,
+    /// Makes every random choice repeat itself; for tests.
+    pub seed: Option<u64>,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub async fn run(options: RunOptions) -> ExitCode {
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("the system refuses signal handlers");
+        return exit::OS.into();
+    };
+    let Some(loaded) = good_configuration(&options, [&mut term, &mut int], &mut hup).await else {
+        return if options.strict {
+            exit::CONFIG.into()
+        } else {
+            ExitCode::SUCCESS
+        };
+    };
+    let (store, opened) = match Store::open(&loaded.setup.state_dir) {
+        Ok(store) => store,
+        Err(error) => {
+            tracing::error!("{error}");
+            return store_exit(&error).into();
+        }
+    };
+    if let Some(aside) = &opened.set_aside {
+        tracing::error!(
+            "the ledger was damaged; the old file is kept at {}",
+            aside.display()
+        );
+    }
+    let clock = Arc::new(SystemClock::new(opened.boot, opened.last_wall_ms, FLOOR_UNIX_MS));
+    let socket = loaded.setup.socket.clone();
+    let gateway = match Gateway::start(loaded.setup, &loaded.library, clock, store, options.seed).await {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            tracing::error!("{error}");
+            return exit::SOFTWARE.into();
+        }
+    };
+    let (questions, asked) = mpsc::channel(8);
+    let listener = match control::listen(&socket, questions) {
+        Ok(task) => Some(task),
+        Err(error) => {
+            tracing::warn!(
+                "no control socket at {}: {error}; `retrovolt status` will not work",
+                socket.display()
+            );
+            None
+        }
+    };
+    notify::ready(&gateway.summary());
+    tracing::info!("running: {}", gateway.summary());
+    serve(gateway, &options, asked, [&mut term, &mut int], &mut hup).await;
+    if let Some(task) = listener {
+        task.abort();
+        let _ = std::fs::remove_file(&socket);
+    }
+    tracing::info!("stopped");
+    ExitCode::SUCCESS
+}
+
+/// Waits until there is a good configuration (safe mode), so that a mistake in a file never makes a boot loop.
+async fn good_configuration(
+    options: &RunOptions,
+    [term, int]: [&mut Signal; 2],
+    hup: &mut Signal,
+) -> Option<config::Loaded> {
+    loop {
+        match config::load(&options.config, &options.load) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    tracing::warn!("{warning}");
+                }
+                return Some(loaded);
+            }
+            Err(report) => {
+                tracing::error!("the configuration cannot be used:\n{report}");
+                if options.strict {
+                    return None;
+                }
+                notify::ready("safe mode: the configuration cannot be used; run `retrovolt check-config`");
+                tracing::error!("safe mode: no bus is touched; mend the file and reload (SIGHUP)");
+                let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
+                loop {
+                    tokio::select! {
+                        _ = term.recv() => return None,
+                        _ = int.recv() => return None,
+                        _ = hup.recv() => break,
+                        _ = alive.tick() => notify::alive(),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The life of the daemon between ready and stopping.
+async fn serve(
+    mut gateway: Gateway,
+    options: &RunOptions,
+    mut asked: mpsc::Receiver<Question>,
+    [term, int]: [&mut Signal; 2],
+    hup: &mut Signal,
+) {
+    let mut housekeeping = interval(HOUSEKEEPING);
+    let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => { reload(&mut gateway, options).await; }
+            Some((ask, answer)) = asked.recv() => {
+                let text = match ask {
+                    Ask::Status => gateway.status().await,
+                    Ask::Reload => reload(&mut gateway, options).await,
+                };
+                let _ = answer.send(text);
+            }
+            Some(unix_ms) = gateway.time_told.recv() => gateway.take_time(unix_ms).await,
+            _ = housekeeping.tick() => {
+                gateway.keep_time().await;
+                notify::status(&gateway.summary());
+            }
+            _ = alive.tick() => {
+                let hung = gateway.hung();
+                if hung.is_empty() {
+                    notify::alive();
+                } else {
+                    tracing::error!("hung: {}; the watchdog is no longer fed", hung.join(", "));
+                }
+            }
+        }
+    }
+    tracing::info!("stopping");
+    notify::stopping();
+    gateway.stop().await;
+}
+
+/// Reads the configuration again; a bad one changes nothing.
+async fn reload(gateway: &mut Gateway, options: &RunOptions) -> serde_json::Value {
+    notify::reloading();
+    let answer = match config::load(&options.config, &options.load) {
+        Err(report) => {
+            tracing::error!("the new configuration is not used:\n{report}");
+            serde_json::json!({ "reloaded": false, "error": report.to_string() })
+        }
+        Ok(loaded) => match gateway.apply(loaded.setup, &loaded.library).await {
+            Ok(()) => {
+                tracing::info!("configuration reloaded");
+                serde_json::json!({ "reloaded": true })
+            }
+            Err(error) => {
+                tracing::error!("the new configuration could not be taken over: {error}");
+                serde_json::json!({ "reloaded": false, "error": error.to_string() })
+            }
+        },
+    };
+    notify::ready(&gateway.summary());
+    answer
+}
+
+fn store_exit(error: &StoreError) -> u8 {
+    match error {
+        StoreError::Locked { .. } => exit::CANT_CREATE,
+        _ => exit::OS,
+    }
+}
+
+/// The configuration file used when none is named: `/etc/retrovolt/retrovolt.toml`.
+#[must_use]
+pub fn default_config() -> &'static Path {
+    Path::new("/etc/retrovolt/retrovolt.toml")
+}

@@ -1,0 +1,196 @@
+//! `retrovolt status`: the running gateway on one screen.
+
+use crate::runtime::control::{Ask, ask};
+use crate::runtime::exit;
+use clap::Args;
+use serde_json::Value;
+use std::fmt::Write;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Beyond it the daemon is not healthy.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Options of `retrovolt status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Control socket of the gateway.
+    #[arg(long, default_value = "/run/retrovolt/ctl.sock")]
+    socket: PathBuf,
+    /// The whole picture as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks and prints. Exit codes: 0 healthy, 69 not running, 75 degraded, 77 not allowed.
+pub async fn run(args: StatusArgs) -> ExitCode {
+    let answer = tokio::time::timeout(PATIENCE, ask(&args.socket, &Ask::Status)).await;
+    let status = match answer {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => {
+            let place = args.socket.display();
+            let (what, code) = match error.kind() {
+                ErrorKind::PermissionDenied => (
+                    "you may not use it; join the group of the socket or use sudo",
+                    exit::NO_PERMISSION,
+                ),
+                _ => (
+                    "no gateway answers there; is it running (`systemctl status retrovolt`)?",
+                    exit::UNAVAILABLE,
+                ),
+            };
+            eprintln!("retrovolt: {place}: {error}: {what}");
+            return code.into();
+        }
+        Err(_) => {
+            eprintln!(
+                "retrovolt: {}: no answer within {PATIENCE:?}; the gateway hangs",
+                args.socket.display()
+            );
+            return exit::UNAVAILABLE.into();
+        }
+    };
+    if args.json {
+        println!("{status}");
+    } else {
+        print!("{}", screen(&status));
+    }
+    if is_healthy(&status) {
+        ExitCode::SUCCESS
+    } else {
+        exit::TEMPORARY.into()
+    }
+}
+
+/// Every port open, every device answering, every CSMS online, nothing hung.
+fn is_healthy(status: &Value) -> bool {
+    let all_up = |map: &Value| {
+        map.as_object()
+            .is_none_or(|m| m.values().all(|v| v[0] == Value::Bool(true)))
+    };
+    let online = status["charge_points"]
+        .as_array()
+        .is_none_or(|points| points.iter().all(|p| p["station"]["online"] == Value::Bool(true)));
+    let hung = status["hung"].as_array().is_some_and(|h| !h.is_empty());
+    all_up(&status["south"]["ports"]) && all_up(&status["south"]["devices"]) && online && !hung
+}
+
+fn screen(status: &Value) -> String {
+    let mut out = String::new();
+    let up = status["uptime_s"].as_u64().unwrap_or(0);
+    let _ = writeln!(
+        out,
+        "retrovolt {}   up {}h{:02}m   start no. {}   clock {}",
+        text(&status["version"]),
+        up / 3600,
+        up / 60 % 60,
+        status["boot"],
+        text(&status["clock"])
+    );
+    for (title, key) in [("bus", "ports"), ("device", "devices")] {
+        for (name, value) in status["south"][key].as_object().into_iter().flatten() {
+            let state = if value[0] == Value::Bool(true) {
+                "up"
+            } else {
+                "DOWN"
+            };
+            let _ = writeln!(out, "  {title:<7} {name:<16} {state:<5} {}", text(&value[1]));
+        }
+    }
+    for point in status["charge_points"].as_array().into_iter().flatten() {
+        charge_point(&mut out, point);
+    }
+    for reader in status["ledger"]["readers"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "  ledger  {:<24} {} waiting",
+            text(&reader["reader"]),
+            reader["pending"]
+        );
+    }
+    for hung in status["hung"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  HUNG    {}", text(hung));
+    }
+    out
+}
+
+fn charge_point(out: &mut String, point: &Value) {
+    let station = &point["station"];
+    let link = match (station["online"].as_bool(), point["link"]["connected"].as_bool()) {
+        (Some(true), _) => "online",
+        (_, Some(true)) => "connected, not accepted",
+        _ => "OFFLINE",
+    };
+    let _ = writeln!(
+        out,
+        "  charge point {}   CSMS {link}   {}",
+        text(&point["id"]),
+        text(&point["link"]["detail"])
+    );
+    for evse in station["evses"].as_array().into_iter().flatten() {
+        let milli = |value: &Value| value.as_i64().unwrap_or(0) as f64 / 1000.0;
+        let _ = write!(
+            out,
+            "    EVSE {}  {:<14} limit {:.1} A ({})  {:.0} W",
+            evse["evse"],
+            text(&evse["status"]),
+            milli(&evse["applied"]["amps"]),
+            text(&evse["applied"]["source"]),
+            milli(&evse["power"]),
+        );
+        let tx = &evse["tx"];
+        if tx.is_object() {
+            let energy = milli(&tx["energy"]) / 1000.0;
+            let _ = write!(out, "  session {:.3} kWh, {} s", energy, tx["seconds"]);
+        }
+        if evse["meter_stale"] == Value::Bool(true) {
+            out.push_str("  METER STALE");
+        }
+        out.push('\n');
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn sample(online: bool) -> Value {
+        json!({
+            "version": "0.1.0", "boot": 3, "uptime_s": 7260, "clock": "csms", "hung": [],
+            "south": { "ports": { "garage": [true, "open"] }, "devices": { "wallbox": [true, ""] } },
+            "charge_points": [{
+                "id": "CP1", "link": { "connected": true, "detail": "accepted" },
+                "station": { "online": online, "evses": [{
+                    "evse": 1, "status": "Charging", "applied": { "amps": 16000, "source": "installation" },
+                    "power": 11_040_000, "meter_stale": false,
+                    "tx": { "energy": 1_500_000, "seconds": 60 },
+                }] },
+            }],
+            "ledger": { "readers": [{ "reader": "CP1/main", "pending": 0 }] },
+        })
+    }
+
+    #[test]
+    fn a_person_reads_what_matters() {
+        let screen = screen(&sample(true));
+        assert!(screen.contains("up 2h01m"), "{screen}");
+        assert!(
+            screen.contains("Charging       limit 16.0 A (installation)  11040 W  session 1.500 kWh, 60 s"),
+            "{screen}"
+        );
+        assert!(screen.contains("CP1/main                 0 waiting"), "{screen}");
+    }
+
+    #[test]
+    fn offline_is_degraded() {
+        assert!(is_healthy(&sample(true)));
+        assert!(!is_healthy(&sample(false)));
+    }
+}

@@ -1,0 +1,343 @@
+//! One task per charge point: it owns the [`Station`] and carries what goes in and out of it.
+//!
+//! It never waits for disk, network or another task while a command that stops power is due: commits run in
+//! tasks of their own and come back as messages, uplinks are written to through a [`Spool`].
+
+use super::spool::Spool;
+use crate::bus::ToBus;
+use crate::domain::{Batch, Clock, CpId, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono};
+use crate::ocpp::Facts;
+use crate::site::{Demand, FuseInput};
+use crate::station::{Effect, Input, Role, Snapshot, Station};
+use crate::store::Store;
+use crate::uplink::{FromUplink, ToUplink};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Wait before a commit that failed is tried again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// The loop turns at least this often, so that a hang is seen.
+const TURN: Duration = Duration::from_secs(1);
+/// Drive tickets are unique over all stations, because a device can be shared.
+static TICKETS: AtomicU64 = AtomicU64::new(1);
+
+/// What a conductor is told.
+#[derive(Debug)]
+pub enum ToStation {
+    /// Straight into the machine.
+    Input(Input),
+    /// A bus has finished a drive; the ticket is the global one.
+    Driven {
+        /// Of [`ToBus::Drive`].
+        ticket: u64,
+        /// How it went.
+        result: Result<(), DriveError>,
+    },
+    /// From the controlling uplink.
+    Uplink(FromUplink),
+    /// The process ends: chargers to their safe state.
+    Leave,
+    /// End this task without touching the chargers (reload).
+    Stop,
+}
+
+/// What a conductor needs of the rest of the house.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ledger.
+    pub store: Store,
+    /// Bus of each device.
+    pub buses: BTreeMap<DeviceId, mpsc::Sender<ToBus>>,
+    /// Where demands of shared fuses go.
+    pub fuses: mpsc::Sender<(CpId, EvseId, FuseInput)>,
+    /// Where the CSMS's time goes.
+    pub time: mpsc::Sender<i64>,
+}
+
+/// The outside of a running conductor.
+#[derive(Clone, Debug)]
+pub struct ConductorHandle {
+    /// Its inbox.
+    pub to: mpsc::Sender<ToStation>,
+    /// The station as it was after the last change.
+    pub snapshot: watch::Receiver<Snapshot>,
+    /// Monotonic time of its last turn, for the watchdog.
+    pub heartbeat: watch::Receiver<Mono>,
+}
+
+struct Conductor {
+    setup: CpSetup,
+    station: Station,
+    inbox: mpsc::Sender<ToStation>,
+    uplink: Spool<ToUplink>,
+    around: Surroundings,
+    tickets: BTreeMap<u64, u64>,
+    demands: BTreeMap<EvseId, Demand>,
+    facts: Facts,
+    snapshot: watch::Sender<Snapshot>,
+    heartbeat: watch::Sender<Mono>,
+}
+
+/// Starts the task of one charge point.
+pub fn spawn(
+    setup: CpSetup,
+    station: Station,
+    uplink: mpsc::Sender<ToUplink>,
+    around: Surroundings,
+    channel: (mpsc::Sender<ToStation>, mpsc::Receiver<ToStation>),
+) -> (ConductorHandle, tokio::task::JoinHandle<()>) {
+    let (inbox, outbox) = channel;
+    let (snapshot, snapshot_rx) = watch::channel(station.snapshot());
+    let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
+    let conductor = Conductor {
+        setup,
+        station,
+        inbox: inbox.clone(),
+        uplink: Spool::new(uplink),
+        around,
+        tickets: BTreeMap::new(),
+        demands: BTreeMap::new(),
+        facts: Facts::default(),
+        snapshot,
+        heartbeat,
+    };
+    let join = tokio::spawn(conductor.run(outbox));
+    (
+        ConductorHandle {
+            to: inbox,
+            snapshot: snapshot_rx,
+            heartbeat: heartbeat_rx,
+        },
+        join,
+    )
+}
+
+impl Conductor {
+    async fn run(mut self, mut outbox: mpsc::Receiver<ToStation>) {
+        self.feed(Input::Tick);
+        loop {
+            let wake = self.wake_at();
+            tokio::select! {
+                message = outbox.recv() => match message {
+                    None | Some(ToStation::Stop) => return,
+                    Some(message) => self.take(message),
+                },
+                () = sleep_until(wake) => self.feed(Input::Tick),
+            }
+            // Whatever else waits is taken in before the world is told of the state in between.
+            while let Ok(message) = outbox.try_recv() {
+                if matches!(message, ToStation::Stop) {
+                    return;
+                }
+                self.take(message);
+            }
+            self.publish();
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = self.around.clock.now().mono;
+        let wait = self
+            .station
+            .next_deadline()
+            .map_or(TURN, |(at, _)| at.since(now))
+            .min(TURN);
+        Instant::now() + wait
+    }
+
+    fn take(&mut self, message: ToStation) {
+        match message {
+            ToStation::Input(input) => self.feed(input),
+            ToStation::Driven { ticket, result } => {
+                if let Some(ticket) = self.tickets.remove(&ticket) {
+                    self.feed(Input::Driven { ticket, result });
+                }
+            }
+            ToStation::Uplink(message) => self.take_from_uplink(message),
+            ToStation::Leave => self.feed(Input::Leaving),
+            ToStation::Stop => {}
+        }
+    }
+
+    fn take_from_uplink(&mut self, message: FromUplink) {
+        match message {
+            FromUplink::Command { id, command } => self.feed(Input::Command { id, command }),
+            FromUplink::Authorized { request, result } => self.feed(Input::Authorized { request, result }),
+            FromUplink::Verdict { tx, info } => self.feed(Input::Verdict { tx, info }),
+            FromUplink::Online(online) => self.feed(Input::Online(online)),
+            FromUplink::ClockSet { unix_ms } => {
+                if self.around.time.try_send(unix_ms).is_err() {
+                    tracing::debug!(cp = %self.setup.id, "clock task is busy; the next heartbeat sets the time");
+                }
+            }
+            FromUplink::Link { connected, detail } => {
+                if connected {
+                    tracing::info!(cp = %self.setup.id, "CSMS link up: {detail}");
+                } else {
+                    tracing::warn!(cp = %self.setup.id, "CSMS link down: {detail}");
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        if let Input::Observed {
+            role, observations, ..
+        } = &input
+        {
+            self.note_facts(*role, observations);
+        }
+        self.station.handle(self.around.clock.now(), input);
+        while let Some(effect) = self.station.poll() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Commit { id, batch } => self.commit(id, batch),
+            Effect::Drive {
+                evse,
+                ticket,
+                command,
+                lowering,
+            } => {
+                let Some(device) = self.evse(evse).map(|e| e.charger.clone()) else {
+                    return;
+                };
+                let global = TICKETS.fetch_add(1, Ordering::Relaxed);
+                self.tickets.insert(global, ticket);
+                let drive = ToBus::Drive {
+                    device: device.clone(),
+                    ticket: global,
+                    command,
+                    lowering,
+                };
+                if !self.to_bus(&device, drive) {
+                    self.tickets.remove(&global);
+                    self.station.handle(
+                        self.around.clock.now(),
+                        Input::Driven {
+                            ticket,
+                            result: Err(DriveError::PortLost),
+                        },
+                    );
+                }
+            }
+            Effect::Lease { evse, until } => {
+                if let Some(device) = self.evse(evse).map(|e| e.charger.clone()) {
+                    self.to_bus(&device.clone(), ToBus::Lease { device, until });
+                }
+            }
+            Effect::Authorize { request, evse, token } => {
+                self.uplink.send(ToUplink::Authorize { request, evse, token });
+            }
+            Effect::Answer { id, outcome } => self.uplink.send(ToUplink::Answer { id, outcome }),
+            Effect::Notify(notice) => self.uplink.send(ToUplink::Notice(notice)),
+            Effect::Reboot(kind) => {
+                tracing::warn!(cp = %self.setup.id, ?kind, "restarting the OCPP session on request of the CSMS");
+                self.uplink.send(ToUplink::Reboot(kind));
+            }
+        }
+    }
+
+    /// Hands a batch to the store; it is tried until it succeeds, because the station waits for it.
+    fn commit(&self, id: u64, batch: Batch) {
+        let (store, inbox, cp) = (
+            self.around.store.clone(),
+            self.inbox.clone(),
+            self.setup.id.clone(),
+        );
+        let grew = self.uplink.sender();
+        tokio::spawn(async move {
+            let rows = batch.rows.len();
+            loop {
+                match store.commit(batch.clone()).await {
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::error!(%cp, "cannot write to the ledger: {error}; {rows} events wait and are tried again");
+                        tokio::time::sleep(COMMIT_RETRY).await;
+                    }
+                }
+            }
+            if inbox.send(ToStation::Input(Input::Committed(id))).await.is_ok() && rows > 0 {
+                // A full channel means the uplink is busy with rows already; it asks for more by itself.
+                let _ = grew.try_send(ToUplink::LedgerGrew);
+            }
+        });
+    }
+
+    fn to_bus(&self, device: &DeviceId, message: ToBus) -> bool {
+        self.around
+            .buses
+            .get(device)
+            .is_some_and(|bus| bus.try_send(message).is_ok())
+    }
+
+    fn evse(&self, id: EvseId) -> Option<&EvseSetup> {
+        self.setup.evses.iter().find(|e| e.id == id)
+    }
+
+    fn note_facts(&mut self, role: Role, observations: &[crate::domain::Observation]) {
+        use crate::domain::{DeviceFact, Observation};
+        let before = self.facts.clone();
+        for observation in observations {
+            let Observation::Fact(fact, text) = observation else {
+                continue;
+            };
+            match (role, fact) {
+                (Role::Charger, DeviceFact::SerialNumber) => self.facts.serial = Some(text.clone()),
+                (Role::Charger, DeviceFact::FirmwareVersion) => self.facts.firmware = Some(text.clone()),
+                (Role::Meter, DeviceFact::SerialNumber) => self.facts.meter_serial = Some(text.clone()),
+                (Role::Meter, DeviceFact::Model) => self.facts.meter_type = Some(text.clone()),
+                _ => {}
+            }
+        }
+        if before != self.facts {
+            self.uplink.send(ToUplink::Facts(self.facts.clone()));
+        }
+    }
+
+    /// Tells everybody else what has changed: the status page, the fuses, the watchdog.
+    fn publish(&mut self) {
+        self.uplink.flush();
+        let snapshot = self.station.snapshot();
+        for evse in &snapshot.evses {
+            let Some(setup) = self.setup.evses.iter().find(|e| e.id == evse.evse) else {
+                continue;
+            };
+            let demand = Demand {
+                active: evse.wants_current,
+                phases: setup.phases,
+                first_phase: setup.first_phase,
+                min: setup.min_current,
+                max: setup.max_current,
+                in_force: evse.in_force,
+            };
+            if self.demands.get(&evse.evse) == Some(&demand) {
+                continue;
+            }
+            let member = (self.setup.id.clone(), evse.evse);
+            let message = (
+                self.setup.id.clone(),
+                evse.evse,
+                FuseInput::Demand(member, demand),
+            );
+            if self.around.fuses.try_send(message).is_ok() {
+                self.demands.insert(evse.evse, demand);
+            }
+        }
+        self.snapshot.send_if_modified(|old| {
+            let changed = *old != snapshot;
+            *old = snapshot;
+            changed
+        });
+        self.heartbeat.send_replace(self.around.clock.now().mono);
+    }
+}

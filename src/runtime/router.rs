@@ -1,0 +1,158 @@
+//! From buses to stations: a device may serve several EVSEs, in several roles.
+
+use super::conductor::ToStation;
+use crate::bus::FromBus;
+use crate::domain::{CpSetup, DeviceId, EvseId};
+use crate::station::{Input, Role};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, watch};
+
+/// Where what a device says is to go.
+pub type Routes = BTreeMap<DeviceId, Vec<Route>>;
+
+/// One place a device's words go to.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The station.
+    pub to: mpsc::Sender<ToStation>,
+    /// Its EVSE.
+    pub evse: EvseId,
+    /// What the device is to it.
+    pub role: Role,
+}
+
+/// Adds the routes of one charge point.
+pub fn add_routes(routes: &mut Routes, setup: &CpSetup, to: &mpsc::Sender<ToStation>) {
+    for evse in &setup.evses {
+        let mut add = |device: &DeviceId, role| {
+            let route = Route {
+                to: to.clone(),
+                evse: evse.id,
+                role,
+            };
+            routes.entry(device.clone()).or_default().push(route);
+        };
+        add(&evse.charger, Role::Charger);
+        if let Some(meter) = evse.meter.as_ref().filter(|m| **m != evse.charger) {
+            add(meter, Role::Meter);
+        }
+        if let Some(reader) = evse.reader.as_ref().filter(|r| **r != evse.charger) {
+            add(reader, Role::Reader);
+        }
+    }
+}
+
+/// What is known of a port or device, for `retrovolt status`.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct South {
+    /// Ports by bus id: whether they are open, and in words.
+    pub ports: BTreeMap<String, (bool, String)>,
+    /// Devices: whether they answer, and if not, why.
+    pub devices: BTreeMap<String, (bool, String)>,
+    /// Fail-safe of each charger as last verified.
+    pub failsafe: BTreeMap<String, String>,
+}
+
+/// Passes on what the buses say until every bus is gone.
+pub async fn run(
+    mut from: mpsc::Receiver<FromBus>,
+    routes: watch::Receiver<Routes>,
+    south: watch::Sender<South>,
+) {
+    while let Some(event) = from.recv().await {
+        let routes = routes.borrow().clone();
+        note(&south, &event);
+        pass(&routes, event).await;
+    }
+}
+
+async fn pass(routes: &Routes, event: FromBus) {
+    match event {
+        FromBus::Observed {
+            device, observations, ..
+        } => {
+            for route in routes.get(&device).into_iter().flatten() {
+                let input = Input::Observed {
+                    evse: route.evse,
+                    role: route.role,
+                    observations: observations.clone(),
+                };
+                // A station that is that far behind gets the next reading instead.
+                let _ = route.to.try_send(ToStation::Input(input));
+            }
+        }
+        FromBus::Link {
+            device, up, cause, ..
+        } => {
+            for route in routes.get(&device).into_iter().flatten() {
+                let input = Input::Link {
+                    evse: route.evse,
+                    role: route.role,
+                    up,
+                    cause: cause.clone(),
+                };
+                let _ = route.to.send(ToStation::Input(input)).await;
+            }
+        }
+        FromBus::Done {
+            device,
+            ticket,
+            result,
+        } => {
+            // A charger stands at several EVSEs only as several connectors; the ticket tells whose it is.
+            let mut told: Vec<&mpsc::Sender<ToStation>> = Vec::new();
+            for route in routes.get(&device).into_iter().flatten() {
+                if told.iter().all(|t| !t.same_channel(&route.to)) {
+                    told.push(&route.to);
+                    let _ = route
+                        .to
+                        .send(ToStation::Driven {
+                            ticket,
+                            result: result.clone(),
+                        })
+                        .await;
+                }
+            }
+        }
+        FromBus::Port { .. } | FromBus::Failsafe { .. } => {}
+    }
+}
+
+/// Logs changes and keeps the picture for the status page.
+fn note(south: &watch::Sender<South>, event: &FromBus) {
+    match event {
+        FromBus::Port { bus, up, detail } => {
+            if *up {
+                tracing::info!(%bus, "port open: {detail}");
+            } else {
+                tracing::warn!(%bus, "port lost: {detail}");
+            }
+            south.send_modify(|s| {
+                s.ports.insert(bus.to_string(), (*up, detail.clone()));
+            });
+        }
+        FromBus::Link {
+            bus,
+            device,
+            up,
+            cause,
+        } => {
+            let why = cause.as_ref().map_or_else(String::new, ToString::to_string);
+            if *up {
+                tracing::info!(%bus, %device, "device answers");
+            } else {
+                tracing::warn!(%bus, %device, "device does not answer: {why}");
+            }
+            south.send_modify(|s| {
+                s.devices.insert(device.to_string(), (*up, why));
+            });
+        }
+        FromBus::Failsafe { device, report } => {
+            tracing::info!(%device, ?report, "fail-safe checked");
+            south.send_modify(|s| {
+                s.failsafe.insert(device.to_string(), format!("{report:?}"));
+            });
+        }
+        FromBus::Observed { .. } | FromBus::Done { .. } => {}
+    }
+}

@@ -1,0 +1,263 @@
+//! The gateway reads and steers slaves we did not write: pymodbus and libmodbus, over TCP and over a pty pair.
+
+use crate::rig::{python, root};
+use crate::site::{PATIENCE, Point, gateway_toml, process, until};
+use retrovolt::sim::csms::Csms;
+use retrovolt::sim::status::{online, sessions, up, waiting};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const CP: &str = "SLAVE-1";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_over_tcp() {
+    story(|_| pymodbus(&["--tcp"]), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_over_a_pty_pair() {
+    story(
+        |far| pymodbus(&["--rtu", &far.display().to_string(), "--baud", "19200"]),
+        Some(()),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libmodbus_over_tcp() {
+    story(|_| libmodbus(&["tcp"]), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libmodbus_over_a_pty_pair() {
+    story(
+        |far| libmodbus(&["rtu", &far.display().to_string(), "19200"]),
+        Some(()),
+    )
+    .await;
+}
+
+async fn story(slave: impl Fn(&Path) -> Command, serial: Option<()>) {
+    let dir = TempDir::new().expect("a folder");
+    let (near, far) = (dir.path().join("near.tty"), dir.path().join("far.tty"));
+    let _pair = if serial.is_some() {
+        Some(PtyPair::open(&near, &far).await)
+    } else {
+        None
+    };
+    let mut slave = Slave::start(slave(&far)).await;
+    let csms = Csms::start().await.expect("a CSMS");
+    let link = match serial {
+        Some(()) => format!("port = \"{}\"\nbaud = 19200\n", near.display()),
+        None => format!("host = \"127.0.0.1\"\ntcp_port = {}\n", slave.port),
+    };
+    let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &link));
+    gateway.start().expect("the gateway starts");
+    until(&gateway, "both units answer and the CSMS accepts", |s| {
+        up(s, "devices") == 2 && online(s) == 1
+    })
+    .await;
+
+    slave.say("plug").await;
+    until(&gateway, "the vehicle is seen", |s| {
+        evse(s)["status"] == "Preparing"
+    })
+    .await;
+    let mark = slave.mark();
+    accepted(
+        &csms,
+        "RemoteStartTransaction",
+        json!({ "connectorId": 1, "idTag": "CARD" }),
+    )
+    .await;
+    slave.wrote(mark, "WRITE 1 261 160").await;
+    until(&gateway, "current flows through the meter", |s| {
+        evse(s)["status"] == "Charging" && evse(s)["power"].as_i64() > Some(10_000_000)
+    })
+    .await;
+
+    let mark = slave.mark();
+    let schedule =
+        json!({ "chargingRateUnit": "A", "chargingSchedulePeriod": [{ "startPeriod": 0, "limit": 10 }] });
+    let profile = json!({
+        "chargingProfileId": 1, "stackLevel": 0, "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Relative", "chargingSchedule": schedule,
+    });
+    accepted(
+        &csms,
+        "SetChargingProfile",
+        json!({ "connectorId": 1, "csChargingProfiles": profile }),
+    )
+    .await;
+    slave.wrote(mark, "WRITE 1 261 100").await;
+    until(&gateway, "the meter shows the limit", |s| {
+        evse(s)["power"]
+            .as_i64()
+            .is_some_and(|mw| (6_000_000..7_500_000).contains(&mw))
+    })
+    .await;
+
+    let mark = slave.mark();
+    slave.say("unplug").await;
+    slave.wrote(mark, "WRITE 1 261 0").await;
+    until(&gateway, "the session is over and told", |s| {
+        sessions(s) == 0 && waiting(s) == 0
+    })
+    .await;
+    let verdict = csms.verdict();
+    assert!(
+        verdict.is_clean() && (verdict.begun, verdict.ended) == (1, 1),
+        "{verdict:#?}"
+    );
+    assert!(gateway.stop(PATIENCE).await.expect("it ends").success());
+}
+
+fn evse(status: &Value) -> &Value {
+    &status["charge_points"][0]["station"]["evses"][0]
+}
+
+async fn accepted(csms: &Csms, action: &str, payload: Value) {
+    let answer = csms.call(CP, action, payload).await.expect("an answer");
+    assert_eq!(answer["status"], "Accepted", "{action}: {answer}");
+}
+
+fn configuration(dir: &Path, csms: &Csms, link: &str) -> String {
+    let point = Point {
+        id: CP,
+        url: csms.url("{id}"),
+        version: "1.6",
+        auth: "remote",
+    };
+    let device = |id: &str, profile: &str, unit: u8| {
+        format!(
+            "\n[[device]]\nid = \"{id}\"\nbus = \"line\"\nprofile = \"{profile}\"\nunit = {unit}\npoll = \"500ms\"\n"
+        )
+    };
+    gateway_toml(dir)
+        + "\n[[bus]]\nid = \"line\"\n"
+        + link
+        + &device("wallbox", "heidelberg-energy-control", 1)
+        + &device("meter", "eastron-sdm630", 2)
+        + &point.toml("wallbox", "meter")
+}
+
+fn pymodbus(args: &[&str]) -> Command {
+    let mut command = Command::new(python());
+    command
+        .arg(root().join("tests/interop/slaves/pymodbus_slave.py"))
+        .args(args);
+    command
+}
+
+/// Built by `tests/interop/setup.sh`.
+fn libmodbus(args: &[&str]) -> Command {
+    let program = root().join(".venv/libmodbus_slave");
+    assert!(
+        program.exists(),
+        "{} is missing: run `make setup` first",
+        program.display()
+    );
+    let mut command = Command::new(program);
+    command.args(args);
+    command
+}
+
+/// Two pseudo-terminals joined by socat.
+struct PtyPair(#[allow(dead_code, reason = "its end ends the pair")] Child);
+
+impl PtyPair {
+    async fn open(near: &Path, far: &Path) -> Self {
+        let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
+        let mut child = Command::new("socat")
+            .args(["-d", "-d", &end(near), &end(far)])
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("socat, which `make setup` installs");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let ready = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.contains("starting data transfer loop") {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(
+            timeout(PATIENCE, ready).await.expect("socat is quick"),
+            "socat ended"
+        );
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self(child)
+    }
+}
+
+/// A slave program: `READY ...` and `WRITE unit address value...` on stdout, `plug` and `unplug` on stdin.
+struct Slave {
+    _child: Child,
+    stdin: ChildStdin,
+    said: watch::Receiver<Vec<String>>,
+    port: u16,
+}
+
+impl Slave {
+    async fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the slave starts");
+        let stdin = child.stdin.take().expect("piped");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (say, said) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                say.send_modify(|all| all.push(line));
+            }
+        });
+        let mut slave = Self {
+            _child: child,
+            stdin,
+            said,
+            port: 0,
+        };
+        let ready = slave.wrote(0, "READY").await;
+        slave.port = ready
+            .rsplit(':')
+            .next()
+            .and_then(|p| p.trim().parse().ok())
+            .unwrap_or(0);
+        slave
+    }
+
+    fn mark(&self) -> usize {
+        self.said.borrow().len()
+    }
+
+    /// The first line since the mark that begins like this.
+    async fn wrote(&mut self, mark: usize, start: &str) -> String {
+        let is_it = |line: &String| line == start || line.starts_with(&format!("{start} "));
+        let found = {
+            let seen = self.said.wait_for(|all| all.iter().skip(mark).any(is_it));
+            match timeout(PATIENCE, seen).await {
+                Ok(Ok(all)) => all.iter().skip(mark).find(|l| is_it(l)).cloned(),
+                _ => None,
+            }
+        };
+        found.unwrap_or_else(|| panic!("no `{start}`; said: {:#?}", self.said.borrow()))
+    }
+
+    async fn say(&mut self, word: &str) {
+        self.stdin
+            .write_all(format!("{word}\n").as_bytes())
+            .await
+            .expect("the slave listens");
+    }
+}

@@ -1,0 +1,209 @@
+//! D1: the real process is killed at random points. What the ledger recorded arrives, once and in order.
+
+use crate::site::{Point, gateway_toml, process, until};
+use retrovolt::device::{Library, Profile};
+use retrovolt::domain::{CpId, Event, Rng, Row};
+use retrovolt::sim::clock::RealClock;
+use retrovolt::sim::csms::Csms;
+use retrovolt::sim::status::{online, sessions, waiting};
+use retrovolt::sim::{DeviceSpec, EvSpec, World, WorldSpec};
+use retrovolt::store::Store;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const CP: &str = "KILL-1";
+
+/// Kills in CI; the campaign sets `RETROVOLT_KILLS`.
+const KILLS: u64 = 200;
+
+/// A box that is quick: no gaps, its own billing meter, Modbus TCP.
+pub const QUICK_BOX: &str = r#"
+format = 1
+id = "test-quick-box"
+kind = "charger"
+vendor = "Test"
+models = ["Quick"]
+phases = 3
+source = ["made up for this test"]
+
+[link]
+tcp_port = 502
+unit = 1
+timeout_ms = 500
+poll_ms = 100
+max_read_regs = 60
+
+[defaults]
+fc = 3
+write_fc = [6]
+
+[identify]
+confidence = "low"
+checks = [{ point = "state", min = 0, max = 9 }]
+
+[points]
+state = { at = 100, type = "u16" }
+current = { at = 101, type = "u16", scale = 0.01, quantity = "current", phases = ["l1", "l2", "l3"] }
+power = { at = 104, type = "u32", quantity = "power" }
+energy = { at = 106, type = "u64", scale = 0.001, unit = "Wh", quantity = "energy_import" }
+limit = { at = 120, type = "u16", access = "rw", scale = 0.1, unit = "A", role = "limit_read_back", off = 0, allowed = [0, [60, 320]] }
+
+[state]
+point = "state"
+map = [
+  { raw = 0, iec = "A" },
+  { raw = 1, iec = "B1" },
+  { raw = 2, iec = "B2" },
+  { raw = 3, iec = "C1" },
+  { raw = 4, iec = "C2" },
+]
+otherwise = "F"
+
+[limits]
+min_a = 6
+max_a = 32
+
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 500 }]
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_lost_doubled_or_invented_by_kills() {
+    let kills = std::env::var("RETROVOLT_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(KILLS);
+    let seed = std::env::var("RETROVOLT_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
+    let mut rng = Rng::new(seed);
+    let dir = TempDir::new().expect("a folder");
+    let csms = Csms::start().await.expect("a CSMS");
+    let world = Arc::new(quick_world(dir.path()).await);
+    let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &world));
+    let plugs = Arc::new(AtomicU64::new(0));
+    let traffic = tokio::spawn(drive_up_and_away(
+        Arc::clone(&world),
+        Arc::clone(&plugs),
+        Rng::new(seed + 1),
+    ));
+    let mut audit: Vec<Row> = Vec::new();
+
+    for kill in 0..kills {
+        gateway.start().expect("the gateway starts");
+        // Not a wait for anything: the moment of the kill is what is drawn at random.
+        tokio::time::sleep(Duration::from_millis(40 + rng.below(900))).await;
+        if rng.below(8) == 0 {
+            csms.cut();
+        }
+        gateway.kill().await.expect("a kill");
+        read_on(dir.path(), &mut audit).await;
+        assert!(kill < 50 || !audit.is_empty(), "nothing is ever recorded");
+    }
+    traffic.abort();
+    let _ = traffic.await;
+    world.unplug("box").expect("a charger");
+    gateway.start().expect("the gateway starts");
+    until(&gateway, "everything is delivered", |s| {
+        online(s) == 1 && sessions(s) == 0 && waiting(s) == 0
+    })
+    .await;
+    gateway.stop(crate::site::PATIENCE).await.expect("it ends");
+    read_on(dir.path(), &mut audit).await;
+
+    let verdict = csms.verdict();
+    let sent = |row: &&Row| {
+        !matches!(row.event, Event::Changed { .. } | Event::Security(_)) && row.event.tx().is_some()
+    };
+    let recorded = audit.iter().filter(sent).count() as u64;
+    let begun = audit
+        .iter()
+        .filter(|r| matches!(r.event, Event::Began(_)))
+        .count() as u64;
+    let ended = audit
+        .iter()
+        .filter(|r| matches!(r.event, Event::Ended(_)))
+        .count() as u64;
+    println!(
+        "kills {kills}, plug-ins {}, recorded {recorded}, sessions {begun}, seen {}, repeats after a lost answer {}",
+        plugs.load(Ordering::Relaxed),
+        verdict.events,
+        verdict.repeats_excused
+    );
+    assert!(verdict.is_clean(), "{verdict:#?}");
+    assert_eq!(verdict.events, recorded, "lost or phantom: {verdict:#?}");
+    assert_eq!(begun, ended, "a session without an end");
+    assert_eq!((verdict.begun, verdict.ended), (begun, ended));
+    assert!(
+        begun <= plugs.load(Ordering::Relaxed),
+        "more sessions than vehicles"
+    );
+    assert!(begun >= kills / 20, "too few sessions to prove anything: {begun}");
+    assert!(verdict.open.is_empty(), "{:?}", verdict.open);
+}
+
+/// A charger on Modbus TCP with the made-up profile, dropped into the device folder.
+pub async fn quick_world(dir: &Path) -> World {
+    std::fs::create_dir_all(dir.join("devices.d")).expect("a folder");
+    std::fs::write(dir.join("devices.d/quick.toml"), QUICK_BOX).expect("a profile");
+    let profile = Profile::parse("quick.toml", QUICK_BOX).expect("a good profile");
+    assert!(
+        Library::builtin().get(profile.id()).is_none(),
+        "the device is unknown to the binary"
+    );
+    let mut device = DeviceSpec::new("box", Arc::new(profile), 1);
+    device.think = Duration::from_millis(1);
+    let spec = WorldSpec {
+        lines: Vec::new(),
+        servers: vec![("net".into(), vec![device])],
+    };
+    World::start(spec, Arc::new(RealClock::start()))
+        .await
+        .expect("the hardware")
+}
+
+/// The configuration of [`quick_world`].
+pub fn configuration(dir: &Path, csms: &Csms, world: &World) -> String {
+    let address = world.address("net").expect("a server");
+    let point = Point {
+        id: CP,
+        url: csms.url("{id}"),
+        version: "1.6",
+        auth: "free",
+    };
+    let bus = format!(
+        "\n[[bus]]\nid = \"net\"\nhost = \"{}\"\ntcp_port = {}\nreopen_wait = \"100ms\"\n",
+        address.ip(),
+        address.port()
+    );
+    let device = "\n[[device]]\nid = \"box\"\nbus = \"net\"\nprofile = \"test-quick-box\"\naccept_no_failsafe = true\n";
+    let point = point.toml("box", "box").replace("meter = \"box\"\n", "");
+    gateway_toml(dir) + &bus + device + &point
+}
+
+/// Vehicles come and go for ever.
+async fn drive_up_and_away(world: Arc<World>, plugs: Arc<AtomicU64>, mut rng: Rng) {
+    loop {
+        world.plug("box", EvSpec::default()).expect("a charger");
+        plugs.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(300 + rng.below(1500))).await;
+        world.unplug("box").expect("a charger");
+        tokio::time::sleep(Duration::from_millis(200 + rng.below(500))).await;
+    }
+}
+
+/// Reads the rows recorded since the last look, while nobody else has the ledger.
+async fn read_on(dir: &Path, audit: &mut Vec<Row>) {
+    let (store, _) = Store::open(&dir.join("state")).expect("the ledger opens after every kill");
+    let after = audit.last().map_or(0, |r| r.seq);
+    let rows = store
+        .rows(&CpId::new(CP), after, 100_000)
+        .await
+        .expect("the ledger reads");
+    audit.extend(rows);
+    store.close().await;
+}

@@ -1,0 +1,15 @@
+//! The real gateway process between simulated or foreign hardware and simulated or foreign CSMSs.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "stories of real processes: told in one piece, with real tasks and real time"
+)]
+
+mod dropin;
+mod foreign_csms;
+mod foreign_slaves;
+mod kills;
+mod reload;
+mod rig;
+mod site;

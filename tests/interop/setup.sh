@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what the interop tests talk to: foreign CSMSs and a foreign Modbus slave from PyPI in .venv; libmodbus, socat
+# and a C compiler from the distribution where they are missing and we may install them.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=tests/interop
+
+wanted=()
+[ -e /usr/include/modbus/modbus.h ] || wanted+=(libmodbus-dev)
+command -v socat >/dev/null || wanted+=(socat)
+command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
+if [ ${#wanted[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
+  else
+    echo "missing for the interop tests: ${wanted[*]}; install them with: sudo apt-get install ${wanted[*]}" >&2
+    exit 1
+  fi
+fi
+
+if ! cmp -s "$here/requirements.txt" .venv/requirements.txt; then
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+  cp "$here/requirements.txt" .venv/requirements.txt
+fi
+
+slave=$here/slaves/libmodbus_slave.c
+if [ "$slave" -nt .venv/libmodbus_slave ]; then
+  cc -O2 -Wall -o .venv/libmodbus_slave "$slave" -I/usr/include/modbus -lmodbus
+fi
