@@ -10,3 +10,4 @@ mod hostile;
 mod ledger;
 mod reconnect;
 mod rig;
+mod tls;
