@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test check fmt fmt-check lint deny bench kills setup
+.PHONY: help demo test check fmt fmt-check lint deny kills setup
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -30,10 +30,6 @@ lint: ## clippy, warnings are errors
 
 deny: ## licences, sources, bans (advisories where the database can be reached)
 	bash .ci/deny
-
-bench: ## bus efficiency and memory, as ratios within one run
-	cargo bench --bench bus
-	cargo bench --bench memory
 
 kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills

@@ -35,7 +35,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["domain", "config", "runtime", "sim"]),
+    // The demo judges the ledger and builds its hardware from shipped profiles.
+    ("cli", &["domain", "device", "config", "store", "runtime", "sim"]),
 ];
 
 /// Rooms that are given everything and reach for nothing.

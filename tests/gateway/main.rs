@@ -13,3 +13,4 @@ mod kills;
 mod reload;
 mod rig;
 mod site;
+mod unplug;

@@ -125,12 +125,10 @@ impl Rig {
         action: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
-        let line = self
-            .await_line(mark, action, |v| {
-                v["call"] == action && v["cp"] == cp && wanted(&v["payload"])
-            })
-            .await;
-        line
+        self.await_line(mark, action, |v| {
+            v["call"] == action && v["cp"] == cp && wanted(&v["payload"])
+        })
+        .await
     }
 
     /// Everything the program complained of.

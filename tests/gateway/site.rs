@@ -116,7 +116,6 @@ impl Site {
     /// Puts the hardware up and writes the configuration of one charge point.
     pub async fn build(point: &Point<'_>) -> Self {
         let dir = TempDir::new().expect("a folder");
-        std::fs::create_dir_all(dir.path().join("devices.d")).expect("a folder");
         let library = Library::builtin();
         let device = |name: &str, profile: &str, unit| {
             DeviceSpec::new(name, library.get(profile).expect("a shipped profile"), unit)
@@ -166,6 +165,7 @@ impl Site {
 
 /// The gateway under test in a folder.
 pub fn process(dir: &Path, toml: &str) -> GatewayProcess {
+    std::fs::create_dir_all(dir.join("devices.d")).expect("a folder");
     GatewayProcess::new(env!("CARGO_BIN_EXE_retrovolt"), dir, toml).expect("the configuration is written")
 }
 
