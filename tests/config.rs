@@ -598,6 +598,136 @@ fn exit_codes() {
     assert_eq!(code, 66);
 }
 
+/// Standard keys, ours, and one that is none.
+const OCPP_KEYS: &[&str] = &[
+    "AllowOfflineTxForUnknownId",
+    "AuthorizationCacheEnabled",
+    "AuthorizationKey",
+    "AuthorizeRemoteTxRequests",
+    "BlinkRepeat",
+    "ChargeProfileMaxStackLevel",
+    "ChargingScheduleAllowedChargingRateUnit",
+    "ChargingScheduleMaxPeriods",
+    "ClockAlignedDataInterval",
+    "ConnectionTimeOut",
+    "ConnectorPhaseRotation",
+    "ConnectorPhaseRotationMaxLength",
+    "ConnectorSwitch3to1PhaseSupported",
+    "CpoName",
+    "GetConfigurationMaxKeys",
+    "HeartbeatInterval",
+    "LightIntensity",
+    "LocalAuthListEnabled",
+    "LocalAuthListMaxLength",
+    "LocalAuthorizeOffline",
+    "LocalPreAuthorize",
+    "MaxChargingProfilesInstalled",
+    "MaxEnergyOnInvalidId",
+    "MessageTimeout",
+    "MeterValueSampleInterval",
+    "MeterValuesAlignedData",
+    "MeterValuesAlignedDataMaxLength",
+    "MeterValuesSampledData",
+    "MeterValuesSampledDataMaxLength",
+    "MinimumStatusDuration",
+    "NumberOfConnectors",
+    "ReserveConnectorZeroSupported",
+    "ResetRetries",
+    "SecurityProfile",
+    "SendLocalListMaxLength",
+    "StopTransactionMaxMeterValues",
+    "StopTransactionOnEVSideDisconnect",
+    "StopTransactionOnInvalidId",
+    "StopTxnAlignedData",
+    "StopTxnAlignedDataMaxLength",
+    "StopTxnSampledData",
+    "StopTxnSampledDataMaxLength",
+    "SupportedFeatureProfiles",
+    "SupportedFeatureProfilesMaxLength",
+    "TransactionMessageAttempts",
+    "TransactionMessageRetryInterval",
+    "UnlockConnectorOnEVSideDisconnect",
+    "WebSocketPingInterval",
+    "NoSuchKey",
+];
+
+/// Values at and beyond the edges of every kind of key.
+const OCPP_VALUES: &[&str] = &[
+    "",
+    "true",
+    "False",
+    "0",
+    "1",
+    "10",
+    "11",
+    "100",
+    "101",
+    "3600",
+    "3601",
+    "86400",
+    "86401",
+    "1000000",
+    "1000001",
+    "-1",
+    "+1",
+    "4.5",
+    " 60 ",
+    "Voltage",
+    "Voltage.L1,Voltage.L1-N",
+    "Power.Offered",
+    "Voltage.L4",
+    "Energy.Active.Import.Register, SoC",
+    "1.RST",
+    "1.RST,0.Unknown",
+    "2.RST",
+    "1.XYZ",
+    "1",
+    "RST",
+    "99999999999999999999",
+];
+
+#[test]
+fn the_dialect_takes_the_same_keys() {
+    for value in OCPP_VALUES {
+        let keys: String = OCPP_KEYS
+            .iter()
+            .map(|name| format!("{name} = \"{value}\"\n"))
+            .collect();
+        let issues = Site::new(&with(
+            "HeartbeatInterval = 300\nLocalPreAuthorize = true\n",
+            &keys,
+        ))
+        .issues();
+        for name in OCPP_KEYS {
+            let refused = issues
+                .iter()
+                .any(|issue| issue.key == format!("charge_point.ocpp16.{name}"));
+            let dialect = retrovolt::ocpp::v16::keys::check(name, value, 1);
+            assert_eq!(
+                refused,
+                dialect.is_err(),
+                "{name} = {value:?}: the dialect says {dialect:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn huge_and_deep_texts_are_answered_in_time() {
+    for text in [
+        "x = 1\n".repeat(100_000),
+        (0..60_000).map(|number| format!("key{number} = 1\n")).collect(),
+        "[".repeat(300_000),
+        "a.".repeat(300_000),
+        format!("a = {}", "{b=".repeat(100_000)),
+        "= \n".repeat(200_000),
+        "[[device]]\n".repeat(20_000),
+    ] {
+        let report = Site::new(&text).load().expect_err("nonsense");
+        assert!(report.errors() > 0 && !report.human().is_empty());
+    }
+}
+
 #[test]
 fn json_is_one_object_with_a_schema_number() {
     let (text, code) = Site::new(&with("baud = 19200", "baud = 19300")).check(true, false);
@@ -637,7 +767,7 @@ fn foreign_bytes_are_told_with_their_place() {
         site.load()
             .expect_err("too large")
             .to_string()
-            .contains("too many")
+            .contains("too large")
     );
     assert_eq!(
         Site::new("").good().setup.charge_points.len(),

@@ -5,6 +5,7 @@ use super::issue::{Issues, Told};
 use super::place::{Place, Sources, names_a_secret};
 use super::syntax;
 use super::tree::{Node, Value};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Larger files are not configurations but mistakes.
@@ -99,7 +100,7 @@ fn dropins(folder: Option<&Path>) -> Vec<PathBuf> {
 fn file(path: &Path, sources: &mut Sources, found: &mut Issues) -> Option<(Node, bool)> {
     let name = path.display().to_string();
     let folder = folder_of(path);
-    let bytes = match std::fs::read(path) {
+    let bytes = match bytes_of(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             let source = sources.add(name, "", folder);
@@ -128,6 +129,15 @@ fn file(path: &Path, sources: &mut Sources, found: &mut Issues) -> Option<(Node,
     Some(text(name, folder, &bytes, sources, found))
 }
 
+/// One byte more than is taken, so that a file without an end is noticed too.
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn text(
     name: String,
     folder: PathBuf,
@@ -147,7 +157,7 @@ fn text(
         };
     if bytes.len() > LARGEST {
         let source = sources.add(name, "", folder);
-        let problem = format!("{} bytes are too many", bytes.len());
+        let problem = "is too large".to_owned();
         return refuse(
             source,
             0,

@@ -5,11 +5,11 @@ use super::csms::{self, Csms};
 use super::issue::Told;
 use super::keys::{ChargePointKeys, CsmsKeys, EvseKeys};
 use super::nearest::nearest;
-use super::ocpp_keys;
 use super::place::Place;
 use super::profiles::{kind_name, most};
 use super::setting::{Given, Section};
 use super::south::{Device, failsafe_within};
+use super::{ocpp16, ocpp201};
 use crate::device::Kind;
 use crate::domain::{
     AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, IdToken, MilliAmps, OcppVersion, Phase, TokenKind,
@@ -89,8 +89,13 @@ fn charge_point(section: &Section<'_>, context: &mut Context<'_>) -> ChargePoint
     for evse in &point.evses {
         currents(evse, context);
     }
-    ocpp_keys::check16(&point.keys.ocpp16, point.speaks(OcppVersion::V16), context);
-    ocpp_keys::check201(&point.keys.ocpp201, point.speaks(OcppVersion::V201), context);
+    ocpp16::check(
+        &point.keys.ocpp16,
+        point.speaks(OcppVersion::V16),
+        point.evses.len(),
+        context,
+    );
+    ocpp201::check(&point.keys.ocpp201, point.speaks(OcppVersion::V201), context);
     point
 }
 
@@ -115,11 +120,7 @@ impl ChargePoint {
                 .iter()
                 .map(|csms| csms.setup.clone())
                 .collect::<Option<_>>()?,
-            keys: plain(&self.keys.ocpp16, |name| {
-                ocpp_keys::ocpp16(name)
-                    .map_or(name, |(spelled, _)| spelled)
-                    .to_owned()
-            }),
+            keys: plain(&self.keys.ocpp16, ocpp16::spelled),
             variables: plain(&self.keys.ocpp201, str::to_owned),
         })
     }

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+/// Longer lines are not shown; line and column must do.
+const LONGEST_EXCERPT: usize = 240;
+
 /// A stretch of bytes in one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -23,6 +26,8 @@ pub(super) struct Source {
     pub text: String,
     /// Folder that relative paths start from.
     pub dir: PathBuf,
+    /// First byte of each line.
+    lines: Vec<usize>,
     /// Values that must never be shown.
     hidden: Vec<Range<usize>>,
 }
@@ -39,9 +44,12 @@ impl Sources {
         text: impl Into<String>,
         dir: impl Into<PathBuf>,
     ) -> usize {
+        let text = text.into();
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         self.0.push(Source {
+            lines: std::iter::once(0).chain(breaks).collect(),
             name: name.into(),
-            text: text.into(),
+            text,
             dir: dir.into(),
             hidden: Vec::new(),
         });
@@ -64,9 +72,9 @@ impl Sources {
 impl Source {
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, at: usize) -> (usize, usize) {
-        let before = &self.text[..self.boundary(at)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let at = self.boundary(at);
+        let line = self.lines.partition_point(|start| *start <= at);
+        let column = self.text[self.lines[line - 1]..at].chars().count() + 1;
         (line, column)
     }
 
@@ -77,6 +85,9 @@ impl Source {
         let last = self.text[start..]
             .find('\n')
             .map_or(self.text.len(), |found| start + found);
+        if last - first > LONGEST_EXCERPT {
+            return (String::new(), 1);
+        }
         let width = self.text[start..self.boundary(end).clamp(start, last)]
             .chars()
             .count();

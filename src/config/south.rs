@@ -3,6 +3,7 @@
 use super::context::{Context, Names};
 use super::issue::Told;
 use super::keys::{BusKeys, DeviceKeys};
+use super::line;
 use super::nearest::did_you_mean;
 use super::place::Place;
 use super::profiles::{kind_name, unsafe_because, watchdog_times};
@@ -23,7 +24,8 @@ const LONGEST_WATCHDOG: Duration = Duration::from_secs(60);
 pub(super) struct Bus {
     /// Its settings.
     pub keys: BusKeys,
-    link: Option<Link>,
+    /// How it is reached, where nothing was wrong.
+    pub link: Option<Link>,
 }
 
 /// A device as read.
@@ -55,7 +57,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, 
     }
     same_unit(&devices, context);
     for bus in &buses {
-        on_the_line(bus, &devices, context);
+        line::check(bus, &devices, context);
     }
     (buses, devices)
 }
@@ -500,82 +502,5 @@ fn same_unit(devices: &[Device], context: &mut Context<'_>) {
             );
         }
         others.push(device);
-    }
-}
-
-/// What the profiles of a line's devices say about its settings.
-fn on_the_line(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
-    let Some(id) = bus.keys.id.value.as_deref() else {
-        return;
-    };
-    let here: Vec<&Device> = devices
-        .iter()
-        .filter(|device| device.keys.bus.value.as_deref() == Some(id))
-        .collect();
-    if here.is_empty() {
-        bus.keys.id.warning(
-            &mut context.found,
-            "no device is on this bus",
-            "at least one [[device]]",
-            format!("add a [[device]] with bus = \"{id}\", or remove the bus"),
-        );
-    }
-    if let Some(Link::Serial { baud, parity, .. }) = bus.link {
-        for device in &here {
-            reserved_unit(device, context);
-        }
-        factory_settings(bus, (baud, parity), &here, context);
-    }
-}
-
-fn reserved_unit(device: &Device, context: &mut Context<'_>) {
-    if let Some(unit) = device.keys.unit.value.filter(|unit| *unit > 247) {
-        device.keys.unit.warning(
-            &mut context.found,
-            format!("{unit} is reserved on a serial line"),
-            "1 to 247",
-            "look up the unit id in the device's manual",
-        );
-    }
-}
-
-/// Devices on one line must agree, so most have been changed; but one that cannot be changed, or was not, agrees
-/// with the line as it left the factory. Where none does, somebody mistyped.
-fn factory_settings(bus: &Bus, (baud, parity): (u32, Parity), here: &[&Device], context: &mut Context<'_>) {
-    let usual: Vec<(&str, u32, Parity)> = here
-        .iter()
-        .filter_map(|device| device.profile.as_deref())
-        .filter_map(|profile| {
-            profile
-                .link()
-                .serial
-                .map(|serial| (profile.id(), serial.baud, serial.parity))
-        })
-        .collect();
-    if usual
-        .iter()
-        .any(|(_, usual_baud, usual_parity)| (*usual_baud, *usual_parity) == (baud, parity))
-    {
-        return;
-    }
-    let Some((name, usual_baud, usual_parity)) = usual.first().copied() else {
-        return;
-    };
-    if baud != usual_baud {
-        bus.keys.baud.warning(
-            &mut context.found,
-            format!("{baud} is not what '{name}' leaves the factory with"),
-            format!("for this profile {usual_baud}"),
-            format!("did you mean baud = {usual_baud}, unless the device was changed"),
-        );
-    }
-    if parity != usual_parity {
-        let (word, usual) = (parity_word(parity), parity_word(usual_parity));
-        bus.keys.parity.warning(
-            &mut context.found,
-            format!("'{word}' is not what '{name}' leaves the factory with"),
-            format!("for this profile \"{usual}\""),
-            format!("did you mean parity = \"{usual}\", unless the device was changed"),
-        );
     }
 }

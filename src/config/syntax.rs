@@ -8,6 +8,9 @@ use toml::de::DeTable;
 /// How the parser's message begins for a key that is there twice.
 const DUPLICATE: &str = "duplicate key";
 
+/// A file with more mistakes against TOML than this is something else; more of them help nobody.
+const MOST_ERRORS: usize = 100;
+
 /// Reads one source. The flag says that the text is not TOML, so that what is missing may be missing by accident.
 pub(super) fn parse(sources: &Sources, source: usize, found: &mut Issues) -> (Node, bool) {
     let start = Place {
@@ -20,7 +23,7 @@ pub(super) fn parse(sources: &Sources, source: usize, found: &mut Issues) -> (No
     };
     let (table, errors) = DeTable::parse_recoverable(&text.text);
     let mut last_line = 0;
-    for error in &errors {
+    for error in errors.iter().take(MOST_ERRORS) {
         let span = error.span().unwrap_or(0..0);
         let (line, _) = text.line_column(span.start);
         // One slip often makes the parser stumble several times on the same line.

@@ -691,7 +691,7 @@ pub const MISTAKES: &[Mistake] = &[
         "an OCPP number with a unit",
         ["HeartbeatInterval = 300", "HeartbeatInterval = «\"300s\""],
         "charge_point.ocpp16.HeartbeatInterval",
-        ["no whole number", "0 or more", "HeartbeatInterval = 300"],
+        ["no whole number", "from 1 to 86400", "HeartbeatInterval = 300"],
     ),
     error(
         "an OCPP flag that is none",
@@ -794,6 +794,15 @@ pub const MISTAKES: &[Mistake] = &[
         ],
         "charge_point.csms.security",
         ["without security", "\"basic\"", "did you mean 'basic'"],
+    ),
+    warning(
+        "a network charger on a serial line",
+        [
+            "bus = \"lan\"\nprofile = \"keba-p30\"\nunit = 255",
+            "bus = «\"garage\"\nprofile = \"keba-p30\"\nunit = 3",
+        ],
+        "device.bus",
+        ["serial port", "`host`", "tcp_port = 502"],
     ),
     shows_at(
         "\"meter\"\nbus",
