@@ -17,6 +17,7 @@ mod pdu;
 mod plan;
 mod profile;
 mod recipe;
+mod stream;
 mod value;
 
 pub use condition::{Condition, Image, Test, all_hold};
@@ -32,6 +33,7 @@ pub use profile::{
     LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog, WriteFcs,
 };
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
