@@ -39,6 +39,8 @@ pub enum Command {
     Unlock {
         /// Which.
         evse: EvseId,
+        /// What a running transaction comes to.
+        running: RunningTx,
     },
     /// Forget cached tokens -> [`Outcome::Simple`].
     ClearCache,
@@ -98,12 +100,21 @@ pub enum Availability {
     Inoperative,
 }
 
+/// What becomes of a transaction that runs where the plug is to be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunningTx {
+    /// It is ended first (1.6 section 5.18).
+    Ends,
+    /// The plug stays locked (2.x F05).
+    Keeps,
+}
+
 /// How to restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetKind {
-    /// Stop transactions in an orderly way, then restart (1.6 `Soft`).
+    /// Stop transactions in an orderly way, deliver their end, then restart (1.6 `Soft`, 2.x `Immediate`).
     Soft,
-    /// Restart now; transactions end with `HardReset` (1.6 `Hard`, 2.x `Immediate`).
+    /// Restart now; transactions end with `HardReset` (1.6 `Hard`).
     Hard,
     /// When no transaction runs any more (2.x `OnIdle`).
     OnIdle,
@@ -128,7 +139,23 @@ pub enum Trigger {
     /// The status of an EVSE (`None`: all and connector 0).
     Status(Option<EvseId>),
     /// Meter values of an EVSE (`None`: all).
-    MeterValues(Option<EvseId>),
+    MeterValues {
+        /// Which.
+        evse: Option<EvseId>,
+        /// How they stand to a running transaction.
+        within: Within,
+    },
+}
+
+/// How meter values that were asked for stand to a running transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// They belong to it where one runs (1.6).
+    Either,
+    /// They are apart from it (2.x `MeterValues`).
+    Apart,
+    /// They belong to it; without one there are none (2.x `TransactionEvent`).
+    Transaction,
 }
 
 /// Yes or no.

@@ -52,6 +52,9 @@ pub enum Event {
         points: Vec<SamplePoint>,
         /// State within the transaction.
         charging_state: Option<ChargingState>,
+        /// Taken without contact to the controlling CSMS.
+        #[serde(default)]
+        offline: bool,
     },
     /// Something changed within a transaction that only 2.x reports (charging state, deauthorised, ...).
     Changed {
@@ -67,6 +70,9 @@ pub enum Event {
         charging_state: ChargingState,
         /// The token, when the trigger is about one.
         token: Option<IdToken>,
+        /// Happened without contact to the controlling CSMS.
+        #[serde(default)]
+        offline: bool,
     },
     /// A transaction ended. Always the last row of its transaction.
     Ended(End),

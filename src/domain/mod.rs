@@ -20,7 +20,7 @@ mod units;
 pub use auth::{AuthStatus, IdToken, TokenInfo, TokenKind};
 pub use command::{
     Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, Outcome, RemoteStart,
-    ResetKind, ResetOutcome, Trigger, UnlockOutcome,
+    ResetKind, ResetOutcome, RunningTx, Trigger, UnlockOutcome, Within,
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};

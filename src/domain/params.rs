@@ -42,6 +42,12 @@ pub struct Params {
     pub stop_sampled: Vec<Measurand>,
     /// Aligned data to repeat in the stop message [`StopTxnAlignedData`].
     pub stop_aligned: Vec<Measurand>,
+    /// Interval of the sampled data kept for the stop message; zero: only begin and end [as `sample_interval`; 2.x
+    /// `SampledDataCtrlr.TxEndedInterval`].
+    pub stop_sample_interval: Duration,
+    /// Interval of the aligned data kept for the stop message; zero: none [as `aligned_interval`; 2.x
+    /// `AlignedDataCtrlr.TxEndedInterval`].
+    pub stop_aligned_interval: Duration,
     /// [`MinimumStatusDuration`]
     pub min_status_duration: Duration,
     /// [`StopTransactionOnEVSideDisconnect`]
@@ -81,6 +87,8 @@ impl Default for Params {
             aligned: energy,
             stop_sampled: Vec::new(),
             stop_aligned: Vec::new(),
+            stop_sample_interval: Duration::from_secs(60),
+            stop_aligned_interval: Duration::ZERO,
             min_status_duration: Duration::ZERO,
             stop_on_ev_disconnect: true,
             stop_on_invalid_id: true,

@@ -32,6 +32,22 @@ impl Call {
     }
 }
 
+/// Why the charge point registers (2.x `BootReasonEnumType`; 1.6 does not say).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BootReason {
+    /// The gateway has started.
+    #[default]
+    PowerUp,
+    /// A reset that did not wait.
+    RemoteReset,
+    /// A reset that waited for transactions to end.
+    ScheduledReset,
+    /// Asked for by the CSMS.
+    Triggered,
+    /// It says something else about itself than before, or the CSMS has forgotten it.
+    Changed,
+}
+
 /// The answer to a BootNotification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootReply {
@@ -146,7 +162,7 @@ pub trait Dialect: Send {
     fn timing(&self) -> Timing;
 
     /// BootNotification.
-    fn boot(&self, facts: &Facts) -> Call;
+    fn boot(&self, facts: &Facts, reason: BootReason) -> Call;
     /// Reads its answer.
     fn boot_reply(&self, payload: &RawValue) -> Result<BootReply, String>;
     /// Takes over the heartbeat period of an accepted boot.
@@ -162,6 +178,12 @@ pub trait Dialect: Send {
     /// Reads its answer.
     fn authorize_reply(&self, payload: &RawValue, now: Now) -> Result<TokenInfo, String>;
 
+    /// Takes note of a status, for what the version tells of it elsewhere.
+    fn observe(&mut self, _notice: &StatusNotice) {}
+    /// Whether this version would say of the second what it said of the first, so that it need not be told.
+    fn says_the_same(&self, _told: &StatusNotice, _news: &StatusNotice) -> bool {
+        false
+    }
     /// StatusNotification; `None`: this version does not report this connector.
     /// `unix_ms` is the corrected time of the notice.
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call>;

@@ -1,7 +1,7 @@
 //! Messages of the peer: its CALLs are answered at once, its answers free the call slot.
 
 use super::api::{Effect, Misbehaviour, Registration};
-use super::dialect::{CallCx, Reaction, Reply, Triggered};
+use super::dialect::{BootReason, CallCx, Reaction, Reply, Triggered};
 use super::engine::{Outstanding, Purpose};
 use super::frame::{self, Incoming};
 use super::machine::{Asked, MAX_ASKED, MAX_TRIGGERED, Machine};
@@ -108,7 +108,10 @@ impl Machine {
 
     fn trigger(&mut self, now: Now, wanted: Triggered) {
         match wanted {
-            Triggered::Boot => self.boot.hasten(now.mono),
+            Triggered::Boot => {
+                self.boot_reason = BootReason::Triggered;
+                self.boot.hasten(now.mono);
+            }
             Triggered::Heartbeat => self.heartbeat_now = true,
             Triggered::Status(which) => self.statuses.trigger(which),
             Triggered::Call(call) => {
@@ -180,6 +183,7 @@ impl Machine {
         self.boot.replied(now.mono, &reply, content, &mut self.engine.rng);
         self.time_told(now, &reply.time);
         if reply.status == Registration::Accepted {
+            self.boot_reason = BootReason::Changed;
             if let Some(period) = reply.interval {
                 let puts = self.dialect.set_heartbeat(period);
                 if !puts.is_empty() {

@@ -2,11 +2,12 @@
 
 use super::api::{Effect, Facts, Input, Misbehaviour, Registration, Snapshot};
 use super::boot::Boot;
-use super::dialect::{Call, Dialect, KeyPut};
+use super::dialect::{BootReason, Call, Dialect, KeyPut};
 use super::engine::{Engine, Purpose};
 use super::ledger::LedgerReader;
 use super::statuses::Statuses;
 use super::v16::V16;
+use super::v201::V201;
 use super::wallclock::Epochs;
 use crate::domain::{
     Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
@@ -55,6 +56,8 @@ pub struct Machine {
     pub(super) out: VecDeque<Effect>,
     pub(super) engine: Engine,
     pub(super) boot: Boot,
+    /// Why the next BootNotification is sent.
+    pub(super) boot_reason: BootReason,
     pub(super) ledger: LedgerReader,
     pub(super) epochs: Epochs,
     /// Time the CSMS told last: Unix milliseconds and when.
@@ -99,8 +102,8 @@ impl Machine {
         restored: &[(String, String)],
     ) -> Self {
         let dialect: Box<dyn Dialect> = match csms.version {
-            // 2.0.1 gets its own arm with its folder.
-            OcppVersion::V16 | OcppVersion::V201 => Box::new(V16::new(cp, csms, firmware, restored)),
+            OcppVersion::V16 => Box::new(V16::new(cp, csms, firmware, restored)),
+            OcppVersion::V201 => Box::new(V201::new(cp, csms, firmware, restored)),
         };
         let ping = dialect.timing().ping;
         Self {
@@ -110,6 +113,7 @@ impl Machine {
             reader,
             out: VecDeque::from([Effect::Ping(ping)]),
             boot: Boot::new(csms.boot_retry),
+            boot_reason: BootReason::PowerUp,
             ledger: LedgerReader::new(cursor),
             epochs: Epochs::default(),
             told_time: None,
@@ -151,7 +155,10 @@ impl Machine {
             Input::Rows(rows) => self.ledger.read(rows),
             Input::LedgerGrew => self.ledger.grew(),
             Input::Committed(id) => self.committed(id),
-            Input::Notice(Notice::Status(notice)) => self.statuses.notice(notice),
+            Input::Notice(Notice::Status(notice)) => {
+                self.dialect.observe(&notice);
+                self.statuses.notice(notice);
+            }
             Input::Facts(facts) => self.facts = facts,
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
             Input::Answer { id, outcome } => self.answer(id, &outcome),
@@ -214,7 +221,7 @@ impl Machine {
         self.closing = false;
         self.session += 1;
         self.last_exchange = now.mono;
-        let content = self.dialect.boot(&self.facts).payload.get().to_owned();
+        let content = self.boot_content();
         self.boot.connected(now.mono, &content);
         if self.boot.is_accepted() {
             let threshold = self.dialect.timing().offline_threshold;
@@ -292,6 +299,10 @@ impl Machine {
     }
 
     fn restart(&mut self, now: Now, kind: ResetKind) {
+        self.boot_reason = match kind {
+            ResetKind::Soft | ResetKind::Hard => BootReason::RemoteReset,
+            ResetKind::OnIdle => BootReason::ScheduledReset,
+        };
         if !self.online || kind == ResetKind::Hard {
             self.forget_registration(now.mono);
             self.close(1001, "the charge point restarts");

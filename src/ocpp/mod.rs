@@ -20,11 +20,15 @@ mod frame;
 mod inbound;
 mod ledger;
 mod machine;
+mod measurands;
 mod outbound;
+mod read;
+mod schedule;
 mod statuses;
 mod wallclock;
 
 pub mod v16;
+pub mod v201;
 
 pub use api::{Effect, Facts, Input, Misbehaviour, Registration, Snapshot};
 pub use frame::{MAX_DEPTH, MAX_MESSAGE_BYTES};

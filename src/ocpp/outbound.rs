@@ -4,7 +4,7 @@
 //! heartbeat. Rows and statuses take turns, so that a long queue does not hide the present. Before acceptance nothing but BootNotification and what the peer asked for.
 
 use super::api::{Effect, Misbehaviour};
-use super::dialect::Call;
+use super::dialect::{BootReason, Call};
 use super::engine::Purpose;
 use super::ledger::{Next, ROWS_AT_ONCE, Refused};
 use super::machine::Machine;
@@ -69,12 +69,17 @@ impl Machine {
     fn before_acceptance(&mut self, now: Now) -> Option<(Call, Purpose)> {
         if self.boot.due().is_some_and(|due| due <= now.mono) {
             self.boot.sent();
-            let call = self.dialect.boot(&self.facts);
-            let content = call.payload.get().to_owned();
-            return Some((call, Purpose::Boot(content)));
+            let call = self.dialect.boot(&self.facts, self.boot_reason);
+            return Some((call, Purpose::Boot(self.boot_content())));
         }
         self.next_triggered(now, true)
             .or_else(|| self.next_status(now, true))
+    }
+
+    /// What a BootNotification would say of the charge point, whatever the reason for sending it.
+    pub(super) fn boot_content(&self) -> String {
+        let call = self.dialect.boot(&self.facts, BootReason::default());
+        call.payload.get().to_owned()
     }
 
     fn next_triggered(&mut self, now: Now, also_heartbeat: bool) -> Option<(Call, Purpose)> {
@@ -88,7 +93,10 @@ impl Machine {
     }
 
     fn next_status(&mut self, now: Now, only_triggered: bool) -> Option<(Call, Purpose)> {
-        while let Some(notice) = self.statuses.take(only_triggered) {
+        while let Some((notice, told)) = self.statuses.take(only_triggered) {
+            if told.is_some_and(|told| self.dialect.says_the_same(told, &notice)) {
+                continue;
+            }
             let unix_ms = self.status_time(now, notice.at);
             if let Some(call) = self.dialect.status(&notice, unix_ms) {
                 return Some((call, Purpose::Status(notice)));

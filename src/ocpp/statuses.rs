@@ -1,6 +1,6 @@
 //! Connector statuses: state, not history. The latest wins, and only what the CSMS does not know yet is told.
 
-use crate::domain::{ConnectorStatus, ErrorCode, EvseId, StatusNotice};
+use crate::domain::{EvseId, StatusNotice};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Key = Option<EvseId>;
@@ -9,7 +9,7 @@ type Key = Option<EvseId>;
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
     latest: BTreeMap<Key, StatusNotice>,
-    told: BTreeMap<Key, (ConnectorStatus, ErrorCode)>,
+    told: BTreeMap<Key, StatusNotice>,
     due: BTreeSet<Key>,
     /// Asked for by the peer: may be told while registration is pending.
     triggered: BTreeSet<Key>,
@@ -22,8 +22,9 @@ impl Statuses {
         self.latest.insert(notice.evse, notice);
     }
 
-    /// Everything is to be told again.
+    /// Everything is to be told again, as if nothing had been.
     pub(super) fn tell_all(&mut self) {
+        self.told.clear();
         self.due = self.latest.keys().copied().collect();
     }
 
@@ -35,7 +36,7 @@ impl Statuses {
             .iter()
             .filter(|(key, notice)| {
                 told.get(key)
-                    .is_none_or(|(status, error)| (*status, error) != (notice.status, &notice.error))
+                    .is_none_or(|told| (told.status, &told.error) != (notice.status, &notice.error))
             })
             .map(|(key, _)| *key)
             .collect();
@@ -56,8 +57,8 @@ impl Statuses {
         }
     }
 
-    /// The next status to tell.
-    pub(super) fn take(&mut self, only_triggered: bool) -> Option<StatusNotice> {
+    /// The next status to tell, and what was told before it; nothing where the peer asked for it.
+    pub(super) fn take(&mut self, only_triggered: bool) -> Option<(StatusNotice, Option<&StatusNotice>)> {
         let triggered = self
             .triggered
             .iter()
@@ -68,14 +69,15 @@ impl Statuses {
             None if only_triggered => return None,
             None => *self.due.first()?,
         };
-        self.triggered.remove(&key);
+        let asked = self.triggered.remove(&key);
         self.due.remove(&key);
-        self.latest.get(&key).cloned()
+        let before = self.told.get(&key).filter(|_| !asked);
+        Some((self.latest.get(&key)?.clone(), before))
     }
 
     /// A status was answered.
     pub(super) fn acknowledged(&mut self, notice: StatusNotice) {
-        self.told.insert(notice.evse, (notice.status, notice.error));
+        self.told.insert(notice.evse, notice);
     }
 
     /// The connection is gone: triggers are void.

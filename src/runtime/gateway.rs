@@ -7,9 +7,7 @@ use super::fuses::{self, Stations};
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
-use crate::domain::{
-    BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, OcppVersion, ReaderId, SiteSetup,
-};
+use crate::domain::{BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup};
 use crate::ocpp::Machine;
 use crate::site::FuseInput;
 use crate::station::Station;
@@ -201,10 +199,6 @@ impl Gateway {
             tracing::error!(cp = %setup.id, "has no CSMS and is left out");
             return Ok(());
         };
-        if csms.version == OcppVersion::V201 {
-            tracing::error!(cp = %setup.id, "OCPP 2.0.1 is not built yet; set version = \"1.6\"; the charge point is left out");
-            return Ok(());
-        }
         let cursor = self.store.register(&reader, &setup.id).await?;
         let keys = self.store.scope(&format!("ocpp/{reader}")).await?;
         let state = self.store.scope(&format!("station/{}", setup.id)).await?;

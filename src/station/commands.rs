@@ -10,7 +10,7 @@ use super::tokens::StartWish;
 use crate::domain::{
     Accepted, Availability, AvailabilityOutcome, Batch, ChargingProfile, Command, CommandId, DeviceCommand,
     DriveError, EvseId, LimitEntry, LimitSource, Mono, Outcome, ProfilePurpose, RemoteStart, ResetKind,
-    ResetOutcome, SampleContext, StopReason, Trigger, TxId, TxTrigger, UnlockOutcome,
+    ResetOutcome, RunningTx, SampleContext, StopReason, Trigger, TxId, TxTrigger, UnlockOutcome, Within,
 };
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Station {
                 Outcome::Availability(self.change_availability(evse, to))
             }
             Command::Reset { kind, evse } => Outcome::Reset(self.reset(kind, evse)),
-            Command::Unlock { evse } => match self.unlock(id, evse) {
+            Command::Unlock { evse, running } => match self.unlock(id, evse, running) {
                 Some(outcome) => Outcome::Unlock(outcome),
                 None => return,
             },
@@ -209,7 +209,11 @@ impl Station {
                 self.end_tx(id, reason, None);
             }
         }
-        self.reboot = Some(kind);
+        // What need not wait is a reset like any other.
+        self.reboot = Some(match kind {
+            ResetKind::OnIdle if outcome == ResetOutcome::Accepted => ResetKind::Soft,
+            ResetKind::OnIdle | ResetKind::Soft | ResetKind::Hard => kind,
+        });
         outcome
     }
 
@@ -226,13 +230,16 @@ impl Station {
         }
     }
 
-    /// Orders the lock to open; `None`: answered later. A running transaction is ended first (1.6 section 5.18).
-    fn unlock(&mut self, id: CommandId, evse: EvseId) -> Option<UnlockOutcome> {
+    /// Orders the lock to open; `None`: answered later.
+    fn unlock(&mut self, id: CommandId, evse: EvseId, running: RunningTx) -> Option<UnlockOutcome> {
         let Some(found) = self.evses.get(&evse) else {
             return Some(UnlockOutcome::UnknownConnector);
         };
         if found.is_down(Role::Charger) {
             return Some(UnlockOutcome::Failed);
+        }
+        if found.tx.is_some() && running == RunningTx::Keeps {
+            return Some(UnlockOutcome::TransactionRunning);
         }
         self.end_tx(evse, StopReason::UnlockCommand, None);
         let ticket = self.drive(evse, DeviceCommand::Unlock, false);
@@ -322,18 +329,25 @@ impl Station {
                 }
                 Accepted::Yes
             }
-            Trigger::MeterValues(which) => {
-                let wanted = self.params.sampled.clone();
+            Trigger::MeterValues { evse, within } => {
+                // 2.0.1 F06: values apart from a transaction are those of the aligned data.
+                let wanted = match within {
+                    Within::Either | Within::Transaction => self.params.sampled.clone(),
+                    Within::Apart => self.params.aligned.clone(),
+                };
                 let ids: Vec<EvseId> = self
                     .evses
-                    .keys()
-                    .copied()
-                    .filter(|id| which.is_none_or(|w| w == *id))
+                    .iter()
+                    .filter(|(id, found)| {
+                        evse.is_none_or(|e| e == **id)
+                            && (within != Within::Transaction || found.tx.is_some())
+                    })
+                    .map(|(id, _)| *id)
                     .collect();
                 let at = self.now.stamp();
                 let mut any = false;
                 for id in ids {
-                    any |= self.sample(id, SampleContext::Trigger, &wanted, at);
+                    any |= self.sample(id, SampleContext::Trigger, within, &wanted, at);
                 }
                 yes_if(any, "nothing was measured yet")
             }

@@ -66,6 +66,8 @@ pub struct Station {
     cache: auth::Cache,
     smart: smart::Smart,
     grid: samples::Grid,
+    /// The same for samples kept for the stop message.
+    kept_grid: samples::Grid,
     teller: status::Teller,
     asks: BTreeMap<u64, tokens::Ask>,
     unlocking: BTreeMap<u64, commands::Unlocking>,
@@ -105,6 +107,7 @@ impl Station {
             cache: auth::Cache::default(),
             smart: smart::Smart::default(),
             grid: samples::Grid::default(),
+            kept_grid: samples::Grid::default(),
             teller: status::Teller::default(),
             asks: BTreeMap::new(),
             unlocking: BTreeMap::new(),
@@ -185,8 +188,9 @@ impl Station {
                 .map(|u| (u.deadline(), "a lock takes too long to open")),
         );
         due.extend(
-            self.grid
-                .deadline(self.now)
+            [&self.grid, &self.kept_grid]
+                .into_iter()
+                .filter_map(|grid| grid.deadline(self.now))
                 .map(|at| (at, "a clock-aligned sample")),
         );
         due.extend(

@@ -13,7 +13,7 @@ use super::persist::put;
 use super::status;
 use crate::domain::{
     Batch, Event, EvseId, Measurand, MeterSample, MilliAmps, Mono, Now, Phase, Put, Quality, Quantity,
-    SampleContext, SamplePoint, Stamp,
+    SampleContext, SamplePoint, Stamp, Within,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -156,11 +156,36 @@ pub(super) fn points(evse: &Evse, wanted: &[Measurand], now: Mono) -> Vec<Sample
     points
 }
 
+/// Whether something periodic is due, and when it will be next. A shorter interval counts from now.
+fn is_due(next: &mut Option<Mono>, interval: Duration, now: Mono) -> bool {
+    if interval.is_zero() {
+        *next = None;
+        return false;
+    }
+    let due = *next.get_or_insert_with(|| now.plus(interval));
+    if now < due {
+        *next = Some(due.min(now.plus(interval)));
+        return false;
+    }
+    let after = due.plus(interval);
+    *next = Some(if after > now { after } else { now.plus(interval) });
+    true
+}
+
+/// The record of the grid point that has just been reached.
+fn on_the_grid(now: Now, at_ms: i64) -> Stamp {
+    let late = u64::try_from(now.wall.unix_ms - at_ms).unwrap_or(0);
+    let mut at = now.stamp();
+    at.wall.unix_ms = at_ms;
+    at.mono = Mono(at.mono.0.saturating_sub(late));
+    at
+}
+
 impl Station {
-    /// Takes the periodic sample of a transaction, if it is due.
+    /// Takes the periodic samples of a transaction that are due: to be told, and to be kept for the stop message.
     pub(super) fn sample_if_due(&mut self, id: EvseId) {
         let now = self.now;
-        let interval = self.params.sample_interval;
+        let (told, kept) = (self.params.sample_interval, self.params.stop_sample_interval);
         let Some(tx) = self
             .evses
             .get_mut(&id)
@@ -169,42 +194,33 @@ impl Station {
         else {
             return;
         };
-        if interval.is_zero() {
-            tx.next_sample = None;
-            return;
+        let tell = is_due(&mut tx.next_sample, told, now.mono);
+        let keep = is_due(&mut tx.next_kept, kept, now.mono);
+        if tell {
+            let wanted = self.params.sampled.clone();
+            self.sample(id, SampleContext::Periodic, Within::Either, &wanted, now.stamp());
         }
-        let due = *tx.next_sample.get_or_insert_with(|| now.mono.plus(interval));
-        if now.mono < due {
-            // A shorter interval counts from now.
-            tx.next_sample = Some(due.min(now.mono.plus(interval)));
-            return;
+        if keep {
+            self.collect(id, SampleContext::Periodic, now.stamp());
         }
-        let next = due.plus(interval);
-        tx.next_sample = Some(if next > now.mono {
-            next
-        } else {
-            now.mono.plus(interval)
-        });
-        let wanted = self.params.sampled.clone();
-        self.sample(id, SampleContext::Periodic, &wanted, now.stamp());
-        self.collect(id, SampleContext::Periodic, now.stamp());
     }
 
-    /// Takes the aligned samples of every EVSE, if the clock stands on the grid.
+    /// Takes the aligned samples of every EVSE, if the clock stands on their grid.
     pub(super) fn sample_aligned_if_due(&mut self) {
         let now = self.now;
-        let Some(at_ms) = self.grid.reached(now, self.params.aligned_interval) else {
-            return;
-        };
-        let late = u64::try_from(now.wall.unix_ms - at_ms).unwrap_or(0);
-        let mut at = now.stamp();
-        at.wall.unix_ms = at_ms;
-        at.mono = Mono(at.mono.0.saturating_sub(late));
-        let wanted = self.params.aligned.clone();
+        let tell = self.grid.reached(now, self.params.aligned_interval);
+        let keep = self.kept_grid.reached(now, self.params.stop_aligned_interval);
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
-        for id in ids {
-            self.sample(id, SampleContext::Clock, &wanted, at);
-            self.collect(id, SampleContext::Clock, at);
+        if let Some(at) = tell.map(|at_ms| on_the_grid(now, at_ms)) {
+            let wanted = self.params.aligned.clone();
+            for id in &ids {
+                self.sample(*id, SampleContext::Clock, Within::Either, &wanted, at);
+            }
+        }
+        if let Some(at) = keep.map(|at_ms| on_the_grid(now, at_ms)) {
+            for id in ids {
+                self.collect(id, SampleContext::Clock, at);
+            }
         }
     }
 
@@ -213,6 +229,7 @@ impl Station {
         &mut self,
         id: EvseId,
         context: SampleContext,
+        within: Within,
         wanted: &[Measurand],
         at: Stamp,
     ) -> bool {
@@ -232,8 +249,9 @@ impl Station {
         if points.is_empty() {
             return false;
         }
-        let charging_state = evse.tx.is_some().then(|| status::charging_state(evse, now));
-        let (tx, tx_seq) = match evse.tx.as_mut() {
+        let apart = within == Within::Apart || evse.tx.is_none();
+        let charging_state = (!apart).then(|| status::charging_state(evse, now));
+        let (tx, tx_seq) = match evse.tx.as_mut().filter(|_| !apart) {
             Some(tx) => (Some(tx.record.id.clone()), tx.next_seq()),
             None => (None, 0),
         };
@@ -244,6 +262,7 @@ impl Station {
             context,
             points,
             charging_state,
+            offline: !self.online,
         };
         self.record_row_at(id, at, event, Batch::default());
         true

@@ -17,7 +17,7 @@ use super::samples::Data;
 use super::status;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, Begin, ChargingProfile, ChargingState, DeviceCommand, End, Event, EvseId,
-    IdToken, MilliWattHours, Mono, Now, Quality, SampleContext, Stamp, StopReason, TokenInfo, TxId,
+    IdToken, MilliWattHours, Mono, Now, Params, Quality, SampleContext, Stamp, StopReason, TokenInfo, TxId,
     TxTrigger, VehicleState,
 };
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,10 @@ pub(super) struct Tx {
     pub(super) live_since: Mono,
     /// The vehicle was seen with current on offer.
     pub(super) offered: bool,
+    /// When the next periodic sample is told.
     pub(super) next_sample: Option<Mono>,
+    /// When the next one is kept for the stop message.
+    pub(super) next_kept: Option<Mono>,
     pub(super) data: Data,
     state: ChargingState,
     state_since: Mono,
@@ -88,6 +91,7 @@ impl Tx {
             live_since: Mono::default(),
             offered: false,
             next_sample: None,
+            next_kept: None,
             data: Data::default(),
             state: ChargingState::EVConnected,
             state_since: Mono::default(),
@@ -182,7 +186,7 @@ impl Station {
         let stop = self.params.stop_on_ev_disconnect;
         if !tx.live {
             if plugged || !stop {
-                take_up(tx, now, self.params.sample_interval);
+                take_up(tx, now, &self.params);
             } else {
                 self.end_tx(id, StopReason::PowerLoss, None);
             }
@@ -306,7 +310,7 @@ impl Station {
             offline: !self.online,
         };
         let mut tx = Tx::restored(record);
-        take_up(&mut tx, now, self.params.sample_interval);
+        take_up(&mut tx, now, &self.params);
         evse.tx = Some(tx);
         evse.done = false;
         let puts = vec![
@@ -465,6 +469,7 @@ impl Station {
             due.push((at, "a beginning transaction counts as suspended"));
         }
         due.extend(tx.next_sample.map(|at| (at, "a periodic sample")));
+        due.extend(tx.next_kept.map(|at| (at, "a sample for the stop message")));
         due.into_iter().min()
     }
 
@@ -532,6 +537,7 @@ impl Station {
             trigger,
             charging_state,
             token,
+            offline: !self.online,
         };
         self.record_row(id, event, Batch::default());
     }
@@ -562,10 +568,12 @@ impl Station {
 }
 
 /// Counts a transaction as running in this run of the process from now on.
-fn take_up(tx: &mut Tx, now: Now, sample_interval: Duration) {
+fn take_up(tx: &mut Tx, now: Now, params: &Params) {
     tx.live = true;
     tx.live_since = now.mono;
     tx.saved = now.mono;
     tx.state_since = now.mono;
-    tx.next_sample = (!sample_interval.is_zero()).then(|| now.mono.plus(sample_interval));
+    let first = |interval: Duration| (!interval.is_zero()).then(|| now.mono.plus(interval));
+    tx.next_sample = first(params.sample_interval);
+    tx.next_kept = first(params.stop_sample_interval);
 }

@@ -428,6 +428,7 @@ pub fn began(tx: &str, wh: i64) -> Event {
 
 pub fn sampled(tx: Option<&str>, milli: i64) -> Event {
     Event::Sampled {
+        offline: false,
         tx: tx.map(TxId::new),
         tx_seq: 1,
         evse: Some(EvseId(1)),
@@ -444,6 +445,7 @@ pub fn sampled(tx: Option<&str>, milli: i64) -> Event {
 
 pub fn changed(tx: &str) -> Event {
     Event::Changed {
+        offline: false,
         tx: TxId::new(tx),
         tx_seq: 2,
         evse: EvseId(1),

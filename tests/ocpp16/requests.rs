@@ -537,7 +537,13 @@ fn what_a_trigger_accepts_is_sent() {
     assert_eq!(pair.status_of("TriggerMessage", nobody), "Rejected");
     let one = json!({"requestedMessage": "MeterValues", "connectorId": 1});
     let (command, result) = asked(&mut pair, "TriggerMessage", one, yes());
-    assert_eq!(command, Command::Trigger(Trigger::MeterValues(Some(EvseId(1)))));
+    assert_eq!(
+        command,
+        Command::Trigger(Trigger::MeterValues {
+            evse: Some(EvseId(1)),
+            within: Within::Either
+        })
+    );
     assert_eq!(result, json!({"status": "Accepted"}));
 }
 

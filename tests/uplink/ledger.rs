@@ -47,6 +47,7 @@ fn charge(rig: &Rig, transactions: u64) -> u64 {
             offline: false,
         });
         let sampled = Event::Sampled {
+            offline: false,
             tx: Some(tx.clone()),
             tx_seq: 1,
             evse: Some(EvseId(1)),

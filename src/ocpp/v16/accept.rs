@@ -5,8 +5,8 @@ use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
 use super::profile;
 use super::{V16, keys::MAX_KEYS};
 use crate::domain::{
-    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, ResetKind, TokenKind,
-    Trigger,
+    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, ResetKind, RunningTx,
+    TokenKind, Trigger, Within,
 };
 use ocpp_kit::decode::{DecodeOptions, UnknownEnumValues};
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -87,7 +87,10 @@ impl V16 {
             CsmsRequest::SetChargingProfile(request) => self.set_profile(&request),
             CsmsRequest::TriggerMessage(request) => self.trigger(&request, cx),
             CsmsRequest::UnlockConnector(request) => match self.named(request.connector_id) {
-                Named::Evse(evse) => ask(Command::Unlock { evse }),
+                Named::Evse(evse) => ask(Command::Unlock {
+                    evse,
+                    running: RunningTx::Ends,
+                }),
                 // Errata 3.87: UnlockFailed is for locks that were tried.
                 Named::ChargePoint | Named::Nobody => {
                     say(&UnlockConnectorResponse::new(UnlockStatus::NotSupported))
@@ -288,7 +291,10 @@ impl V16 {
             MessageTrigger::StatusNotification => {
                 accepted(Triggered::Status(request.connector_id.map(|_| evse)))
             }
-            MessageTrigger::MeterValues if registered => ask(Command::Trigger(Trigger::MeterValues(evse))),
+            MessageTrigger::MeterValues if registered => ask(Command::Trigger(Trigger::MeterValues {
+                evse,
+                within: Within::Either,
+            })),
             MessageTrigger::MeterValues => refused(),
             _ => answer(TriggerMessageStatus::NotImplemented, None),
         }

@@ -1,7 +1,8 @@
 //! Outcomes of the station to answers.
 
+use super::super::read;
 use super::super::wallclock::to_raw;
-use super::{profile, project};
+use super::profile;
 use crate::domain::{AvailabilityOutcome, Outcome, ResetOutcome, UnlockOutcome};
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
@@ -94,8 +95,8 @@ fn unlock(outcome: UnlockOutcome) -> UnlockStatus {
 
 /// The connector a GetCompositeSchedule asked about.
 fn asked_connector(payload: &RawValue) -> i32 {
-    let value = project::object(payload).unwrap_or_default();
-    let connector = value.get("connectorId").and_then(project::whole);
+    let value = read::object(payload).unwrap_or_default();
+    let connector = value.get("connectorId").and_then(read::whole);
     connector
         .and_then(|number| i32::try_from(number).ok())
         .unwrap_or(0)

@@ -4,6 +4,8 @@
 //! unsupported measurand changes nothing (errata 3.14.4). No key here needs a restart, so none says
 //! `RebootRequired`; keys that would change nothing (lamps, lists of other profiles) do not exist.
 
+use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
+use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
 use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Phase};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
@@ -12,16 +14,10 @@ use std::time::Duration;
 
 /// Most keys one GetConfiguration may name.
 pub(super) const MAX_KEYS: usize = 100;
-/// Most periods of one charging schedule.
-pub(super) const MAX_PERIODS: usize = 100;
-/// Highest stack level of a charging profile.
-pub(super) const MAX_STACK_LEVEL: i32 = 20;
 /// Most charging profiles installed at a time.
 const MAX_PROFILES: usize = 50;
 /// Most meter values in a StopTransaction (errata 3.91); keeps the message well under 256 KiB.
 pub(super) const MAX_STOP_VALUES: usize = 100;
-/// Most items of a measurand list.
-const MAX_MEASURANDS: usize = 20;
 /// Longest value of a key (section 6.37: CiString500).
 const MAX_VALUE: usize = 500;
 
@@ -68,7 +64,6 @@ const fn ro(name: &'static str, default: &'static str) -> Key {
 }
 
 const DAY: Kind = Kind::Int(0, 86_400);
-const USUAL: &str = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage";
 
 /// Every key, in the order GetConfiguration tells them. Empty read-only values are filled in at the start.
 const TABLE: &[Key] = &[
@@ -149,11 +144,7 @@ fn normal(key: &Key, value: &str, connectors: usize) -> Result<String, &'static 
 }
 
 fn strip_blanks(value: &str) -> String {
-    let items: Vec<&str> = value
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .collect();
+    let items: Vec<&str> = measurands::items(value).collect();
     items.join(",")
 }
 
@@ -344,6 +335,8 @@ impl Keys {
             aligned: self.measurands("MeterValuesAlignedData"),
             stop_sampled: self.measurands("StopTxnSampledData"),
             stop_aligned: self.measurands("StopTxnAlignedData"),
+            stop_sample_interval: self.seconds("MeterValueSampleInterval"),
+            stop_aligned_interval: self.seconds("ClockAlignedDataInterval"),
             min_status_duration: self.seconds("MinimumStatusDuration"),
             stop_on_ev_disconnect: self.flag("StopTransactionOnEVSideDisconnect"),
             stop_on_invalid_id: self.flag("StopTransactionOnInvalidId"),

@@ -1,24 +1,8 @@
 //! Measurands, phases, units and sampled values of 1.6 (sections 7.21, 7.31, 7.33, 7.43, 7.45).
 
+use super::super::measurands;
 use crate::domain::{Measurand, Phase, Quantity, SampleContext, SamplePoint, write_milli};
 use ocpp_kit::v1_6::{self as wire, Location, ReadingContext, SampledValue, UnitOfMeasure, ValueFormat};
-
-/// Our quantities with their 1.6 names. Apparent power has none.
-const NAMES: [(Quantity, &str); 13] = [
-    (Quantity::EnergyImport, "Energy.Active.Import.Register"),
-    (Quantity::EnergyExport, "Energy.Active.Export.Register"),
-    (Quantity::ReactiveEnergyImport, "Energy.Reactive.Import.Register"),
-    (Quantity::ReactiveEnergyExport, "Energy.Reactive.Export.Register"),
-    (Quantity::Power, "Power.Active.Import"),
-    (Quantity::ReactivePower, "Power.Reactive.Import"),
-    (Quantity::PowerFactor, "Power.Factor"),
-    (Quantity::Current, "Current.Import"),
-    (Quantity::CurrentOffered, "Current.Offered"),
-    (Quantity::Voltage, "Voltage"),
-    (Quantity::Frequency, "Frequency"),
-    (Quantity::Temperature, "Temperature"),
-    (Quantity::Soc, "SoC"),
-];
 
 /// Phase suffixes a measurand list may carry.
 const PHASES: [(Phase, &str); 7] = [
@@ -34,7 +18,7 @@ const PHASES: [(Phase, &str); 7] = [
 /// Reads a comma separated list of measurands with optional phase, e.g. `Voltage.L1,Current.Import`.
 pub(super) fn parse_list(text: &str, most: usize) -> Result<Vec<Measurand>, &'static str> {
     let mut list = Vec::new();
-    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+    for item in measurands::items(text) {
         let measurand = parse_one(item).ok_or("a measurand this charge point does not have")?;
         if !list.contains(&measurand) {
             list.push(measurand);
@@ -47,19 +31,13 @@ pub(super) fn parse_list(text: &str, most: usize) -> Result<Vec<Measurand>, &'st
 }
 
 fn parse_one(item: &str) -> Option<Measurand> {
-    let named = |name: &str| {
-        NAMES
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(quantity, _)| *quantity)
-    };
-    if let Some(quantity) = named(item) {
+    if let Some(quantity) = measurands::named(item) {
         return Some(Measurand::all(quantity));
     }
     let (name, suffix) = item.rsplit_once('.')?;
     let (phase, _) = PHASES.iter().find(|(_, known)| *known == suffix)?;
     Some(Measurand {
-        quantity: named(name)?,
+        quantity: measurands::named(name)?,
         phase: Some(*phase),
     })
 }
@@ -77,7 +55,7 @@ pub(super) fn sampled_values(
 }
 
 fn sampled_value(point: &SamplePoint, context: SampleContext, inlet: bool) -> Option<SampledValue> {
-    let (_, name) = NAMES.iter().find(|(quantity, _)| *quantity == point.quantity)?;
+    let name = measurands::name(point.quantity)?;
     let mut value = String::new();
     write_milli(&mut value, point.milli).ok()?;
     let mut sampled = SampledValue::new(value)

@@ -13,7 +13,8 @@ mod project;
 mod txmap;
 
 use super::api::Facts;
-use super::dialect::{BootReply, Call, CallCx, Dialect, KeyPut, Reaction, RowReply, Timing};
+use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, Reaction, RowReply, Timing};
+use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
     CpSetup, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo,
@@ -73,12 +74,12 @@ impl Dialect for V16 {
         }
     }
 
-    fn boot(&self, facts: &Facts) -> Call {
+    fn boot(&self, facts: &Facts, _reason: BootReason) -> Call {
         project::boot(&self.cp, &self.firmware, facts)
     }
 
     fn boot_reply(&self, payload: &RawValue) -> Result<BootReply, String> {
-        project::boot_reply(payload)
+        read::boot_reply(payload)
     }
 
     fn set_heartbeat(&mut self, period: Duration) -> Vec<KeyPut> {
@@ -96,7 +97,7 @@ impl Dialect for V16 {
     }
 
     fn heartbeat_reply(&self, payload: &RawValue) -> Result<String, String> {
-        project::heartbeat_reply(payload)
+        read::heartbeat_reply(payload)
     }
 
     fn authorize(&self, token: &IdToken) -> Call {
@@ -104,7 +105,7 @@ impl Dialect for V16 {
     }
 
     fn authorize_reply(&self, payload: &RawValue, now: Now) -> Result<TokenInfo, String> {
-        let value = project::object(payload)?;
+        let value = read::object(payload)?;
         project::token_info(&value, now).ok_or_else(|| "no idTagInfo".to_owned())
     }
 
@@ -120,8 +121,8 @@ impl Dialect for V16 {
     fn row_reply(&mut self, row: &Row, payload: &RawValue, now: Now) -> Result<RowReply, String> {
         match &row.event {
             Event::Began(begin) => {
-                let value = project::object(payload)?;
-                let number = value.get("transactionId").and_then(project::whole);
+                let value = read::object(payload)?;
+                let number = value.get("transactionId").and_then(read::whole);
                 let number = number.and_then(|number| i32::try_from(number).ok());
                 let number = number.ok_or_else(|| "no transactionId".to_owned())?;
                 let verdict = project::token_info(&value, now).map(|info| (begin.tx.clone(), info));

@@ -1,19 +1,13 @@
 //! Charging profiles: from the wire (7.8, 7.13) and back as composite schedule (6.22).
 
-use super::keys::{MAX_PERIODS, MAX_STACK_LEVEL};
+use super::super::schedule::{Wire, millis, stack_level, told_limit};
 use super::txmap::TxMap;
-use crate::domain::{
-    ChargingProfile, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency, Schedule,
-    SchedulePeriod,
-};
-use ocpp_kit::types::{DateTime, Decimal};
+use crate::domain::{ChargingProfile, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency};
 use ocpp_kit::v1_6 as wire;
 
 /// Reads a profile. `Err` says why it is refused (errata 3.38, 3.39, 3.45).
 pub(super) fn read(profile: &wire::ChargingProfile, map: &TxMap) -> Result<ChargingProfile, &'static str> {
-    if !(0..=MAX_STACK_LEVEL).contains(&profile.stack_level) {
-        return Err("stackLevel out of range");
-    }
+    let stack_level = stack_level(profile.stack_level)?;
     let purpose = purpose(&profile.charging_profile_purpose).ok_or("unknown purpose")?;
     let tx = match (purpose, profile.transaction_id) {
         (ProfilePurpose::Tx, Some(number)) => Some(map.tx(number).ok_or("unknown transactionId")?.clone()),
@@ -21,13 +15,13 @@ pub(super) fn read(profile: &wire::ChargingProfile, map: &TxMap) -> Result<Charg
     };
     Ok(ChargingProfile {
         id: profile.charging_profile_id,
-        stack_level: u32::try_from(profile.stack_level).unwrap_or(0),
+        stack_level,
         purpose,
         kind: kind(profile)?,
         valid_from_ms: millis(profile.valid_from),
         valid_to_ms: millis(profile.valid_to),
         tx,
-        schedule: schedule(&profile.charging_schedule)?,
+        schedule: wire_schedule(&profile.charging_schedule).read()?,
     })
 }
 
@@ -56,55 +50,17 @@ fn kind(profile: &wire::ChargingProfile) -> Result<ProfileKind, &'static str> {
     }
 }
 
-fn millis(time: Option<DateTime>) -> Option<i64> {
-    time.map(|time| time.timestamp().as_millisecond())
-}
-
-fn schedule(schedule: &wire::ChargingSchedule) -> Result<Schedule, &'static str> {
-    let periods = &schedule.charging_schedule_period;
-    if periods.is_empty() || periods.len() > MAX_PERIODS {
-        return Err("number of periods out of range");
+fn wire_schedule(schedule: &wire::ChargingSchedule) -> Wire {
+    let periods = schedule.charging_schedule_period.iter();
+    Wire {
+        duration: schedule.duration,
+        start: schedule.start_schedule,
+        unit: unit(&schedule.charging_rate_unit),
+        periods: periods
+            .map(|period| (period.start_period, period.limit, period.number_phases))
+            .collect(),
+        min_rate: schedule.min_charging_rate,
     }
-    if periods[0].start_period != 0 {
-        return Err("the first startPeriod is not 0");
-    }
-    if periods
-        .windows(2)
-        .any(|pair| pair[0].start_period >= pair[1].start_period)
-    {
-        return Err("periods are not in order");
-    }
-    if schedule.duration.is_some_and(|seconds| seconds <= 0) {
-        return Err("duration is not positive");
-    }
-    Ok(Schedule {
-        duration_s: schedule.duration.and_then(|seconds| u32::try_from(seconds).ok()),
-        start_ms: millis(schedule.start_schedule),
-        unit: unit(&schedule.charging_rate_unit).ok_or("unknown chargingRateUnit")?,
-        periods: periods.iter().map(period).collect::<Result<_, _>>()?,
-        min_rate_milli: schedule.min_charging_rate.and_then(milli),
-    })
-}
-
-fn period(period: &wire::ChargingSchedulePeriod) -> Result<SchedulePeriod, &'static str> {
-    let limit_milli = milli(period.limit)
-        .filter(|limit| *limit >= 0)
-        .ok_or("limit out of range")?;
-    let phases = match period.number_phases {
-        None => None,
-        Some(phases @ 1..=3) => u8::try_from(phases).ok(),
-        Some(_) => return Err("numberPhases out of range"),
-    };
-    Ok(SchedulePeriod {
-        start_s: u32::try_from(period.start_period).map_err(|_| "startPeriod is negative")?,
-        limit_milli,
-        phases,
-    })
-}
-
-/// A decimal in milli-units.
-fn milli(value: Decimal) -> Option<i64> {
-    Some(value.round_to(3)?.rescale(3)?.mantissa())
 }
 
 /// The unit of a limit.
@@ -116,13 +72,12 @@ pub(super) fn unit(unit: &wire::ChargingRateUnit) -> Option<RateUnit> {
     }
 }
 
-/// GetCompositeSchedule.conf for an accepted request. Limits have one digit at most (7.14), rounded down so that
-/// more is never promised than is enforced.
+/// GetCompositeSchedule.conf for an accepted request.
 pub(super) fn composite(connector: i32, schedule: &CompositeSchedule) -> wire::GetCompositeScheduleResponse {
     let periods = schedule.periods.iter().map(|period| {
-        let limit = Decimal::new(period.limit_milli.div_euclid(100), 1).normalized();
         let start = i32::try_from(period.start_s).unwrap_or(i32::MAX);
-        wire::ChargingSchedulePeriod::new(start, limit).with_number_phases(i32::from(period.phases))
+        wire::ChargingSchedulePeriod::new(start, told_limit(period.limit_milli))
+            .with_number_phases(i32::from(period.phases))
     });
     let unit = match schedule.unit {
         RateUnit::Amps => wire::ChargingRateUnit::A,

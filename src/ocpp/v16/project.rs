@@ -1,7 +1,8 @@
 //! Events to messages: what we say in 1.6, and how its answers are read.
 
-use super::super::api::{Facts, Registration};
-use super::super::dialect::{BootReply, Call};
+use super::super::api::Facts;
+use super::super::dialect::Call;
+use super::super::read::cut;
 use super::super::wallclock::{Epochs, date_time, read_utc};
 use super::keys::{Keys, MAX_STOP_VALUES};
 use super::measure::sampled_values;
@@ -16,17 +17,9 @@ use ocpp_kit::v1_6::{
     StopTransactionRequest,
 };
 use serde_json::Value;
-use serde_json::value::RawValue;
-use std::time::Duration;
 
 /// The idTag of a transaction nobody identified for.
 const ANONYMOUS: &str = "ANONYMOUS";
-
-/// The first `most` characters; `None` when nothing is left.
-fn cut(text: &str, most: usize) -> Option<String> {
-    let cut: String = text.trim().chars().take(most).collect();
-    (!cut.is_empty()).then_some(cut)
-}
 
 fn id_tag(token: &IdToken) -> String {
     cut(&token.text, 20).unwrap_or_else(|| ANONYMOUS.to_owned())
@@ -59,37 +52,9 @@ pub(super) fn boot(cp: &CpSetup, firmware: &str, facts: &Facts) -> Call {
     Call::new("BootNotification", &request)
 }
 
-/// BootNotification.conf (6.4), read member by member so that one odd member does not cost the others.
-pub(super) fn boot_reply(payload: &RawValue) -> Result<BootReply, String> {
-    let value = object(payload)?;
-    let status = match value.get("status").and_then(Value::as_str) {
-        Some("Accepted") => Registration::Accepted,
-        Some("Pending") => Registration::Pending,
-        Some("Rejected") => Registration::Rejected,
-        other => return Err(format!("status {other:?}")),
-    };
-    let seconds = value.get("interval").and_then(whole).unwrap_or(0);
-    let interval = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0);
-    Ok(BootReply {
-        status,
-        interval: interval.map(Duration::from_secs),
-        time: current_time(&value),
-    })
-}
-
 /// Heartbeat.req (6.29).
 pub(super) fn heartbeat() -> Call {
     Call::new("Heartbeat", &HeartbeatRequest::new())
-}
-
-/// Heartbeat.conf (6.30): its `currentTime` as sent.
-pub(super) fn heartbeat_reply(payload: &RawValue) -> Result<String, String> {
-    Ok(current_time(&object(payload)?))
-}
-
-fn current_time(value: &Value) -> String {
-    let text = value.get("currentTime").and_then(Value::as_str);
-    text.unwrap_or_default().to_owned()
 }
 
 /// Authorize.req (6.1).
@@ -114,33 +79,6 @@ pub(super) fn token_info(value: &Value, now: Now) -> Option<TokenInfo> {
         expires_ms: text("expiryDate").and_then(read_utc),
         known_since: Some(now.stamp()),
     })
-}
-
-/// The object of a payload.
-pub(super) fn object(payload: &RawValue) -> Result<Value, String> {
-    let value: Value = serde_json::from_str(payload.get()).map_err(|error| error.to_string())?;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err("not an object".to_owned())
-    }
-}
-
-/// A whole number however it is written: `5`, `5.0`, `"5"`.
-pub(super) fn whole(value: &Value) -> Option<i64> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        _ => return None,
-    };
-    let digits = text.split_once('.').map_or(text.as_str(), |(whole, part)| {
-        if part.bytes().all(|byte| byte == b'0') {
-            whole
-        } else {
-            ""
-        }
-    });
-    digits.parse().ok()
 }
 
 /// StatusNotification.req (6.47). Connector 0 is only Available, Unavailable or Faulted.
@@ -293,17 +231,6 @@ fn reason(reason: StopReason) -> Reason {
 mod tests {
     use super::*;
     use crate::domain::Stamp;
-
-    #[test]
-    fn numbers_are_read_however_they_are_written() {
-        let read = |text: &str| whole(&serde_json::from_str(text).expect("json"));
-        assert_eq!(read("5"), Some(5));
-        assert_eq!(read("5.0"), Some(5));
-        assert_eq!(read("\"5\""), Some(5));
-        assert_eq!(read("5.5"), None);
-        assert_eq!(read("null"), None);
-        assert_eq!(read("-1"), Some(-1));
-    }
 
     #[test]
     fn thinning_keeps_begin_and_end() {

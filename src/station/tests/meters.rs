@@ -121,7 +121,10 @@ fn the_stop_message_is_empty_when_nothing_is_wanted_there() {
 #[test]
 fn meter_values_come_when_asked_for() {
     let mut b = bench(2);
-    b.ask(Command::Trigger(Trigger::MeterValues(Some(EvseId(2)))));
+    b.ask(Command::Trigger(Trigger::MeterValues {
+        evse: Some(EvseId(2)),
+        within: Within::Either,
+    }));
     b.expect(
         "sample 2 Trigger of 5
          answer yes",

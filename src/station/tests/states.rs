@@ -508,7 +508,10 @@ fn a_reset_on_idle_waits() {
 #[test]
 fn unlocking_ends_the_transaction_first() {
     let mut b = charging();
-    let outcome = b.ask(Command::Unlock { evse: EvseId(1) });
+    let outcome = b.ask(Command::Unlock {
+        evse: EvseId(1),
+        running: RunningTx::Ends,
+    });
     assert_eq!(outcome, Some(Outcome::Unlock(UnlockOutcome::Unlocked)));
     b.expect(
         "drive 1 limit 0 A !
@@ -518,7 +521,10 @@ fn unlocking_ends_the_transaction_first() {
          status 1 Finishing
          answer Unlocked",
     );
-    let outcome = b.ask(Command::Unlock { evse: EvseId(5) });
+    let outcome = b.ask(Command::Unlock {
+        evse: EvseId(5),
+        running: RunningTx::Ends,
+    });
     assert_eq!(outcome, Some(Outcome::Unlock(UnlockOutcome::UnknownConnector)));
 }
 
@@ -526,7 +532,13 @@ fn unlocking_ends_the_transaction_first() {
 fn a_lock_that_does_not_answer_is_answered_for() {
     let mut b = bench(1);
     b.bus = false;
-    assert_eq!(b.ask(Command::Unlock { evse: EvseId(1) }), None);
+    assert_eq!(
+        b.ask(Command::Unlock {
+            evse: EvseId(1),
+            running: RunningTx::Ends
+        }),
+        None
+    );
     b.run(30);
     assert!(b.look().contains(&"answer Failed".to_owned()));
 }

@@ -184,7 +184,10 @@ impl Walk {
                 self.b.ask(Command::ChangeAvailability { evse, to });
             }
             10 => {
-                self.b.ask(Command::Unlock { evse: id });
+                self.b.ask(Command::Unlock {
+                    evse: id,
+                    running: RunningTx::Ends,
+                });
             }
             _ => {
                 let kind = [ResetKind::Soft, ResetKind::Hard, ResetKind::OnIdle]
