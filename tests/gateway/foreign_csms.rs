@@ -55,6 +55,30 @@ async fn a_session_with_arthexis_in_1_6() {
     session(&csms).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_the_strict_csms_in_2_0_1() {
+    let csms = Csms {
+        script: "strict_csms.py",
+        args: &[],
+        path: "/ocpp/{id}",
+        version: "2.0.1",
+        transparent: true,
+    };
+    session(&csms).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_arthexis_in_2_0_1() {
+    let csms = Csms {
+        script: "arthexis_rig.py",
+        args: &["TEST-1:2.0.1"],
+        path: "/ws/ocpp/{id}/",
+        version: "2.0.1",
+        transparent: true,
+    };
+    session(&csms).await;
+}
+
 async fn session(csms: &Csms) {
     let mut rig = Rig::start(csms.script, csms.args).await;
     let url = format!("ws://127.0.0.1:{}{}", rig.port, csms.path);

@@ -289,6 +289,7 @@ fn goes_out(event: &Event, v201: bool) -> bool {
         Event::Began(_) | Event::Ended(_) => true,
         Event::Sampled { tx, .. } => tx.is_some(),
         Event::Changed { .. } => v201,
+        // Sent, but no part of a transaction.
         Event::Security(_) => false,
     }
 }
