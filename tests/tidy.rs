@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("station", &["domain"]),
     ("site", &["domain"]),
     ("ocpp", &["domain"]),
-    ("config", &["domain", "device"]),
+    ("config", &["domain", "device", "ocpp"]),
     ("store", &["domain"]),
     ("bus", &["domain", "device"]),
     ("uplink", &["domain", "ocpp"]),

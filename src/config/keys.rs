@@ -140,7 +140,7 @@ settings! {
     name: String = Kind::Id, Is("main"), "\"main\"", "Its name in logs.";
     url: String = Kind::Text { max: 512 }, Required, "\"wss://csms.example.com/ocpp/{id}\"",
         "WebSocket URL. `{id}` becomes the charge point's id; prefix and trailing slash are kept as written.";
-    version: String = Kind::OneOf(&["1.6", "2.0.1"]), Is("1.6"), "\"1.6\"", "OCPP version; exactly this one is offered. A charge point set to 2.0.1 is refused at start: that dialect is not built yet.";
+    version: String = Kind::OneOf(&["1.6", "2.0.1"]), Is("1.6"), "\"1.6\"", "OCPP version; exactly this one is offered.";
     security: String = Kind::OneOf(&["none", "basic", "client"]), Is("none"), "\"basic\"",
         "`none`; `basic`: the id and a password (security profiles 1 and 2); `client`: a client certificate (profile 3).";
     password: String = Kind::Secret, Absent("needed with `security = \"basic\"`"), "\"...\"",

@@ -712,7 +712,42 @@ pub const MISTAKES: &[Mistake] = &[
             "OCPPComCtlr.HeartbeatInterval = «60",
         ],
         "charge_point.ocpp201.OCPPComCtlr.HeartbeatInterval",
-        ["no component", "OCPP 2.0.1", "did you mean 'OCPPCommCtrlr'"],
+        [
+            "no variable",
+            "OCPP 2.0.1",
+            "did you mean 'OCPPCommCtrlr.HeartbeatInterval'",
+        ],
+    ),
+    error(
+        "an OCPP 2.0.1 variable that is only told",
+        [
+            "OCPPCommCtrlr.HeartbeatInterval = 60",
+            "TxCtrlr.TxStartPoint = «\"Authorized\"",
+        ],
+        "charge_point.ocpp201.TxCtrlr.TxStartPoint",
+        ["cannot be set", "can be written", "remove it"],
+    ),
+    error(
+        "an OCPP 2.0.1 variable out of range",
+        [
+            "OCPPCommCtrlr.HeartbeatInterval = 60",
+            "OCPPCommCtrlr.HeartbeatInterval = «0",
+        ],
+        "charge_point.ocpp201.OCPPCommCtrlr.HeartbeatInterval",
+        ["out of range", "from 1 to 86400", "correct the value"],
+    ),
+    error(
+        "an OCPP 2.0.1 measurand that there is not",
+        [
+            "OCPPCommCtrlr.HeartbeatInterval = 60",
+            "SampledDataCtrlr.TxUpdatedMeasurands = «\"Temperature\"",
+        ],
+        "charge_point.ocpp201.SampledDataCtrlr.TxUpdatedMeasurands",
+        [
+            "does not have",
+            "Energy.Active.Import.Register",
+            "correct the value",
+        ],
     ),
     error(
         "a variable without a component",

@@ -1,9 +1,10 @@
 //! A charge point's OCPP machine and a CSMS played by the test, with a hand-moved clock and a store in memory.
 
-use ocpp_kit::decode::DecodeOptions;
-use ocpp_kit::v1_6::{Action, CsRequest, CsmsResponse};
+use ocpp_kit::decode::{DecodeError, DecodeOptions};
+use ocpp_kit::{v1_6, v2_0_1};
 use retrovolt::domain::*;
 use retrovolt::ocpp::{Effect, FLOOR_UNIX_MS, Facts, Input, Machine, Misbehaviour};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -33,17 +34,17 @@ pub fn cp() -> CpSetup {
         model: "A model name that is much too long".into(),
         serial: None,
         evses: vec![evse(1), evse(2)],
-        csms: vec![csms()],
+        csms: vec![csms(OcppVersion::V16)],
         keys: BTreeMap::new(),
         variables: BTreeMap::new(),
     }
 }
 
-pub fn csms() -> CsmsSetup {
+pub fn csms(version: OcppVersion) -> CsmsSetup {
     CsmsSetup {
         name: "main".into(),
         url: "ws://localhost/CP1".into(),
-        version: OcppVersion::V16,
+        version,
         security: Security::None,
         reconnect_min: Duration::from_secs(1),
         reconnect_max: Duration::from_secs(60),
@@ -82,6 +83,14 @@ pub struct Pair {
 impl Pair {
     pub fn new() -> Self {
         Self::of(cp())
+    }
+
+    /// A pair that speaks this version.
+    pub fn speaking(version: OcppVersion) -> Self {
+        Self::of(CpSetup {
+            csms: vec![csms(version)],
+            ..cp()
+        })
     }
 
     pub fn of(cp: CpSetup) -> Self {
@@ -165,7 +174,7 @@ impl Pair {
             match effect {
                 Effect::Send(text) => {
                     let frame = serde_json::from_str(&text).expect("json");
-                    check(&frame, self.asking.as_deref());
+                    check(self.cp.csms[0].version, &frame, self.asking.as_deref());
                     self.wire.push_back(frame);
                 }
                 Effect::Close { code, .. } => self.closed = Some(code),
@@ -366,18 +375,12 @@ impl Pair {
 }
 
 /// Every message sent conforms to its schema to the letter.
-fn check(frame: &Value, asking: Option<&str>) {
-    let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("json");
-    let strict = DecodeOptions::pedantic();
+fn check(version: OcppVersion, frame: &Value, asking: Option<&str>) {
     let checked = match frame[0].as_u64() {
-        Some(2) => {
-            let action = Action::from_wire(frame[2].as_str().expect("action")).expect("known");
-            CsRequest::decode(action, &raw(&frame[3]), &strict).map(|_| ())
-        }
+        Some(2) => call_conforms(version, frame[2].as_str().expect("action"), &frame[3]),
         // A random frame may happen to carry the id of the stories' own requests.
         Some(3) if frame[1] == "q" && asking.is_some() => {
-            let action = Action::from_wire(asking.expect("asked")).expect("known");
-            CsmsResponse::decode(action, &raw(&frame[2]), &strict).map(|_| ())
+            result_conforms(version, asking.expect("asked"), &frame[2])
         }
         Some(3) => Ok(()),
         Some(4) => {
@@ -388,16 +391,48 @@ fn check(frame: &Value, asking: Option<&str>) {
             assert!(frame[4].is_object(), "{frame}");
             Ok(())
         }
-        _ => panic!("not a message type of 1.6: {frame}"),
+        _ => panic!("not a message type: {frame}"),
     };
     assert_eq!(checked, Ok(()), "{frame}");
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("json")
+}
+
+fn call_conforms(version: OcppVersion, action: &str, payload: &Value) -> Result<(), DecodeError> {
+    let (payload, strict) = (raw(payload), DecodeOptions::pedantic());
+    match version {
+        OcppVersion::V16 => {
+            let action = v1_6::Action::from_wire(action).expect("known");
+            v1_6::CsRequest::decode(action, &payload, &strict).map(|_| ())
+        }
+        OcppVersion::V201 => {
+            let action = v2_0_1::Action::from_wire(action).expect("known");
+            v2_0_1::CsRequest::decode(action, &payload, &strict).map(|_| ())
+        }
+    }
+}
+
+fn result_conforms(version: OcppVersion, action: &str, payload: &Value) -> Result<(), DecodeError> {
+    let (payload, strict) = (raw(payload), DecodeOptions::pedantic());
+    match version {
+        OcppVersion::V16 => {
+            let action = v1_6::Action::from_wire(action).expect("known");
+            v1_6::CsmsResponse::decode(action, &payload, &strict).map(|_| ())
+        }
+        OcppVersion::V201 => {
+            let action = v2_0_1::Action::from_wire(action).expect("known");
+            v2_0_1::CsmsResponse::decode(action, &payload, &strict).map(|_| ())
+        }
+    }
 }
 
 fn machine(cp: &CpSetup, seed: u64, cursor: u64, kv: &BTreeMap<String, String>) -> Machine {
     let restored: Vec<(String, String)> = kv.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     Machine::new(
         cp,
-        &csms(),
+        &cp.csms[0],
         ReaderId::new("CP1-main"),
         "0.1.0",
         seed,

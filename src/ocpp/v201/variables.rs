@@ -199,10 +199,7 @@ pub(super) fn normal(entry: &Entry, value: &str) -> Result<String, Refusal> {
         Kind::Measurands => list(value),
         Kind::Register => match list(value)?.as_str() {
             kept @ ("" | REGISTER) => Ok(kept.to_owned()),
-            _ => Err((
-                "InvalidValue",
-                "only Energy.Active.Import.Register is known when a transaction begins",
-            )),
+            _ => Err(("InvalidValue", "more than is known when a transaction begins")),
         },
         Kind::Text | Kind::DateTime | Kind::Members(_) | Kind::Sequence(_) => Ok(value.to_owned()),
     }
@@ -222,16 +219,50 @@ pub fn writable() -> impl Iterator<Item = &'static str> {
         .map(|entry| entry.name)
 }
 
+/// Why a variable of the configuration file cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is none of that name.
+    Unknown,
+    /// It is told and cannot be set.
+    ReadOnly,
+    /// The value does not fit.
+    Value {
+        /// What is wrong with it, after "is".
+        problem: &'static str,
+        /// What would fit.
+        expected: String,
+    },
+}
+
 /// Checks a variable of the configuration file, `Component.Variable` or `Component.Variable[Instance]`.
 ///
 /// # Errors
 /// Says what is wrong: the variable does not exist, is read-only, or its value is refused.
-pub fn check(name: &str, value: &str) -> Result<(), &'static str> {
-    let entry = find(name).ok_or("there is no such OCPP 2.0.1 variable")?;
+pub fn check(name: &str, value: &str) -> Result<(), Unfit> {
+    let entry = find(name).ok_or(Unfit::Unknown)?;
     if !entry.writable {
-        return Err("is told by the gateway and cannot be set");
+        return Err(Unfit::ReadOnly);
     }
-    normal(entry, value).map(|_| ()).map_err(|(_, words)| words)
+    normal(entry, value)
+        .map(|_| ())
+        .map_err(|(_, problem)| Unfit::Value {
+            problem,
+            expected: expected(entry.kind),
+        })
+}
+
+fn expected(kind: Kind) -> String {
+    match kind {
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Int(least, most) => format!("a whole number from {least} to {most}"),
+        Kind::Measurands => format!(
+            "some of {}, with commas between them",
+            measure::known().join(", ")
+        ),
+        Kind::Register => format!("{REGISTER} or nothing"),
+        Kind::Text | Kind::DateTime | Kind::Members(_) | Kind::Sequence(_) => "a text".to_owned(),
+    }
 }
 
 #[cfg(test)]
