@@ -14,7 +14,7 @@ async fn an_unknown_device_is_read_and_steered_by_its_profile() {
     let dir = TempDir::new().expect("a folder");
     let csms = Csms::start().await.expect("a CSMS");
     let world = quick_world(dir.path()).await;
-    let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &world));
+    let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &world, "1.6"));
     gateway.start().expect("the gateway starts");
     until(&gateway, "the charge point is accepted", |s| online(s) == 1).await;
     world.plug("box", EvSpec::default()).expect("a charger");

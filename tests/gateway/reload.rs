@@ -14,7 +14,7 @@ async fn a_reload_changes_the_limit_and_keeps_the_session() {
     let dir = TempDir::new().expect("a folder");
     let csms = Csms::start().await.expect("a CSMS");
     let world = quick_world(dir.path()).await;
-    let toml = configuration(dir.path(), &csms, &world);
+    let toml = configuration(dir.path(), &csms, &world, "1.6");
     let mut gateway = process(dir.path(), &toml);
     gateway.start().expect("the gateway starts");
     world.plug("box", EvSpec::default()).expect("a charger");

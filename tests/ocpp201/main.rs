@@ -1,7 +1,8 @@
 //! OCPP 2.0.1 told as transcripts: the same machine and the same rows as in 1.6, in other words.
 #![allow(
     clippy::needless_pass_by_value,
-    reason = "transcripts read better with payloads in place"
+    clippy::too_many_lines,
+    reason = "transcripts and tables read better in one piece, with payloads in place"
 )]
 
 mod connection;
@@ -12,13 +13,16 @@ mod pair;
 mod requests;
 mod transactions;
 
-use pair::Pair;
-use retrovolt::domain::OcppVersion;
+use pair::{Pair, cp, csms};
+use retrovolt::domain::{CpSetup, OcppVersion};
 use serde_json::{Value, json};
 
 /// A pair that speaks 2.0.1.
 fn pair() -> Pair {
-    Pair::speaking(OcppVersion::V201)
+    Pair::of(CpSetup {
+        csms: vec![csms(OcppVersion::V201)],
+        ..cp()
+    })
 }
 
 /// One whose charge point is registered.

@@ -95,6 +95,7 @@ fn the_stop_message_carries_begin_and_end_and_a_thinned_middle() {
     let params = Params {
         sample_interval: Duration::from_secs(10),
         stop_sampled: vec![Measurand::all(Quantity::EnergyImport)],
+        stop_sample_interval: Duration::from_secs(10),
         ..Params::default()
     };
     let mut b = sampling(params);
@@ -108,6 +109,31 @@ fn the_stop_message_carries_begin_and_end_and_a_thinned_middle() {
     assert_eq!(end.data.last().unwrap().context, SampleContext::TransactionEnd);
     assert_eq!(end.data[0].points[0].milli, 1_000_000_000);
     assert_eq!(end.data.last().unwrap().points[0].milli, end.meter.0);
+}
+
+#[test]
+fn what_is_kept_for_the_stop_message_has_intervals_of_its_own() {
+    let count = |kept: u64, aligned: u64| {
+        let params = Params {
+            sample_interval: Duration::from_secs(30),
+            stop_sampled: vec![Measurand::all(Quantity::EnergyImport)],
+            stop_aligned: vec![Measurand::all(Quantity::Power)],
+            stop_sample_interval: Duration::from_secs(kept),
+            stop_aligned_interval: Duration::from_secs(aligned),
+            ..Params::default()
+        };
+        let mut b = sampling(params);
+        b.run(600);
+        let told = b.look().iter().filter(|line| line.contains("Periodic")).count();
+        assert_eq!(told, 20, "what is told does not depend on what is kept");
+        b.unplug(1);
+        let of = |context| b.end().data.iter().filter(|s| s.context == context).count();
+        (of(SampleContext::Periodic), of(SampleContext::Clock))
+    };
+    assert_eq!(count(0, 0), (0, 0));
+    assert_eq!(count(60, 0), (10, 0));
+    assert_eq!(count(0, 200), (0, 3));
+    assert_eq!(count(100, 300), (6, 2));
 }
 
 #[test]
@@ -129,11 +155,33 @@ fn meter_values_come_when_asked_for() {
         "sample 2 Trigger of 5
          answer yes",
     );
+    let values = |within| Command::Trigger(Trigger::MeterValues { evse: None, within });
+    b.ask(values(Within::Transaction));
+    b.expect("answer no: nothing was measured yet");
     b.ask(Command::Trigger(Trigger::Status(None)));
     b.expect(
         "answer yes
          status 0 Available
          status 1 Available
          status 2 Available",
+    );
+}
+
+#[test]
+fn values_asked_for_apart_from_a_transaction_take_no_number_of_it() {
+    let mut b = sampling(Params {
+        sample_interval: Duration::ZERO,
+        ..Params::default()
+    });
+    let values = |within| Command::Trigger(Trigger::MeterValues { evse: None, within });
+    b.ask(values(Within::Apart));
+    b.expect(
+        "sample 1 Trigger of 1
+         answer yes",
+    );
+    b.ask(values(Within::Transaction));
+    b.expect(
+        "sample 1 #2 Trigger of 5
+         answer yes",
     );
 }

@@ -529,6 +529,52 @@ fn unlocking_ends_the_transaction_first() {
 }
 
 #[test]
+fn unlocking_may_also_keep_away_from_a_transaction() {
+    let mut b = charging();
+    let unlock = Command::Unlock {
+        evse: EvseId(1),
+        running: RunningTx::Keeps,
+    };
+    let outcome = b.ask(unlock.clone());
+    assert_eq!(outcome, Some(Outcome::Unlock(UnlockOutcome::TransactionRunning)));
+    b.expect("answer TransactionRunning");
+    b.unplug(1);
+    assert_eq!(b.ask(unlock), Some(Outcome::Unlock(UnlockOutcome::Unlocked)));
+}
+
+#[test]
+fn a_reset_on_idle_that_need_not_wait_is_a_reset_like_any_other() {
+    let mut b = bench(1);
+    let reset = Command::Reset {
+        kind: ResetKind::OnIdle,
+        evse: None,
+    };
+    assert_eq!(b.ask(reset), Some(Outcome::Reset(ResetOutcome::Accepted)));
+    assert_eq!(b.look().last().unwrap(), "reboot Soft");
+}
+
+#[test]
+fn rows_say_whether_the_csms_could_be_reached() {
+    let mut b = charging();
+    b.act(Input::Online(false));
+    b.ask(Command::Trigger(Trigger::MeterValues {
+        evse: None,
+        within: Within::Either,
+    }));
+    let Event::Sampled { offline: true, .. } = &b.rows.last().unwrap().event else {
+        panic!("{:?}", b.rows.last())
+    };
+    b.act(Input::Online(true));
+    b.ask(Command::Trigger(Trigger::MeterValues {
+        evse: None,
+        within: Within::Either,
+    }));
+    let Event::Sampled { offline: false, .. } = &b.rows.last().unwrap().event else {
+        panic!("{:?}", b.rows.last())
+    };
+}
+
+#[test]
 fn a_lock_that_does_not_answer_is_answered_for() {
     let mut b = bench(1);
     b.bus = false;
