@@ -85,6 +85,38 @@ impl Pair {
         Self::of(cp())
     }
 
+    pub fn of(cp: CpSetup) -> Self {
+        let mut pair = Self {
+            machine: machine(&cp, 1, 0, &BTreeMap::new()),
+            cp,
+            now: Now {
+                mono: Mono(0),
+                wall: Wall {
+                    unix_ms: T0,
+                    quality: ClockQuality::Ntp,
+                },
+                boot: BootId(1),
+            },
+            seed: 1,
+            kv: BTreeMap::new(),
+            cursor: 0,
+            ledger: Vec::new(),
+            disk: true,
+            held: VecDeque::new(),
+            wire: VecDeque::new(),
+            told: VecDeque::new(),
+            misbehaviours: Vec::new(),
+            closed: None,
+            online: false,
+            ping: None,
+            clock: None,
+            epochs: true,
+            asking: None,
+        };
+        pair.drain();
+        pair
+    }
+
     /// A pair whose charge point is registered, with what it says at first out of the way.
     pub fn accepted() -> Self {
         let mut pair = Self::new();
