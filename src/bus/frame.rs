@@ -350,6 +350,22 @@ pub mod rtu {
         (crc16(body) == u16::from_le_bytes([tail[0], tail[1]])).then_some(len)
     }
 
+    /// Whether the bytes begin with any undamaged frame, a request or an answer; its length. For traffic that was
+    /// overheard.
+    #[must_use]
+    pub fn sound_any(bytes: &[u8]) -> Option<usize> {
+        let request = match bytes.get(1)? {
+            1..=6 => Some(8),
+            15 | 16 => bytes.get(6).map(|count| 9 + usize::from(*count)),
+            _ => None,
+        };
+        let fits = |len: &usize| {
+            let (body, tail) = bytes.get(..*len)?.split_at(len - 2);
+            (crc16(body) == u16::from_le_bytes([tail[0], tail[1]])).then_some(*len)
+        };
+        [request, frame_len(bytes)].iter().flatten().find_map(fits)
+    }
+
     /// Matches exactly one frame with its request.
     ///
     /// # Errors

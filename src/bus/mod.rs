@@ -1,10 +1,12 @@
 //! South shell: one task owns each port.
 //!
 //! * [`frame`]: Modbus frames on serial lines and TCP.
+//! * [`direct`]: a port for oneself, for the installer's tools.
 //! * `port`: silence, echoes, late answers, time-outs; one exchange at a time.
 //! * `queue`: whose turn it is. `outbox`: events for a consumer that may hang.
 //! * `task`: hosts the drivers of a port, keeps the port open, stops first.
 
+pub mod direct;
 pub mod frame;
 mod outbox;
 mod port;

@@ -470,6 +470,19 @@ impl Profile {
         blocks
     }
 
+    /// The request that reads one point alone, with what it reads; `None`: it can only be written.
+    #[must_use]
+    pub fn block_of(&self, id: PointId, connector: u16) -> Option<Block> {
+        let point = self.point(id);
+        Some(Block {
+            fc: point.fc?,
+            addr: point.addr_for(connector),
+            count: point.layout.width,
+            cadence: Cadence::Once,
+            points: vec![id],
+        })
+    }
+
     /// The fingerprint.
     #[must_use]
     pub fn identify(&self) -> Option<&Identify> {

@@ -156,7 +156,7 @@ impl Line {
 
 /// Reads what is there. Zero bytes mean that the other end is gone: a pseudo-terminal without a master, an
 /// adapter pulled out, a closed connection.
-async fn read(wire: &mut dyn Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) async fn read(wire: &mut dyn Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = [0; 256];
     match wire.read(&mut chunk).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -1,0 +1,113 @@
+//! A port taken for oneself, outside the running gateway: one request at a time, and everything that is heard. For the
+//! installer's tools; drivers use the bus task.
+
+use super::port::serial::{self, Pace};
+use super::port::{self, Wire, tcp};
+use super::timer::Timer;
+use crate::domain::Link;
+use std::io;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+
+/// An answer counts as ended after this much silence: longer than the latency of a USB adapter.
+const ENDED: Duration = Duration::from_millis(30);
+/// A frame that never ends is cut here.
+const MOST_BYTES: usize = 4096;
+
+/// What was heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Every byte, in order, our own included where the adapter echoes.
+    pub bytes: Vec<u8>,
+    /// From the last byte sent to the first byte heard.
+    pub first: Option<Duration>,
+}
+
+/// An open port.
+pub struct Direct {
+    wire: Box<dyn Wire>,
+    timer: Timer,
+    pace: Pace,
+    traffic: Duration,
+}
+
+impl Direct {
+    /// Opens a serial port for this process alone, or connects.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn open(link: &Link, min_gap: Duration) -> io::Result<Self> {
+        let wire = match link {
+            Link::Serial { .. } => serial::open(link)?,
+            Link::Tcp { host, port } => tcp::connect(host, *port).await?,
+        };
+        let timer = Timer::system()?;
+        let traffic = timer.now();
+        Ok(Self {
+            wire,
+            pace: Pace::of(link, min_gap),
+            timer,
+            traffic,
+        })
+    }
+
+    /// Sends a request after the silence the line wants, and hears what comes: until `done` says so, until silence
+    /// after the last byte, or until `wait` has passed without a byte.
+    ///
+    /// # Errors
+    /// The port is gone.
+    pub async fn ask(
+        &mut self,
+        request: &[u8],
+        wait: Duration,
+        done: &(dyn Fn(&[u8]) -> bool + Send + Sync),
+    ) -> io::Result<Heard> {
+        let quiet = self.traffic + self.pace.gap;
+        self.hear(quiet, Duration::ZERO, &|_| false).await?;
+        let begin = self.timer.now();
+        self.wire.write_all(request).await?;
+        let sent = begin + self.pace.bytes(request.len());
+        self.traffic = sent;
+        let mut heard = self.hear(sent + wait, ENDED, done).await?;
+        heard.first = heard.first.map(|at| at.saturating_sub(sent));
+        Ok(heard)
+    }
+
+    /// Listens without asking anything.
+    ///
+    /// # Errors
+    /// The port is gone.
+    pub async fn listen(&mut self, wait: Duration) -> io::Result<Vec<u8>> {
+        let until = self.timer.now() + wait;
+        let mut all = Vec::new();
+        while self.timer.now() < until && all.len() < MOST_BYTES {
+            all.extend(self.hear(until, ENDED, &|_| false).await?.bytes);
+        }
+        Ok(all)
+    }
+
+    /// Reads until `first` without a byte, or until `pause` after the last one. `first` of the answer is an instant.
+    async fn hear(
+        &mut self,
+        first: Duration,
+        pause: Duration,
+        done: &(dyn Fn(&[u8]) -> bool + Send + Sync),
+    ) -> io::Result<Heard> {
+        let mut heard = Heard::default();
+        while heard.bytes.len() < MOST_BYTES && !(heard.first.is_some() && done(&heard.bytes)) {
+            let until = if heard.first.is_some() {
+                self.traffic + pause
+            } else {
+                first
+            };
+            tokio::select! {
+                biased;
+                count = port::read(&mut *self.wire, &mut heard.bytes) => { count?; }
+                passed = self.timer.until(until) => { passed?; break; }
+            }
+            self.traffic = self.timer.now();
+            heard.first.get_or_insert(self.traffic);
+        }
+        Ok(heard)
+    }
+}

@@ -1,0 +1,137 @@
+//! What an electrician does on the first evening: find ports, find devices, look into registers, and be told what is
+//! wrong with the wiring. Works beside the gateway, on a port that the gateway does not hold.
+//!
+//! Nothing here writes to a device but [`registers::write`], and that only when told to.
+//!
+//! * `ports`: serial ports with their stable names, chips, holders.
+//! * `medium`, `talk`, `judge`: one question on a line, and what was heard judged to the byte.
+//! * `identify`, `scan`: which device is it, which devices are there.
+//! * `registers`: single registers, every type and order, and a guess which is meant.
+//! * `doctor`: causes with evidence and next step.
+//! * `stanza`: what was found as configuration.
+
+pub mod doctor;
+pub mod identify;
+pub mod judge;
+pub mod medium;
+pub mod ports;
+pub mod probe;
+pub mod registers;
+pub mod scan;
+pub mod stanza;
+pub mod talk;
+#[cfg(test)]
+mod tests {}
+
+use crate::domain::Parity;
+use std::fmt;
+
+/// Settings of a serial port, as an electrician writes them: `9600 8N1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Settings {
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// Parity bit.
+    pub parity: ParityBit,
+    /// 1 or 2.
+    pub stop_bits: u8,
+}
+
+/// A parity with an order, for tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ParityBit {
+    /// `N`.
+    None,
+    /// `E`.
+    Even,
+    /// `O`.
+    Odd,
+}
+
+impl From<ParityBit> for Parity {
+    fn from(bit: ParityBit) -> Self {
+        match bit {
+            ParityBit::None => Self::None,
+            ParityBit::Even => Self::Even,
+            ParityBit::Odd => Self::Odd,
+        }
+    }
+}
+
+impl From<Parity> for ParityBit {
+    fn from(parity: Parity) -> Self {
+        match parity {
+            Parity::None => Self::None,
+            Parity::Even => Self::Even,
+            Parity::Odd => Self::Odd,
+        }
+    }
+}
+
+/// The configuration's word for a parity.
+#[must_use]
+pub const fn parity_word(parity: ParityBit) -> &'static str {
+    match parity {
+        ParityBit::None => "none",
+        ParityBit::Even => "even",
+        ParityBit::Odd => "odd",
+    }
+}
+
+impl Settings {
+    /// 8 data bits and one stop bit.
+    #[must_use]
+    pub const fn new(baud: u32, parity: ParityBit) -> Self {
+        Self {
+            baud,
+            data_bits: 8,
+            parity,
+            stop_bits: 1,
+        }
+    }
+
+    /// The same with two stop bits.
+    #[must_use]
+    pub const fn two_stops(self) -> Self {
+        Self { stop_bits: 2, ..self }
+    }
+
+    /// Wait for an answer while scanning: slow lines need longer (the answer itself takes its time).
+    #[must_use]
+    pub fn patience(self) -> std::time::Duration {
+        std::time::Duration::from_millis(if self.baud < 4_800 { 300 } else { 60 })
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parity = match self.parity {
+            ParityBit::None => 'N',
+            ParityBit::Even => 'E',
+            ParityBit::Odd => 'O',
+        };
+        write!(f, "{} {}{parity}{}", self.baud, self.data_bits, self.stop_bits)
+    }
+}
+
+/// Settings in the order they are worth trying: what most meters and wallboxes are delivered with comes first.
+pub const USUAL: [Settings; 11] = [
+    Settings::new(9_600, ParityBit::None),
+    Settings::new(9_600, ParityBit::Even),
+    Settings::new(19_200, ParityBit::Even),
+    Settings::new(19_200, ParityBit::None),
+    Settings::new(57_600, ParityBit::None).two_stops(),
+    Settings::new(57_600, ParityBit::None),
+    Settings::new(2_400, ParityBit::None),
+    Settings::new(38_400, ParityBit::None),
+    Settings::new(115_200, ParityBit::None),
+    Settings::new(38_400, ParityBit::Even),
+    Settings::new(1_200, ParityBit::None),
+];
+
+/// Unit ids that devices are delivered with.
+pub const LIKELY_UNITS: [u8; 18] = [
+    1, 2, 3, 5, 6, 11, 50, 70, 71, 100, 101, 105, 106, 180, 201, 247, 248, 255,
+];

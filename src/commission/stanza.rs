@@ -1,0 +1,92 @@
+//! What was found, as configuration.
+
+use super::Settings;
+use super::identify::Match;
+use super::medium::Target;
+use crate::device::Kind;
+use std::fmt::Write;
+
+/// A unit that was found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Settings of the line; `None`: TCP.
+    pub settings: Option<Settings>,
+    /// Unit id.
+    pub unit: u8,
+    /// Fingerprints that fit, best first.
+    pub matches: Vec<Match>,
+}
+
+/// The `[[bus]]` and `[[device]]` tables of what was found on one port. Units without a known fingerprint, and settings
+/// other than those of the first unit, stand in comments: one line has one speed.
+#[must_use]
+pub fn stanza(target: &Target, findings: &[Finding]) -> String {
+    let mut out = String::new();
+    // Writing into a string cannot fail.
+    let _ = write(&mut out, target, findings);
+    out
+}
+
+fn write(out: &mut String, target: &Target, findings: &[Finding]) -> std::fmt::Result {
+    let Some(first) = findings.first() else {
+        return Ok(());
+    };
+    writeln!(out, "[[bus]]\nid = \"bus1\"")?;
+    match target {
+        Target::Serial { path } => {
+            writeln!(out, "port = {}", quoted(&path.display().to_string()))?;
+            if let Some(settings) = first.settings {
+                writeln!(out, "baud = {}", settings.baud)?;
+                writeln!(
+                    out,
+                    "parity = \"{}\"",
+                    crate::commission::parity_word(settings.parity)
+                )?;
+                if settings.stop_bits != 1 {
+                    writeln!(out, "stop_bits = {}", settings.stop_bits)?;
+                }
+            }
+        }
+        Target::Tcp { host, port } => {
+            writeln!(out, "host = {}\ntcp_port = {port}", quoted(host))?;
+        }
+    }
+    for (number, finding) in findings.iter().enumerate() {
+        writeln!(out)?;
+        if finding.settings != first.settings {
+            let settings = finding.settings.map_or_else(String::new, |s| s.to_string());
+            writeln!(
+                out,
+                "# Answers at {settings} only: set it to the speed of the others, or give it a line of its own."
+            )?;
+        }
+        let Some(best) = finding.matches.first() else {
+            writeln!(
+                out,
+                "# Unit {} answers, but no profile fits: see docs/devices/adding.md.",
+                finding.unit
+            )?;
+            continue;
+        };
+        let kind = match best.profile.kind() {
+            Kind::Charger => "charger",
+            Kind::Meter => "meter",
+            Kind::Reader => "reader",
+        };
+        writeln!(out, "[[device]]\nid = \"{kind}{}\"\nbus = \"bus1\"", number + 1)?;
+        writeln!(
+            out,
+            "profile = \"{}\"\nunit = {}",
+            best.profile.id(),
+            finding.unit
+        )?;
+        for other in finding.matches.iter().skip(1).take(3) {
+            writeln!(out, "# or profile = \"{}\"", other.profile.id())?;
+        }
+    }
+    Ok(())
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
