@@ -14,6 +14,7 @@ pub mod station;
 pub mod bus;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
 pub mod cli;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
 pub mod commission;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
 pub mod config;

@@ -20,8 +20,6 @@ pub mod registers;
 pub mod scan;
 pub mod stanza;
 pub mod talk;
-#[cfg(test)]
-mod tests {}
 
 use crate::domain::Parity;
 use std::fmt;
