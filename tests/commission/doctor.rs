@@ -27,7 +27,7 @@ phases = 3
 source = ["made up for this test"]
 
 [link]
-serial = { baud = 9600 }
+serial = { baud = 9600, parity = "none" }
 unit = 1
 poll_ms = 1000
 
