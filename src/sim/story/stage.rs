@@ -263,7 +263,7 @@ impl Stage {
                 }
                 Action::Write(_) | Action::Wait(_) => None,
             });
-        written.filter(|point| all_hold(&point.when, image)).last()
+        written.filter(|point| all_hold(&point.when, image)).next_back()
     }
 
     /// Whether the device offers a current, give or take what rounding in its unit costs.
