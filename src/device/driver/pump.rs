@@ -81,6 +81,9 @@ impl Driver {
         if self.stage != Stage::Learning || learning || !self.polling.onces_done() {
             return false;
         }
+        if self.book.is_undecided() {
+            return false;
+        }
         if self.book.replan() {
             self.timetable(now);
             return true;

@@ -111,6 +111,17 @@ arm = [
     ])
 }
 
+/// As [`any_fed`], but its fallback current can only be read, and is safe from 6 A down.
+pub(super) fn told_fallback() -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 }]
+arm = [{ write = "timeout", value = "watchdog_timeout", verify = "timeout" }]
+"#;
+    let when = "fallback_when = [{ point = \"fallback\", max = 60 }]\nfeed = \"any_request\"\n";
+    parse(&[HEAD, &link(0), POINTS, SHOWN, recipes, WATCHDOG, when])
+}
+
 /// As [`any_fed`], with the switch as a phase switch: charging is paused for two seconds before and one after.
 pub(super) fn two_phased() -> Arc<Profile> {
     let recipes = r#"
