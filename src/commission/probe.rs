@@ -3,7 +3,7 @@
 use super::judge::Verdict;
 use super::medium::Medium;
 use super::talk::Talk;
-use crate::device::{Electrical, Image, Pdu, Point, PointId, Profile, Raw, Reply, Role, all_hold};
+use crate::device::{Block, Electrical, Image, Point, PointId, Profile, Raw, Reply, Role, all_hold};
 use crate::domain::{Mono, Observation, Quantity, Reading};
 use std::io;
 
@@ -58,10 +58,10 @@ pub async fn probe<M: Medium>(
     let mut rows = Vec::new();
     for (id, point) in order {
         let asked = point.fc.map(|fc| (fc.code(), point.addr_for(connector)));
-        let outcome = match point.read(connector) {
+        let outcome = match profile.block_of(id, connector) {
             None => Outcome::WriteOnly,
             Some(_) if !all_hold(&point.when, &image) => Outcome::NotHere,
-            Some(pdu) => one(talk, unit, connector, profile, id, &pdu, &mut image).await?,
+            Some(block) => one(talk, (unit, connector), profile, id, &block, &mut image).await?,
         };
         rows.push((
             id,
@@ -78,14 +78,13 @@ pub async fn probe<M: Medium>(
 
 async fn one<M: Medium>(
     talk: &mut Talk<'_, M>,
-    unit: u8,
-    connector: u16,
+    (unit, connector): (u8, u16),
     profile: &Profile,
     id: PointId,
-    pdu: &Pdu,
+    block: &Block,
     image: &mut Image,
 ) -> io::Result<Outcome> {
-    let told = talk.ask(unit, pdu).await?;
+    let told = talk.ask(unit, &block.pdu()).await?;
     let reply = match told.judged.verdict {
         Verdict::Reply(reply) => reply,
         Verdict::Exception(code) => {
@@ -95,15 +94,12 @@ async fn one<M: Medium>(
         Verdict::OnlyEcho => return Ok(Outcome::Failed("only the echo of the request".to_owned())),
         Verdict::Foreign(error) | Verdict::Damaged(error) => return Ok(Outcome::Failed(error.to_string())),
     };
-    let Some(block) = profile.block_of(id, connector) else {
-        return Ok(Outcome::WriteOnly);
-    };
     let registers = match &reply {
         Reply::Registers(registers) => registers.clone(),
         Reply::Bits(bits) => bits.iter().map(|bit| u16::from(*bit)).collect(),
         Reply::Written => Vec::new(),
     };
-    let seen = profile.decode(&block, &reply, connector, Electrical::default(), image, Mono(0));
+    let seen = profile.decode(block, &reply, connector, Electrical::default(), image, Mono(0));
     let point = profile.point(id);
     let (text, doubt) = match seen {
         Err(error) => return Ok(Outcome::Failed(error.to_string())),

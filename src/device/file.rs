@@ -1,8 +1,10 @@
 //! The profile file as it is written: these types are the schema. What they say is checked by `check`, what they
 //! mean by `load`. Here: identity, link and points.
 
-use super::file_control::{IdentifyTable, LimitsTable, RecipesTable, StateTable, WatchdogTable};
-use super::profile::{Cadence, Kind};
+use super::file_control::{
+    IdentifyTable, LimitsTable, PhaseSwitchTable, RecipesTable, StateTable, WatchdogTable,
+};
+use super::profile::{Cadence, Kind, SerialFraming};
 use super::value::{Order, ValueType};
 use crate::domain::{DeviceFact, FaultKind, Phase, Quality, Quantity};
 use schemars::JsonSchema;
@@ -35,8 +37,10 @@ pub(super) struct File {
     pub phases: Option<u8>,
     /// Firmware the profile is known for.
     pub firmware: Option<String>,
-    /// What to wire and to switch on before the device answers.
-    pub wiring: Option<String>,
+    /// What to wire and to switch on before the device answers: a text or a table.
+    pub wiring: Option<WiringTable>,
+    /// Why the profile cannot be trusted yet: facts that are thin, in conflict or untried. Absent: it can.
+    pub experimental: Option<String>,
     /// Behaviour that surprises, one sentence each.
     #[serde(default)]
     pub caveats: Vec<String>,
@@ -60,6 +64,34 @@ pub(super) struct File {
     pub recipes: RecipesTable,
     /// Communication supervision inside the device.
     pub watchdog: Option<WatchdogTable>,
+    /// Switching between one and three phases.
+    pub phase_switch: Option<PhaseSwitchTable>,
+}
+
+/// What to wire and to switch on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum WiringTable {
+    /// In one text.
+    Note(String),
+    /// By subject.
+    Parts(WiringParts),
+}
+
+/// What to wire and to switch on, by subject.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WiringParts {
+    /// Terminals of the bus, and what is special about A and B.
+    pub terminals: Option<String>,
+    /// DIP switches, jumpers and rotary switches.
+    pub switches: Option<String>,
+    /// Settings in a menu, an app or a web page.
+    pub settings: Option<String>,
+    /// Termination of the line.
+    pub termination: Option<String>,
+    /// Anything else.
+    pub note: Option<String>,
 }
 
 /// How the device is talked to. The configuration may say otherwise.
@@ -100,6 +132,9 @@ pub(super) struct LinkTable {
     /// Addresses that must never be read.
     #[serde(default)]
     pub no_read: Vec<SpanTable>,
+    /// Addresses that are read all at once or not at all: exactly from `first` to `last`.
+    #[serde(default)]
+    pub read_whole: Vec<SpanTable>,
 }
 
 /// Serial settings.
@@ -111,6 +146,8 @@ pub(super) struct SerialTable {
     pub baud: u32,
     /// Parity.
     pub parity: ParityName,
+    /// How requests are framed; `rtu` unless given.
+    pub framing: Option<SerialFraming>,
     /// Data bits; 8 unless given.
     #[schemars(range(min = 7, max = 8))]
     pub data_bits: Option<u8>,
@@ -273,6 +310,8 @@ pub(super) struct PointTable {
     /// Type.
     #[serde(rename = "type")]
     pub kind: ValueType,
+    /// Bytes in front of a text, or of bytes, that do not belong to it.
+    pub skip: Option<u8>,
     /// Registers of a text or of bytes.
     #[schemars(range(min = 1, max = 125))]
     pub len: Option<u16>,
@@ -292,6 +331,9 @@ pub(super) struct PointTable {
     /// Bits that count, shifted down to bit 0.
     #[schemars(range(min = 1))]
     pub mask: Option<u64>,
+    /// Bits by which `mask` or `bit` moves up per connector beyond the first.
+    #[schemars(range(min = 1, max = 32))]
+    pub connector_shift: Option<u8>,
     /// The one bit that counts, 0 the lowest.
     #[schemars(range(max = 63))]
     pub bit: Option<u8>,
@@ -299,6 +341,20 @@ pub(super) struct PointTable {
     pub scale: Option<f64>,
     /// Added after scaling, in `unit`.
     pub offset: Option<f64>,
+    /// Points whose values are factors as well, such as the ratios of current and voltage transformers.
+    #[serde(default)]
+    pub times: Vec<String>,
+    /// The point that holds a power of ten as one more factor (SunSpec scale factor).
+    pub exponent: Option<String>,
+    /// Points of the same unit whose values are added.
+    #[serde(default)]
+    pub plus: Vec<String>,
+    /// Points of the same unit whose values are taken off.
+    #[serde(default)]
+    pub minus: Vec<String>,
+    /// Whether an added or taken-off value that is not available counts nothing; without it there is no sum then.
+    #[serde(default)]
+    pub skip_na: bool,
     /// Unit of the scaled value; the base unit of the quantity unless given.
     pub unit: Option<Unit>,
     /// For `%` of a current: how many ampere are 100 %.
@@ -309,6 +365,8 @@ pub(super) struct PointTable {
     /// Raw values that mean "not available"; `max` and `min` are the ends of the type.
     #[serde(default)]
     pub na: Vec<NaTable>,
+    /// Least and largest value, in `unit`, that is taken for a reading.
+    pub valid: Option<(f64, f64)>,
     /// The measured quantity.
     pub quantity: Option<Quantity>,
     /// Phase of the quantity; the total unless given.
@@ -408,6 +466,16 @@ pub(super) enum Scalars {
     Many(Vec<Scalar>),
 }
 
+/// One text or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Texts {
+    /// One.
+    One(String),
+    /// Any of these.
+    Many(Vec<String>),
+}
+
 /// One line of a fault map: `raw` or `bit`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -438,12 +506,17 @@ pub(super) struct ConditionTable {
     pub mask: Option<u64>,
     /// Equal to one of these raw values. With `bit` alone, 1 is meant.
     pub is: Option<Scalars>,
+    /// None of these raw values.
+    pub is_not: Option<Scalars>,
     /// Raw value at least.
     pub min: Option<f64>,
     /// Raw value at most.
     pub max: Option<f64>,
-    /// Text begins with this.
-    pub starts_with: Option<String>,
+    /// Text begins with this, or one of these; upper and lower case are alike.
+    pub starts_with: Option<Texts>,
+    /// Text of at least so many characters, all of them printable ASCII.
+    #[schemars(range(min = 1))]
+    pub min_chars: Option<u16>,
     /// Text is a version, this or later.
     pub since: Option<String>,
     /// Text is a version before this.

@@ -2,8 +2,7 @@
 
 use super::condition::Condition;
 use super::decimal::Decimal;
-use super::pdu::{Pdu, ReadFc};
-use super::plan::Block;
+use super::pdu::ReadFc;
 use super::recipe::{Recipes, StepSpec};
 use super::value::{Layout, Raw};
 use crate::domain::{DeviceFact, FaultKind, MilliAmps, Parity, Phase, Quality, Quantity, VehicleState};
@@ -39,6 +38,7 @@ pub struct Profile {
     pub(super) recipes: Recipes,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) identify: Option<Identify>,
+    pub(super) phase_switch: Option<PhaseSwitch>,
 }
 
 /// What a person wants to know.
@@ -59,7 +59,24 @@ pub struct About {
     /// Firmware it is known for.
     pub firmware: Option<String>,
     /// What to wire and to switch on before it answers.
-    pub wiring: Option<String>,
+    pub wiring: Wiring,
+    /// Why it cannot be trusted yet; `None`: it can.
+    pub experimental: Option<String>,
+}
+
+/// What to wire and to switch on, by subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// Terminals of the bus.
+    pub terminals: Option<String>,
+    /// DIP switches, jumpers and rotary switches.
+    pub switches: Option<String>,
+    /// Settings in a menu, an app or a web page.
+    pub settings: Option<String>,
+    /// Termination of the line.
+    pub termination: Option<String>,
+    /// Anything else.
+    pub note: Option<String>,
 }
 
 /// How the device is talked to unless the configuration says otherwise.
@@ -91,6 +108,8 @@ pub struct LinkDefaults {
     pub read_holes: bool,
     /// Addresses that must never be read, nor read through.
     pub no_read: Vec<Span>,
+    /// Addresses of connector 1 that are read exactly so, or not at all.
+    pub read_whole: Vec<Span>,
 }
 
 /// Serial settings.
@@ -104,6 +123,21 @@ pub struct Serial {
     pub data_bits: u8,
     /// 1 or 2.
     pub stop_bits: u8,
+    /// How requests are framed.
+    pub framing: SerialFraming,
+}
+
+/// How requests are framed on a serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SerialFraming {
+    /// Modbus RTU.
+    #[default]
+    Rtu,
+    /// Modbus ASCII.
+    Ascii,
+    /// The dialect of Modbus ASCII that ABL's controllers speak: answers begin with `>`.
+    Abl,
 }
 
 /// Addresses `first..=last` of one reading function.
@@ -230,10 +264,24 @@ pub struct Point {
     pub layout: Layout,
     /// Bits that count, shifted down to bit 0 after reading.
     pub mask: Option<u64>,
+    /// Bits by which the mask moves up per further connector.
+    pub connector_shift: u8,
     /// Raw value to milli-units.
     pub to_milli: Decimal,
     /// Added to the scaled value, milli-units.
     pub offset_milli: i64,
+    /// Points whose values are factors as well.
+    pub times: Vec<PointId>,
+    /// The point that holds a power of ten as one more factor.
+    pub exponent: Option<PointId>,
+    /// Points whose values are added.
+    pub plus: Vec<PointId>,
+    /// Points whose values are taken off.
+    pub minus: Vec<PointId>,
+    /// Whether an added or taken-off value that is not available counts nothing.
+    pub skip_na: bool,
+    /// Values that are taken for readings, milli-units; `None`: all.
+    pub valid: Option<(i64, i64)>,
     /// What the number means.
     pub dimension: Dimension,
     /// Whether the sign is dropped.
@@ -270,11 +318,11 @@ impl Point {
             .wrapping_add(self.connector_offset.wrapping_mul(connector.saturating_sub(1)))
     }
 
-    /// The request that reads it alone; `None`: write-only.
+    /// The bits that count, for a connector (from 1).
     #[must_use]
-    pub fn read(&self, connector: u16) -> Option<Pdu> {
-        let (addr, count) = (self.addr_for(connector), self.layout.width);
-        self.fc.map(|fc| Pdu::Read { fc, addr, count })
+    pub fn mask_for(&self, connector: u16) -> Option<u64> {
+        let by = u32::from(self.connector_shift).saturating_mul(u32::from(connector.saturating_sub(1)));
+        self.mask.map(|mask| mask.checked_shl(by).unwrap_or(0))
     }
 
     /// Whether a raw value may be written.
@@ -336,6 +384,8 @@ pub struct Watchdog {
     pub failsafe: MilliAmps,
     /// Whether the fallback can be trusted to protect the installation.
     pub fallback_safe: bool,
+    /// It can only while all of these hold.
+    pub fallback_when: Vec<Condition>,
     /// What the device does when it is not fed any more.
     pub fallback: String,
     /// Whether the settings survive a power cut of the device.
@@ -344,6 +394,23 @@ pub struct Watchdog {
     pub feed: Feed,
     /// Feeds per time-out, at least 2.
     pub feeds_per_timeout: u8,
+}
+
+/// Switching between one and three phases.
+#[derive(Clone, Debug)]
+pub struct PhaseSwitch {
+    /// The device can switch only while all of these hold.
+    pub when: Vec<Condition>,
+    /// Steps to one phase.
+    pub one: Vec<StepSpec>,
+    /// Steps to three phases.
+    pub three: Vec<StepSpec>,
+    /// Whether charging is paused meanwhile.
+    pub pause: bool,
+    /// Rest after the pause.
+    pub before: Duration,
+    /// Rest after the steps.
+    pub after: Duration,
 }
 
 /// How a watchdog is fed.
@@ -374,124 +441,4 @@ pub enum Confidence {
     Medium,
     /// No other known device looks like this.
     High,
-}
-
-impl Profile {
-    /// Its id, as the configuration names it.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What the device is for.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// What a person wants to know.
-    #[must_use]
-    pub fn about(&self) -> &About {
-        &self.about
-    }
-
-    /// How it is talked to.
-    #[must_use]
-    pub fn link(&self) -> &LinkDefaults {
-        &self.link
-    }
-
-    /// All points; [`PointId`] is the index.
-    #[must_use]
-    pub fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    /// A point by its index, which must come from this profile.
-    #[must_use]
-    pub fn point(&self, id: PointId) -> &Point {
-        &self.points[usize::from(id.0)]
-    }
-
-    /// A point by its name.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<PointId> {
-        let index = self.points.iter().position(|point| point.name == name)?;
-        u16::try_from(index).ok().map(PointId)
-    }
-
-    /// Every point with its index.
-    pub fn numbered(&self) -> impl Iterator<Item = (PointId, &Point)> {
-        (0..).map(PointId).zip(&self.points)
-    }
-
-    /// The state map of a charger.
-    #[must_use]
-    pub fn state_map(&self) -> Option<&StateMap> {
-        self.state.as_ref()
-    }
-
-    /// What a charger can be told.
-    #[must_use]
-    pub fn limits(&self) -> Option<Limits> {
-        self.limits
-    }
-
-    /// The recipes as written.
-    #[must_use]
-    pub fn recipes(&self) -> &Recipes {
-        &self.recipes
-    }
-
-    /// The watchdog, if the device has one.
-    #[must_use]
-    pub fn watchdog(&self) -> Option<&Watchdog> {
-        self.watchdog.as_ref()
-    }
-
-    /// The requests a scan needs for the fingerprint, one per point, in the order of the checks.
-    #[must_use]
-    pub fn identify_reads(&self) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
-        for check in self.identify.iter().flat_map(|identify| &identify.checks) {
-            let point = self.point(check.point);
-            let known = blocks.iter().any(|block| block.points.contains(&check.point));
-            if let Some(fc) = point.fc.filter(|_| !known) {
-                let (addr, count) = (point.addr_for(1), point.layout.width);
-                blocks.push(Block {
-                    fc,
-                    addr,
-                    count,
-                    cadence: Cadence::Once,
-                    points: vec![check.point],
-                });
-            }
-        }
-        blocks
-    }
-
-    /// The request that reads one point alone, with what it reads; `None`: it can only be written.
-    #[must_use]
-    pub fn block_of(&self, id: PointId, connector: u16) -> Option<Block> {
-        let point = self.point(id);
-        Some(Block {
-            fc: point.fc?,
-            addr: point.addr_for(connector),
-            count: point.layout.width,
-            cadence: Cadence::Once,
-            points: vec![id],
-        })
-    }
-
-    /// The fingerprint.
-    #[must_use]
-    pub fn identify(&self) -> Option<&Identify> {
-        self.identify.as_ref()
-    }
-
-    /// Whether a card may come from this device.
-    #[must_use]
-    pub fn has_token(&self) -> bool {
-        self.points.iter().any(|point| point.role == Role::Token)
-    }
 }

@@ -3,7 +3,7 @@
 use super::body::{Body, Supervision, Write};
 use super::face::{Effect, Face};
 use super::slave::{Answer, Exception, Registers, Table, respond};
-use crate::device::{Kind, Profile, Raw};
+use crate::device::{Image, Kind, Profile, Raw};
 use crate::domain::{MilliAmps, MilliWattHours, Mono};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,6 +140,14 @@ impl SimDevice {
             .copied()
     }
 
+    /// Every point's raw value as the device holds it now.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut face = self.face.clone();
+        face.refresh(&self.body);
+        face.image()
+    }
+
     /// A point's raw value as the device holds it, write-only ones included; `None`: no such point.
     pub fn point(&mut self, name: &str) -> Option<Raw> {
         self.face.refresh(&self.body);
@@ -153,6 +161,7 @@ impl SimDevice {
             match effect {
                 Effect::Limit(amps) => self.body.limit = amps,
                 Effect::Enabled(on) => self.body.enabled = on,
+                Effect::Phases(phases) => self.body.connected = phases,
                 Effect::Fed => self.body.feed(now),
                 Effect::Unlocked => self.body.unlocks += 1,
                 Effect::Timeout(timeout) => {

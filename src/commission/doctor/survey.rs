@@ -125,10 +125,10 @@ fn questions(profile: Option<&Profile>, connector: u16) -> (Pdu, Pdu) {
         count,
     };
     let readable = |profile: &Profile| {
-        let points = profile.points().iter();
+        let points = profile.numbered();
         let mut reads: Vec<Pdu> = points
-            .filter(|point| point.when.is_empty())
-            .filter_map(|point| point.read(connector))
+            .filter(|(_, point)| point.when.is_empty())
+            .filter_map(|(id, _)| Some(profile.block_of(id, connector)?.pdu()))
             .collect();
         reads.sort_by_key(width);
         reads

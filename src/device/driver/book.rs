@@ -6,7 +6,7 @@ use super::run::checks;
 use super::watchdog::{FedBy, Terms};
 use crate::device::{
     Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Pdu, Point, PointId,
-    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of,
+    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of, masked,
 };
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Observation};
 use std::collections::BTreeSet;
@@ -24,22 +24,28 @@ pub(super) struct Book {
     profile: Arc<Profile>,
     setup: DeviceSetup,
     cost: LinkCost,
-    pub(super) electrical: Electrical,
+    electrical: Electrical,
+    /// Phases of the installation.
+    wired: u8,
     image: Image,
     caution: Caution,
     blocks: Vec<Block>,
     /// Points the device refused even when asked alone.
     refused: BTreeSet<PointId>,
+    /// Points that points and recipes depend on.
+    decisive: BTreeSet<PointId>,
     toggle: bool,
 }
 
 impl Book {
     pub(super) fn new(profile: Arc<Profile>, setup: &DeviceSetup, cost: LinkCost) -> Self {
         let mut book = Self {
+            decisive: profile.decisive(),
             profile,
             setup: setup.clone(),
             cost,
             electrical: Electrical::default(),
+            wired: Electrical::default().phases,
             image: Image::new(),
             caution: Caution::default(),
             blocks: Vec::new(),
@@ -48,6 +54,17 @@ impl Book {
         };
         book.replan();
         book
+    }
+
+    /// Phases and voltage of the installation.
+    pub(super) fn set_electrical(&mut self, electrical: Electrical) {
+        self.electrical = electrical;
+        self.wired = electrical.phases;
+    }
+
+    /// The device charges on this many phases now, as far as the installation has them.
+    pub(super) fn assume_phases(&mut self, phases: u8) {
+        self.electrical.phases = phases.min(self.wired).max(1);
     }
 
     /// Forgets what was read: the device may have been exchanged or updated.
@@ -88,6 +105,13 @@ impl Book {
     pub(super) fn is_known(&self, block: &Block) -> bool {
         let known = |id: &PointId| self.image.get(*id).is_some() || self.refused.contains(id);
         block.points.iter().all(known)
+    }
+
+    /// Whether something that decides which registers there are, or how they are written, was not read yet.
+    pub(super) fn is_undecided(&self) -> bool {
+        let planned = |id: &PointId| self.blocks.iter().any(|block| block.points.contains(id));
+        let known = |id: &PointId| self.image.get(*id).is_some() || self.refused.contains(id);
+        self.decisive.iter().any(|id| !known(id) && planned(id))
     }
 
     /// The device refused a block. Whether the plan became more careful and has to be taken over.
@@ -132,16 +156,14 @@ impl Book {
 
     /// The current that the read-back of a limit shows, where its register holds one.
     pub(super) fn limit_read_back(&self, check: &Check, reply: &Reply) -> Option<Observation> {
-        let Reply::Registers(registers) = reply else {
-            return None;
-        };
+        let place = Some((check.read.clone(), check.at));
         let is_limit = |point: &&Point| {
-            point.read(self.setup.connector).as_ref() == Some(&check.read)
+            self.profile.read(point, self.setup.connector) == place
                 && !matches!(point.dimension, Dimension::Plain | Dimension::Time)
                 && all_hold(&point.when, &self.image)
         };
         let point = self.profile.points().iter().find(is_limit)?;
-        let raw = point.layout.read(registers)?;
+        let raw = masked(&check.raw(reply)?, check.mask);
         current_of(point, &raw, self.electrical).map(Observation::LimitReadBack)
     }
 
@@ -253,7 +275,12 @@ impl Book {
                     .into(),
             });
         };
+        let kept = all_hold(&watchdog.fallback_when, &self.image);
         let detail = match outcome {
+            Ok(()) if !kept => format!(
+                "{} As the device is set now, its fallback protects nothing.",
+                watchdog.fallback
+            ),
             Ok(()) => watchdog.fallback.clone(),
             Err(error) => format!("the watchdog could not be armed: {error}"),
         };
@@ -261,9 +288,15 @@ impl Book {
             armed: outcome.is_ok(),
             timeout: self.profile.watchdog_timeout(self.setup.watchdog_timeout),
             fallback: Some(self.fallback()),
-            safe: outcome.is_ok() && watchdog.fallback_safe,
+            safe: outcome.is_ok() && watchdog.fallback_safe && kept,
             detail,
         })
+    }
+
+    /// Whether the fallback protects the installation as the device is set now; `None`: that does not depend.
+    pub(super) fn fallback_holds(&self) -> Option<bool> {
+        let when = &self.profile.watchdog()?.fallback_when;
+        (!when.is_empty()).then(|| all_hold(when, &self.image))
     }
 
     /// Whether the profile has a watchdog at all.

@@ -102,9 +102,24 @@ impl Driver {
                 self.watch.current_at = now.plus(self.book.watch_period());
             }
             (Errand::Arm, _) => self.armed(now, result),
+            (Errand::Phases, result) => self.phased(now, result),
             (Errand::Unlock, _) => {}
         }
         self.done(job.tickets, result);
+    }
+
+    /// Phases are switched, or could not be: the current is offered again either way.
+    fn phased(&mut self, now: Mono, result: &Result<(), DriveError>) {
+        match result {
+            Ok(()) => self.book.assume_phases(self.phases.unwrap_or(1)),
+            Err(DriveError::Unsupported) => {
+                self.phases = None;
+                self.book.assume_phases(u8::MAX);
+            }
+            Err(_) => {}
+        }
+        self.current.forget();
+        self.restore(now);
     }
 
     fn armed(&mut self, now: Mono, result: &Result<(), DriveError>) {
@@ -115,6 +130,7 @@ impl Driver {
         } else {
             ARM_RETRY
         });
+        self.fallback_told = self.book.fallback_holds();
         if let Some(report) = self.book.failsafe(result) {
             self.effects.push_back(Effect::Failsafe(report));
         }
@@ -136,6 +152,7 @@ impl Driver {
                 Ok(observations) => {
                     self.observed(observations);
                     self.compare(now, block, &reply);
+                    self.tell_fallback();
                 }
                 Err(_) => self.unanswered(now, index, block),
             },
@@ -147,6 +164,18 @@ impl Driver {
                 }
             }
             Err(_) => self.unanswered(now, index, block),
+        }
+    }
+
+    /// Tells the safe state anew when the setting it depends on has changed.
+    fn tell_fallback(&mut self) {
+        let holds = self.book.fallback_holds();
+        if self.watchdog.is_armed()
+            && holds != self.fallback_told
+            && let Some(report) = self.book.failsafe(&Ok(()))
+        {
+            self.fallback_told = holds;
+            self.effects.push_back(Effect::Failsafe(report));
         }
     }
 

@@ -111,6 +111,31 @@ arm = [
     ])
 }
 
+/// As [`any_fed`], but its fallback current can only be read, and is safe from 6 A down.
+pub(super) fn told_fallback() -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 }]
+arm = [{ write = "timeout", value = "watchdog_timeout", verify = "timeout" }]
+"#;
+    let when = "fallback_when = [{ point = \"fallback\", max = 60 }]\nfeed = \"any_request\"\n";
+    parse(&[HEAD, &link(0), POINTS, SHOWN, recipes, WATCHDOG, when])
+}
+
+/// As [`any_fed`], with the switch as a phase switch: charging is paused for two seconds before and one after.
+pub(super) fn two_phased() -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 }]
+[phase_switch]
+one = [{ write = "switch", value = 1, verify = "switch", settle_ms = 1000 }]
+three = [{ write = "switch", value = 3, verify = "switch", settle_ms = 1000 }]
+before_ms = 2000
+after_ms = 1000
+"#;
+    parse(&[HEAD, &link(0), POINTS, SHOWN, recipes])
+}
+
 /// Fed by writing the time-out; pauses by a switch; at least five seconds between two writes.
 pub(super) fn write_fed() -> Arc<Profile> {
     let recipes = r#"
