@@ -14,9 +14,11 @@ mod load;
 mod load_control;
 mod load_points;
 mod load_units;
+mod page;
 mod pdu;
 mod plan;
 mod profile;
+mod query;
 mod recipe;
 mod stream;
 mod value;
@@ -28,14 +30,17 @@ pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
 pub use encode::{Electrical, Factor, current_of, current_raw, milli_of, time_raw};
 pub use error::ProfileError;
 pub use library::Library;
+pub use page::index as devices_index;
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{
     About, Cadence, Confidence, Dimension, FactFormat, FaultMap, FaultRule, Feed, Identify, Kind, Limits,
-    LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog,
-    Wiring, WriteFcs,
+    LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, SerialFraming, Span, StateMap,
+    StateRule, Watchdog, Wiring, WriteFcs,
 };
-pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use recipe::{
+    Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,
+};
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};
 
