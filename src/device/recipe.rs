@@ -246,6 +246,16 @@ impl Profile {
         limit <= MilliAmps::ZERO || self.limits.is_some_and(|limits| limit < limits.min)
     }
 
+    /// Whether a limit comes to a pause: it is below the minimum, or no value that may be written lies between.
+    #[must_use]
+    pub fn must_pause(&self, limit: MilliAmps, ctx: &RecipeContext<'_>) -> bool {
+        let unencodable = || {
+            let steps = self.steps(&self.recipes.limit, limit, ctx);
+            matches!(steps, Err(Refusal::Unencodable { .. }))
+        };
+        self.pauses(limit) || unencodable()
+    }
+
     /// The wire steps of a command.
     ///
     /// [`DeviceCommand::Limit`] below the minimum gives the pause recipe. [`DeviceCommand::Enable`]`(false)`

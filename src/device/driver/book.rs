@@ -191,6 +191,12 @@ impl Book {
         self.profile.pauses(limit)
     }
 
+    /// Whether the wished limit comes to a pause, as far as the device is known.
+    pub(super) fn is_pause(&self, current: &Current) -> bool {
+        let must = |limit| self.profile.must_pause(limit, &self.context(current));
+        current.wish.limit.is_some_and(must)
+    }
+
     /// The steps that bring the wish about.
     pub(super) fn bring_about(&self, current: &Current) -> Result<Vec<Step>, Refusal> {
         let (wish, ctx) = (current.wish, self.context(current));
@@ -207,7 +213,7 @@ impl Book {
         let enable = || self.profile.recipe(DeviceCommand::Enable(true), &ctx);
         let Some(limit) = wish.limit else { return enable() };
         let mut steps = self.profile.recipe(DeviceCommand::Limit(limit), &ctx)?;
-        if wish.enabled == Some(true) && current.maybe_paused && !self.profile.pauses(limit) {
+        if wish.enabled == Some(true) && current.maybe_paused && !self.is_pause(current) {
             let written: Vec<Pdu> = steps.iter().filter_map(write_of).cloned().collect();
             let is_new = |step: &Step| write_of(step).is_none_or(|pdu| !written.contains(pdu));
             steps.extend(enable()?.into_iter().filter(is_new));

@@ -201,6 +201,9 @@ impl Driver {
                     return Err(DriveError::Unsupported);
                 }
             };
+            if errand == Errand::Current {
+                self.current.pausing = self.book.is_pause(&self.current);
+            }
             if errand == Errand::Phases {
                 // Until it is over the device may be on one phase, and charging is paused.
                 self.book.assume_phases(1);

@@ -87,6 +87,7 @@ fn keba(status: u16, cable: u16) -> Registers {
         (1046, [0, 998]),
         (1110, [0, 20_000]),
         (1500, [0xDEAD, 0x00EF]),
+        (1550, [0, 0]),
     ];
     pairs
         .iter()

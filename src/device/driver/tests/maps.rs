@@ -136,6 +136,23 @@ after_ms = 1000
     parse(&[HEAD, &link(0), POINTS, SHOWN, recipes])
 }
 
+/// A limit in steps of 100 W beside a switch that pauses.
+pub(super) fn coarse() -> Arc<Profile> {
+    let points = POINTS.replace(
+        r#"scale = 0.1, unit = "A", off = 0, allowed = [0, [60, 160]]"#,
+        r#"scale = 100, unit = "W""#,
+    );
+    let recipes = r#"
+[recipes]
+limit = [
+  { write = "limit", value = "limit", verify = "limit", settle_ms = 1000 },
+  { write = "switch", value = 1, when_paused = true },
+]
+pause = [{ write = "switch", value = 0 }]
+"#;
+    parse(&[HEAD, &link(0), &points, SHOWN, recipes])
+}
+
 /// Fed by writing the time-out; pauses by a switch; at least five seconds between two writes.
 pub(super) fn write_fed() -> Arc<Profile> {
     let recipes = r#"
