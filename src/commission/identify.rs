@@ -1,5 +1,6 @@
 //! Which device is it: the fingerprints of all profiles, read-only.
 
+use super::Settings;
 use super::judge::Verdict;
 use super::medium::Medium;
 use super::talk::Talk;
@@ -17,6 +18,8 @@ pub struct Match {
     pub confidence: Confidence,
     /// Independent values that agreed.
     pub checks: usize,
+    /// The device is delivered with the very settings it answers at.
+    pub as_delivered: bool,
 }
 
 /// Answers already heard, so that no register is read twice.
@@ -52,7 +55,8 @@ pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
     profiles
 }
 
-/// Tries the fingerprints on a unit; the best match first. Ends at the first one that no other known device has.
+/// Tries the fingerprints on a unit; the best match first: the surest, among these those that are delivered with the
+/// settings the unit answers `at`. Ends at the first fingerprint that no other known device has.
 ///
 /// # Errors
 /// The port is gone.
@@ -60,6 +64,7 @@ pub async fn identify<M: Medium>(
     talk: &mut Talk<'_, M>,
     unit: u8,
     profiles: &[Arc<Profile>],
+    at: Option<Settings>,
 ) -> io::Result<Vec<Match>> {
     let mut memory = Memory::default();
     let mut matches: Vec<Match> = Vec::new();
@@ -75,12 +80,13 @@ pub async fn identify<M: Medium>(
             profile: Arc::clone(profile),
             confidence: identify.confidence,
             checks: identify.checks.len(),
+            as_delivered: at.is_some() && profile.link().serial.map(Settings::from) == at,
         });
         if sure {
             break;
         }
     }
-    matches.sort_by_key(|found| std::cmp::Reverse((found.confidence, found.checks)));
+    matches.sort_by_key(|found| std::cmp::Reverse((found.confidence, found.as_delivered, found.checks)));
     Ok(matches)
 }
 

@@ -68,6 +68,17 @@ impl From<Parity> for ParityBit {
     }
 }
 
+impl From<crate::device::Serial> for Settings {
+    fn from(serial: crate::device::Serial) -> Self {
+        Self {
+            baud: serial.baud,
+            data_bits: serial.data_bits,
+            parity: serial.parity.into(),
+            stop_bits: serial.stop_bits,
+        }
+    }
+}
+
 /// The configuration's word for a parity.
 #[must_use]
 pub const fn parity_word(parity: ParityBit) -> &'static str {

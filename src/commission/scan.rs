@@ -180,7 +180,7 @@ async fn found<M: Medium>(
     tell(Event::Found { settings, unit });
     // Somebody who answers may think longer about other registers.
     let patience = std::mem::replace(&mut talk.timeout, Duration::from_millis(400));
-    let matches = identify(talk, unit, profiles).await?;
+    let matches = identify(talk, unit, profiles, settings).await?;
     talk.timeout = patience;
     tell(Event::Identified {
         settings,

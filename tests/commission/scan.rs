@@ -18,13 +18,7 @@ fn shipped(id: &str) -> Arc<Profile> {
 }
 
 fn at(profile: &Profile) -> Settings {
-    let serial = profile.link().serial.expect("a serial device");
-    Settings {
-        baud: serial.baud,
-        data_bits: serial.data_bits,
-        parity: serial.parity.into(),
-        stop_bits: serial.stop_bits,
-    }
+    profile.link().serial.expect("a serial device").into()
 }
 
 async fn scanned(line: &mut SimLine, depth: Depth) -> (Vec<Event>, u32) {
@@ -69,7 +63,7 @@ async fn devices_as_delivered_are_found_and_recognised() {
         assert_eq!(found.len(), 1, "{id}: {found:?}");
         assert_eq!((found[0].0, found[0].1), (settings, unit), "{id}");
         assert!(
-            found[0].2.iter().take(3).any(|name| name == id),
+            found[0].2.iter().take(4).any(|name| name == id),
             "{id} is not among {:?}",
             found[0].2
         );

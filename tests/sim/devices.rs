@@ -166,14 +166,18 @@ impl Seen {
     }
 }
 
+/// Devices whose simulation is looked at closely here; `profiles.rs` drives every shipped one through a day.
+const CHARGERS: [&str; 3] = ["heidelberg-energy-control", "keba-p30", "evse-wb-din"];
+/// Meters, likewise.
+const METERS: [&str; 4] = [
+    "eastron-sdm630",
+    "eastron-sdm120",
+    "abb-b23-b24",
+    "carlo-gavazzi-em340",
+];
+
 fn chargers() -> Vec<String> {
-    let library = Library::builtin();
-    let is_charger = |id: &&str| {
-        library
-            .get(id)
-            .is_some_and(|p| p.kind() == retrovolt::device::Kind::Charger)
-    };
-    library.ids().filter(is_charger).map(str::to_owned).collect()
+    CHARGERS.map(str::to_owned).to_vec()
 }
 
 /// The least step a point can show, in milli-units.
@@ -191,8 +195,8 @@ fn grain(profile: &Profile, quantity: Quantity, phase: Phase, value: i64) -> i64
 }
 
 #[test]
-fn every_shipped_device_reads_back_through_its_decoder() {
-    for id in Library::builtin().ids() {
+fn devices_read_back_through_their_decoder() {
+    for id in CHARGERS.into_iter().chain(METERS) {
         let mut bench = Bench::new(id);
         bench.device.body.ev = Some(Ev::new(EvSpec::default()));
         if bench.device.is_charger() {

@@ -331,7 +331,7 @@ async fn sense_of<M: Medium>(
             break;
         }
     }
-    let known = identify(talk, unit, library).await?;
+    let known = identify(talk, unit, library, None).await?;
     let names: Vec<&str> = known.iter().map(|found| found.profile.id()).take(3).collect();
     if !plain.fits {
         let (evidence, next) = if names.is_empty() {
@@ -517,14 +517,7 @@ fn nobody(seen: &Survey, others_live: bool) -> Vec<Finding> {
 /// Settings to try, the likeliest first: what the profile says, the configured speed with other parities and stop bits,
 /// then the usual ones.
 fn others(own: Settings, profile: Option<&Profile>) -> Vec<Settings> {
-    let delivered = profile
-        .and_then(|profile| profile.link().serial)
-        .map(|serial| Settings {
-            baud: serial.baud,
-            data_bits: serial.data_bits,
-            parity: serial.parity.into(),
-            stop_bits: serial.stop_bits,
-        });
+    let delivered = profile.and_then(|profile| profile.link().serial.map(Settings::from));
     let parities = [ParityBit::None, ParityBit::Even, ParityBit::Odd];
     let variants = parities.iter().flat_map(|parity| {
         [1, 2].map(|stop_bits| Settings {
