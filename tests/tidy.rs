@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus", &["domain", "device"]),
     ("uplink", &["domain", "ocpp"]),
     ("telemetry", &["domain"]),
+    ("commission", &["domain", "device", "bus"]),
     ("sim", &["domain", "device", "ocpp"]),
     (
         "runtime",
@@ -36,7 +37,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // The demo judges the ledger and builds its hardware from shipped profiles.
-    ("cli", &["domain", "device", "config", "store", "runtime", "sim"]),
+    (
+        "cli",
+        &[
+            "domain",
+            "device",
+            "config",
+            "store",
+            "runtime",
+            "sim",
+            "commission",
+        ],
+    ),
 ];
 
 /// Rooms that are given everything and reach for nothing.

@@ -1,7 +1,13 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
 mod demo;
+mod doctor;
+mod line;
+mod ports;
+mod probe;
 mod profile;
+mod register;
+mod scan;
 mod status;
 
 use crate::config;
@@ -32,6 +38,18 @@ enum Verb {
     CheckConfig(CheckArgs),
     /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
     Status(status::StatusArgs),
+    /// List the serial ports of this machine.
+    Ports(ports::PortsArgs),
+    /// Find devices on a line or in a network, read-only.
+    Scan(scan::ScanArgs),
+    /// Read every point of a device, raw and decoded.
+    Probe(probe::ProbeArgs),
+    /// Read single registers.
+    Read(register::ReadArgs),
+    /// Write a single register or value, after a question.
+    Write(register::WriteArgs),
+    /// Look for the cause when devices do not answer.
+    Doctor(doctor::DoctorArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
@@ -96,6 +114,12 @@ pub fn main() -> ExitCode {
     match cli.verb {
         Verb::Run(args) => run(args, verbosity),
         Verb::CheckConfig(args) => check_config(&args),
+        Verb::Ports(args) => ports::run(&args),
+        Verb::Scan(args) => in_runtime(scan::run(args)),
+        Verb::Probe(args) => in_runtime(probe::run(args)),
+        Verb::Read(args) => in_runtime(register::read(args)),
+        Verb::Write(args) => in_runtime(register::write_it(args)),
+        Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
         Verb::Profile(args) => profile::run(&args),
         Verb::Demo(args) => {

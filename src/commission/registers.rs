@@ -254,7 +254,7 @@ fn rate(offset: i8, kind: Type, order: ByteOrder, value: Value, expect: Option<f
 /// 1 for the expected value or one that a grid has, falling to 0.
 fn closeness(number: f64, expect: Option<f64>) -> f64 {
     match expect {
-        Some(expect) if expect == 0.0 => f64::from(u8::from(number == 0.0)),
+        Some(0.0) => f64::from(u8::from(number == 0.0)),
         Some(expect) => 1.0 - ((number - expect).abs() / expect.abs()).min(0.05) / 0.05,
         None => f64::from(u8::from(
             TYPICAL
@@ -397,7 +397,7 @@ mod tests {
         let found = guess(&[2301, 7, 0, 0, 0, 0], true, Some(230.0));
         assert_eq!((found[0].offset, found[0].kind), (-1, Type::U16), "{found:?}");
         assert!((found[0].scale - 0.1).abs() < 1e-9);
-        let found = guess(&[0, 0, 2301, 9, 0, 0], true, Some(230.0));
+        let found = guess(&[5, 7, 2301, 9, 0, 0], true, Some(230.0));
         assert_eq!(found[0].offset, 1, "{found:?}");
     }
 

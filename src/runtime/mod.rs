@@ -32,6 +32,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Exit codes of sysexits(3) that the daemon uses.
 pub mod exit {
+    /// The command line is wrong.
+    pub const USAGE: u8 = 64;
     /// Data that was given has mistakes.
     pub const DATA: u8 = 65;
     /// A file that was named cannot be read.
@@ -44,6 +46,10 @@ pub mod exit {
     pub const OS: u8 = 71;
     /// Held by another process.
     pub const CANT_CREATE: u8 = 73;
+    /// Reading or writing failed.
+    pub const IO: u8 = 74;
+    /// A device did not answer as its protocol asks.
+    pub const PROTOCOL: u8 = 76;
     /// Degraded, or later again.
     pub const TEMPORARY: u8 = 75;
     /// No permission.

@@ -7,7 +7,7 @@ use retrovolt::commission::medium::{Done, Medium, Target};
 use retrovolt::commission::ports::Roots;
 use retrovolt::commission::{ParityBit, Settings, identify};
 use retrovolt::device::{Library, Profile};
-use retrovolt::domain::MilliAmps;
+use retrovolt::domain::Mono;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -104,7 +104,11 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
             let both = [subject(&right, 2), subject(&right, 1)];
             examine(other, RIGHT, &both).await
         }
-        Cause::NoTermination => examine(line(Fault::NoTermination), RIGHT, &own).await,
+        Cause::NoTermination => {
+            let long = shipped("eastron-sdm630");
+            let line = SimLine::new(RIGHT, Fault::NoTermination).with(&long, 1);
+            examine(line, RIGHT, &[subject(&long, 1)]).await
+        }
         Cause::DuplicateAddress => examine(line(Fault::Collision).with(&right, 1), RIGHT, &own).await,
         Cause::SecondMaster => examine(line(Fault::SecondMaster), RIGHT, &own).await,
         Cause::LocalEcho => examine(line(Fault::Echo), RIGHT, &own).await,
@@ -133,7 +137,8 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
             let serial = charger.link().serial.expect("a serial wallbox");
             let settings = Settings::new(serial.baud, serial.parity.into());
             let mut line = SimLine::new(settings, Fault::Nothing).with(&charger, 1);
-            line.devices[0].body.limit = charger.watchdog().map_or(MilliAmps(0), |w| w.failsafe);
+            // Left alone it fell back to 0 A: function 6, register 261.
+            assert!(line.devices[0].call(Mono(0), &[6, 1, 5, 0, 0]).is_some());
             examine(line, settings, &[subject(&charger, 1)]).await
         }
         Cause::Unplugged

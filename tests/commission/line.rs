@@ -92,7 +92,7 @@ impl SimLine {
             .collect()
     }
 
-    fn spoil(&mut self, answers: Vec<Vec<u8>>) -> Vec<u8> {
+    fn spoil(&mut self, answers: &[Vec<u8>]) -> Vec<u8> {
         match self.fault {
             Fault::Collision => {
                 // Whoever pulls the line low wins; the second begins a character later.
@@ -139,7 +139,7 @@ impl Medium for SimLine {
         } else if self.opened.last() == Some(&self.settings) {
             first = self.devices.first().map_or(first, |device| device.spec().think);
             let answers = self.answers(request, wait);
-            let spoiled = self.spoil(answers);
+            let spoiled = self.spoil(&answers);
             bytes.extend(spoiled);
         }
         self.pass(if bytes.is_empty() { wait } else { first });

@@ -8,3 +8,4 @@
 mod doctor;
 mod line;
 mod scan;
+mod verbs;

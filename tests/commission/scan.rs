@@ -75,21 +75,11 @@ async fn a_scan_only_reads_and_listens_first() {
     let profile = shipped("eastron-sdm630");
     let mut line = SimLine::new(at(&profile), Fault::Nothing).with(&profile, 1);
     scanned(&mut line, Depth::Full).await;
-    assert!(
-        line.requests
-            .iter()
-            .all(|request| matches!(request[1], 3 | 4 | 1 | 2))
-    );
+    assert!(line.requests.iter().all(|request| matches!(request[1], 1..=4)));
     let mut line = SimLine::new(at(&profile), Fault::SecondMaster).with(&profile, 1);
     let (events, _) = scanned(&mut line, Depth::Likely).await;
     assert!(
-        matches!(
-            events[0],
-            Event::Traffic {
-                bytes: 102,
-                frames: 6
-            }
-        ),
+        matches!(events[0], Event::Traffic { bytes: 51, frames: 6 }),
         "{:?}",
         events[0]
     );
@@ -196,7 +186,7 @@ async fn u1_a_meter_with_unknown_settings_is_found_on_a_real_line() {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let scan = tokio::spawn(async move {
         serial(&mut line, Depth::Likely, &profiles, &mut |event| {
-            drop(tell.send(event))
+            drop(tell.send(event));
         })
         .await
     });

@@ -1,7 +1,7 @@
 //! From what was seen to causes.
 
 use super::shift::{Sense, Trial, sense};
-use super::survey::{Survey, survey};
+use super::survey::{Survey, knock, survey};
 use super::{Cause, Finding, ranked};
 use crate::bus::frame::rtu;
 use crate::commission::identify::identify;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long a device may think before it is given up for good.
 const VERY_PATIENT: Duration = Duration::from_secs(3);
+/// Wait for an answer while other settings and ids are tried.
+const QUICK: Duration = Duration::from_millis(150);
 
 /// A line as configured.
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +83,13 @@ pub async fn serial<M: Medium>(
             silent.push((subject, seen));
         }
     }
+    let mut hunt = Hunt {
+        line,
+        alive,
+        heard_at: Vec::new(),
+    };
     for (subject, seen) in silent {
-        let more = hunt(medium, line, subject, &seen, &alive).await?;
+        let more = hunt.find(medium, subject, &seen).await?;
         findings.extend(more.into_iter().map(|finding| finding.of(&subject.id)));
     }
     Ok(ranked(findings))
@@ -246,7 +253,7 @@ fn damage(seen: &Survey) -> Vec<Finding> {
             "two devices have this unit id: disconnect one, give it another id, connect it again",
         ));
     }
-    if long.asked > 0 && long.damage() >= 25 && long.damage() >= 2 * short.damage() + 10 {
+    if long.asked > 0 && long.damage() >= 25 && long.damage() >= short.damage() + 20 {
         findings.push(Finding::new(
             Cause::NoTermination,
             90,
@@ -426,66 +433,93 @@ async fn not_fed<M: Medium>(
     }))
 }
 
-/// A unit that is silent: at other settings, under another id, later, or not at all.
-async fn hunt<M: Medium>(
-    medium: &mut M,
+/// The hunt for units that are silent.
+struct Hunt {
     line: Line,
-    subject: &Subject,
-    seen: &Survey,
-    alive: &[u8],
-) -> io::Result<Vec<Finding>> {
-    let profile = subject.profile.as_deref();
-    medium.open(line.settings).await?;
-    let mut patient = talk(&mut *medium, Framing::Rtu, VERY_PATIENT, false);
-    let late = survey(&mut patient, subject.unit, profile, subject.connector).await?;
-    if let Some(latency) = late.short.latency() {
-        return Ok(vec![Finding::new(
-            Cause::SlowDevice,
-            95,
-            format!(
-                "answers after {} ms, waited for {} ms",
-                latency.as_millis(),
-                line.timeout.as_millis()
-            ),
-            format!("set timeout = \"{} ms\" for this device", latency.as_millis() * 2),
-        )]);
+    /// Units that answer.
+    alive: Vec<u8>,
+    /// Settings at which a silent unit was heard after all: the next one is likely to be there, too.
+    heard_at: Vec<Settings>,
+}
+
+impl Hunt {
+    /// A silent unit: later, under another id, at other settings, or not at all.
+    async fn find<M: Medium>(
+        &mut self,
+        medium: &mut M,
+        subject: &Subject,
+        seen: &Survey,
+    ) -> io::Result<Vec<Finding>> {
+        let others_live = !self.alive.is_empty();
+        if let Some(found) = self.later(medium, subject).await? {
+            return Ok(vec![found]);
+        }
+        // Who answers at the configured settings tells that these are right: then the id is looked for first.
+        for ids in [others_live, !others_live] {
+            let found = if ids {
+                self.other_id(medium, subject).await?
+            } else {
+                self.other_settings(medium, subject).await?
+            };
+            if let Some(found) = found {
+                return Ok(vec![found]);
+            }
+        }
+        Ok(nobody(seen, others_live))
     }
-    for settings in others(line.settings, profile) {
+
+    async fn later<M: Medium>(&self, medium: &mut M, subject: &Subject) -> io::Result<Option<Finding>> {
+        let waited = self.line.timeout.as_millis();
+        medium.open(self.line.settings).await?;
+        let mut patient = talk(&mut *medium, Framing::Rtu, VERY_PATIENT, false);
+        let latency = knock(&mut patient, subject, 1).await?;
+        Ok(latency.map(|latency| {
+            Finding::new(
+                Cause::SlowDevice,
+                95,
+                format!("answers after {} ms, waited for {waited} ms", latency.as_millis()),
+                format!("set timeout = \"{} ms\" for this device", latency.as_millis() * 2),
+            )
+        }))
+    }
+
+    async fn other_id<M: Medium>(&self, medium: &mut M, subject: &Subject) -> io::Result<Option<Finding>> {
+        let settings = self.line.settings;
         medium.open(settings).await?;
-        let mut talk = talk(
-            &mut *medium,
-            Framing::Rtu,
-            settings.patience().max(line.timeout),
-            false,
-        );
-        if survey(&mut talk, subject.unit, profile, subject.connector)
-            .await?
-            .is_alive()
+        let mut quick = talk(&mut *medium, Framing::Rtu, settings.patience().max(QUICK), false);
+        let unit = subject.unit;
+        for other in LIKELY_UNITS
+            .iter()
+            .filter(|other| **other != unit && !self.alive.contains(other))
         {
-            return Ok(vec![other_settings(line.settings, settings)]);
+            if quick.knock(*other, true).await?.judged.verdict.is_alive() {
+                return Ok(Some(Finding::new(
+                    Cause::WrongUnit,
+                    88,
+                    format!("unit {unit} is silent, unit {other} answers"),
+                    format!("set unit = {other}, or change the id at the device (DIP switches, menu)"),
+                )));
+            }
         }
+        Ok(None)
     }
-    medium.open(line.settings).await?;
-    for unit in LIKELY_UNITS
-        .iter()
-        .filter(|unit| **unit != subject.unit && !alive.contains(unit))
-    {
-        let mut talk = talk(
-            &mut *medium,
-            Framing::Rtu,
-            line.settings.patience().max(line.timeout),
-            false,
-        );
-        if talk.knock(*unit, true).await?.judged.verdict.is_alive() {
-            return Ok(vec![Finding::new(
-                Cause::WrongUnit,
-                88,
-                format!("unit {} is silent, unit {unit} answers", subject.unit),
-                format!("set unit = {unit}, or change the id at the device (DIP switches, menu)"),
-            )]);
+
+    async fn other_settings<M: Medium>(
+        &mut self,
+        medium: &mut M,
+        subject: &Subject,
+    ) -> io::Result<Option<Finding>> {
+        let usual = others(self.line.settings, subject.profile.as_deref());
+        for settings in self.heard_at.clone().into_iter().chain(usual) {
+            medium.open(settings).await?;
+            let mut talk = talk(&mut *medium, Framing::Rtu, settings.patience().max(QUICK), false);
+            if knock(&mut talk, subject, 2).await?.is_some() {
+                self.heard_at = vec![settings];
+                return Ok(Some(set_otherwise(self.line.settings, settings)));
+            }
         }
+        Ok(None)
     }
-    Ok(nobody(seen, !alive.is_empty()))
 }
 
 /// Nobody answers at any settings.
@@ -538,7 +572,7 @@ fn others(own: Settings, profile: Option<&Profile>) -> Vec<Settings> {
     list
 }
 
-fn other_settings(own: Settings, right: Settings) -> Finding {
+fn set_otherwise(own: Settings, right: Settings) -> Finding {
     let (cause, what) = if own.baud != right.baud {
         (Cause::WrongBaud, format!("baud = {}", right.baud))
     } else if own.parity != right.parity {

@@ -1,5 +1,6 @@
 //! How a unit answers: short questions and long ones, several times each.
 
+use super::Subject;
 use crate::bus::frame::FrameError;
 use crate::commission::judge::Verdict;
 use crate::commission::medium::Medium;
@@ -9,9 +10,7 @@ use std::io;
 use std::time::Duration;
 
 /// Questions of each length.
-const TIMES: u32 = 12;
-/// A long question reads about so many registers, if the device tells that many at a time.
-const LONG: u16 = 30;
+const TIMES: u32 = 20;
 
 /// What came back to questions of one length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Tally {
 pub(super) struct Survey {
     /// One or two registers.
     pub short: Tally,
-    /// As many as the device tells at a time, up to 30.
+    /// As many as the profile's own plan reads at a time.
     pub long: Tally,
 }
 
@@ -116,6 +115,22 @@ async fn ask<M: Medium>(talk: &mut Talk<'_, M>, unit: u8, pdu: &Pdu, tally: &mut
     Ok(())
 }
 
+/// Asks a unit so many times, ends at the first answer: whether it is there at all.
+pub(super) async fn knock<M: Medium>(
+    talk: &mut Talk<'_, M>,
+    subject: &Subject,
+    times: u32,
+) -> io::Result<Option<Duration>> {
+    let (short, _) = questions(subject.profile.as_deref(), subject.connector);
+    for _ in 0..times {
+        let told = talk.ask(subject.unit, &short).await?;
+        if told.judged.verdict.is_alive() {
+            return Ok(Some(told.latency.unwrap_or_default()));
+        }
+    }
+    Ok(None)
+}
+
 /// A short and a long question that the device answers, by its profile; else what almost every device answers, be it
 /// with a refusal.
 fn questions(profile: Option<&Profile>, connector: u16) -> (Pdu, Pdu) {
@@ -151,11 +166,7 @@ fn longest(profile: &Profile, connector: u16) -> Option<Pdu> {
     };
     let image = crate::device::Image::new();
     let blocks = profile.plan(cost, connector, &image, crate::device::Caution::default());
-    let fits = blocks
-        .iter()
-        .map(crate::device::Block::pdu)
-        .filter(|pdu| width(pdu) <= LONG);
-    fits.max_by_key(width)
+    blocks.iter().map(crate::device::Block::pdu).max_by_key(width)
 }
 
 fn width(pdu: &Pdu) -> u16 {

@@ -262,7 +262,7 @@ impl Stage {
     fn limit_point(&self, image: &Image) -> Option<&Point> {
         use crate::device::{Action, ValueSpec};
         let steps = self.profile.recipes().limit.iter();
-        let written = steps
+        let mut written = steps
             .filter(|step| all_hold(&step.when, image))
             .filter_map(|step| match &step.action {
                 Action::Write(write) if write.value == ValueSpec::Limit => {
@@ -270,7 +270,7 @@ impl Stage {
                 }
                 Action::Write(_) | Action::Wait(_) => None,
             });
-        written.filter(|point| all_hold(&point.when, image)).next_back()
+        written.rfind(|point| all_hold(&point.when, image))
     }
 
     /// Whether the device offers a current, give or take what rounding in its unit costs.

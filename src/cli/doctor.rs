@@ -1,0 +1,207 @@
+//! `retrovolt doctor`: causes with evidence and next step.
+
+use super::line::{LineArgs, Spot, of_device, of_link};
+use crate::commission::doctor::{Finding, Line, Subject, endpoint, serial, unopened};
+use crate::commission::identify::order;
+use crate::commission::medium::{Medium, Real, Target};
+use crate::commission::ports::Roots;
+use crate::device::{Library, Profile};
+use crate::domain::BusSetup;
+use crate::runtime::exit;
+use clap::Args;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Findings at least this sure count as failures.
+const SURE: u8 = 75;
+
+/// Options of `retrovolt doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Examine the buses (the default).
+    #[arg(long)]
+    bus: bool,
+    #[command(flatten)]
+    line: LineArgs,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was examined, and what was found.
+struct Examined {
+    name: String,
+    findings: Vec<Finding>,
+}
+
+/// Examines. Exit codes: 0 all good, 75 something doubtful, 69 a failure.
+pub async fn run(args: DoctorArgs) -> ExitCode {
+    let jobs = match jobs(&args) {
+        Ok(jobs) => jobs,
+        Err(code) => return code,
+    };
+    let mut examined = Vec::new();
+    for job in jobs {
+        if !args.json {
+            eprintln!("examining {} ...", job.name);
+        }
+        examined.push(Examined {
+            findings: examine(&job).await,
+            name: job.name,
+        });
+    }
+    if args.json {
+        let buses: Vec<Value> = examined
+            .iter()
+            .map(|e| json!({ "bus": e.name, "findings": e.findings }))
+            .collect();
+        println!("{}", json!({ "schema": 1, "buses": buses }));
+    } else {
+        examined.iter().for_each(tell);
+    }
+    let worst = examined
+        .iter()
+        .flat_map(|e| &e.findings)
+        .map(|finding| finding.weight)
+        .max();
+    match worst {
+        None => ExitCode::SUCCESS,
+        Some(weight) if weight >= SURE => ExitCode::from(exit::UNAVAILABLE),
+        Some(_) => ExitCode::from(exit::TEMPORARY),
+    }
+}
+
+/// A line with the devices that should be on it.
+struct Job {
+    name: String,
+    line: Spot,
+    subjects: Vec<Subject>,
+}
+
+fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
+    if args.line.names_something() {
+        let line = args.line.spot()?;
+        let subject = Subject {
+            id: format!("unit {}", line.unit),
+            unit: line.unit,
+            connector: line.connector,
+            profile: line.profile.clone(),
+        };
+        return Ok(vec![Job {
+            name: place(&line.target),
+            line,
+            subjects: vec![subject],
+        }]);
+    }
+    let loaded = args.line.load()?;
+    Ok(loaded
+        .setup
+        .buses
+        .iter()
+        .map(|bus| of_bus(bus, &loaded.library))
+        .collect())
+}
+
+fn of_bus(bus: &BusSetup, library: &Library) -> Job {
+    let spots: Vec<Spot> = bus
+        .devices
+        .iter()
+        .map(|device| of_device(bus, device, library))
+        .collect();
+    let (target, settings, framing, echo) = of_link(&bus.link);
+    let subjects = bus.devices.iter().map(|device| Subject {
+        id: device.id.to_string(),
+        unit: device.unit,
+        connector: device.connector,
+        profile: library.get(&device.profile),
+    });
+    Job {
+        name: format!("bus {} ({})", bus.id, place(&target)),
+        subjects: subjects.collect(),
+        line: Spot {
+            target,
+            settings,
+            framing,
+            echo,
+            unit: 1,
+            connector: 1,
+            profile: None,
+            timeout: spots.iter().map(|spot| spot.timeout).max().unwrap_or(bus.timeout),
+            gap: spots.iter().map(|spot| spot.gap).max().unwrap_or(bus.min_gap),
+            socket: None,
+        },
+    }
+}
+
+fn place(target: &Target) -> String {
+    match target {
+        Target::Serial { path } => path.display().to_string(),
+        Target::Tcp { host, port } => format!("{host}:{port}"),
+    }
+}
+
+async fn examine(job: &Job) -> Vec<Finding> {
+    let line = &job.line;
+    let is_serial = matches!(line.target, Target::Serial { .. });
+    let library: Vec<Arc<Profile>> = order(&Library::builtin(), is_serial);
+    let mut medium = Real::new(line.target.clone(), line.gap);
+    let opened = medium.open(line.settings).await;
+    let result = match opened {
+        Err(error) => Err(error),
+        Ok(()) if is_serial => {
+            let known = Line {
+                settings: line.settings,
+                echo: line.echo,
+                timeout: line.timeout,
+            };
+            serial(&mut medium, known, &job.subjects, &library).await
+        }
+        Ok(()) => endpoint(&mut medium, line.framing, line.timeout, &job.subjects, &library).await,
+    };
+    result.unwrap_or_else(|error| unopened(&line.target, &error, &Roots::default()))
+}
+
+fn tell(examined: &Examined) {
+    println!("{}", examined.name);
+    if examined.findings.is_empty() {
+        println!("    nothing is wrong here");
+    }
+    for finding in &examined.findings {
+        let device = finding
+            .device
+            .as_ref()
+            .map_or_else(String::new, |device| format!("{device}: "));
+        println!("  {:>3} %  {device}{}", finding.weight, words(finding));
+        println!("         seen: {}", finding.evidence);
+        println!("         next: {}", finding.next);
+    }
+}
+
+/// A cause in words.
+fn words(finding: &Finding) -> &'static str {
+    use crate::commission::doctor::Cause;
+    match finding.cause {
+        Cause::Unplugged => "the adapter is not plugged in",
+        Cause::Renumbered => "the adapter has another name now",
+        Cause::NoPermission => "no permission to open the port",
+        Cause::PortHeld => "another program holds the port",
+        Cause::Unreachable => "the endpoint cannot be reached",
+        Cause::SecondMaster => "a second master is on the line",
+        Cause::LocalEcho => "the adapter hears its own requests",
+        Cause::WrongBaud => "wrong baud rate",
+        Cause::WrongParity => "wrong parity",
+        Cause::WrongStopBits => "wrong number of stop bits",
+        Cause::FramingMixUp => "Modbus RTU and TCP mixed up",
+        Cause::WrongUnit => "wrong unit id",
+        Cause::SwappedWires => "A and B swapped",
+        Cause::DeviceSilent => "the device is off or not on this line",
+        Cause::NoTermination => "no termination, or a disturbed line",
+        Cause::DuplicateAddress => "two devices share a unit id",
+        Cause::SlowDevice => "the device answers too slowly",
+        Cause::OffByOne => "registers are off by one",
+        Cause::WordOrder => "wrong word order",
+        Cause::WrongProfile => "another device than the profile says",
+        Cause::WatchdogNotFed => "the charger fell back: its watchdog is not fed",
+    }
+}

@@ -1,0 +1,321 @@
+//! Which line, which unit: shared by the installer's verbs.
+
+use crate::commission::doctor::{Finding, unopened};
+use crate::commission::judge::Framing;
+use crate::commission::medium::{Medium, Real, Target};
+use crate::commission::ports::Roots;
+use crate::commission::talk::Talk;
+use crate::commission::{ParityBit, Settings};
+use crate::config::{self, LoadOptions, Loaded};
+use crate::device::{Library, Profile};
+use crate::domain::{BusSetup, DeviceSetup, Link};
+use crate::runtime::{self, exit};
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wait for an answer where nothing says otherwise.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Options that name a line and a unit.
+#[derive(Clone, Debug, Args)]
+pub struct LineArgs {
+    /// A device of the configuration: its line, settings, unit id and profile are taken from there.
+    #[arg(conflicts_with_all = ["port", "host"])]
+    device: Option<String>,
+    /// The configuration file.
+    #[arg(short, long, default_value_os_t = runtime::default_config().to_owned())]
+    config: PathBuf,
+    /// A serial port.
+    #[arg(long, conflicts_with = "host")]
+    port: Option<PathBuf>,
+    /// A Modbus TCP endpoint.
+    #[arg(long)]
+    host: Option<String>,
+    /// Port of the endpoint.
+    #[arg(long, default_value_t = 502)]
+    tcp_port: u16,
+    /// The endpoint is a serial device server: RTU frames over TCP.
+    #[arg(long, requires = "host")]
+    rtu: bool,
+    /// Bits per second.
+    #[arg(long, default_value_t = 9_600)]
+    baud: u32,
+    /// Parity bit.
+    #[arg(long, value_enum, default_value_t = ParityArg::None)]
+    parity: ParityArg,
+    /// Stop bits.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    stop_bits: u8,
+    /// Unit id.
+    #[arg(short, long)]
+    unit: Option<u8>,
+    /// Id of a profile, or a profile file.
+    #[arg(long)]
+    profile: Option<String>,
+    /// Wait for an answer, milliseconds.
+    #[arg(long)]
+    timeout_ms: Option<u64>,
+}
+
+/// A parity on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ParityArg {
+    /// No parity bit.
+    None,
+    /// Even.
+    Even,
+    /// Odd.
+    Odd,
+}
+
+/// A line and a unit, found.
+pub struct Spot {
+    /// Where.
+    pub target: Target,
+    /// Serial settings; of no consequence for TCP.
+    pub settings: Settings,
+    /// Framing.
+    pub framing: Framing,
+    /// The adapter is known to echo.
+    pub echo: bool,
+    /// Unit id.
+    pub unit: u8,
+    /// Connector, from 1.
+    pub connector: u16,
+    /// Profile, where one is known.
+    pub profile: Option<Arc<Profile>>,
+    /// Wait for an answer.
+    pub timeout: Duration,
+    /// Silence before each request.
+    pub gap: Duration,
+    /// Control socket of the gateway of this configuration.
+    pub socket: Option<PathBuf>,
+}
+
+impl LineArgs {
+    /// Whether a line or a device was named at all.
+    pub fn names_something(&self) -> bool {
+        self.device.is_some() || self.port.is_some() || self.host.is_some()
+    }
+
+    /// The configuration these options speak of.
+    pub fn load(&self) -> Result<Loaded, ExitCode> {
+        load(&self.config)
+    }
+
+    /// Finds the line and the unit.
+    pub fn spot(&self) -> Result<Spot, ExitCode> {
+        let mut spot = match (&self.device, &self.port, &self.host) {
+            (Some(device), _, _) => {
+                let loaded = self.load()?;
+                let found = loaded.setup.buses.iter().find_map(|bus| {
+                    let own = bus.devices.iter().find(|d| d.id.as_str() == device)?;
+                    Some((bus, own))
+                });
+                let Some((bus, own)) = found else {
+                    let known: Vec<&str> = loaded
+                        .setup
+                        .buses
+                        .iter()
+                        .flat_map(|b| &b.devices)
+                        .map(|d| d.id.as_str())
+                        .collect();
+                    return Err(usage(&format!(
+                        "{} knows no device {device:?}; it has {}",
+                        self.config.display(),
+                        known.join(", ")
+                    )));
+                };
+                let socket = loaded.setup.socket.clone();
+                Spot {
+                    socket: Some(socket),
+                    ..of_device(bus, own, &loaded.library)
+                }
+            }
+            (None, Some(path), _) => self.bare(Target::Serial { path: path.clone() }),
+            (None, None, Some(host)) => self.bare(Target::Tcp {
+                host: host.clone(),
+                port: self.tcp_port,
+            }),
+            (None, None, None) => {
+                return Err(usage(
+                    "say where: a device of the configuration, --port, or --host",
+                ));
+            }
+        };
+        if let Some(id) = &self.profile {
+            spot.profile = Some(profile(id)?);
+        }
+        if let Some(unit) = self.unit {
+            spot.unit = unit;
+        }
+        if let Some(ms) = self.timeout_ms {
+            spot.timeout = Duration::from_millis(ms);
+        }
+        Ok(spot)
+    }
+
+    fn bare(&self, target: Target) -> Spot {
+        let framing = match target {
+            Target::Tcp { .. } if !self.rtu => Framing::Tcp,
+            Target::Tcp { .. } | Target::Serial { .. } => Framing::Rtu,
+        };
+        Spot {
+            target,
+            settings: Settings {
+                baud: self.baud,
+                data_bits: 8,
+                parity: match self.parity {
+                    ParityArg::None => ParityBit::None,
+                    ParityArg::Even => ParityBit::Even,
+                    ParityArg::Odd => ParityBit::Odd,
+                },
+                stop_bits: self.stop_bits,
+            },
+            framing,
+            echo: false,
+            unit: 1,
+            connector: 1,
+            profile: None,
+            timeout: PATIENCE,
+            gap: Duration::ZERO,
+            socket: None,
+        }
+    }
+}
+
+/// The line of a bus and a device on it.
+pub fn of_device(bus: &BusSetup, device: &DeviceSetup, library: &Library) -> Spot {
+    let (target, settings, framing, echo) = of_link(&bus.link);
+    let profile = library.get(&device.profile);
+    let own = profile.as_ref().map(|profile| profile.link().timeout);
+    let gap = profile
+        .as_ref()
+        .map_or(bus.min_gap, |profile| profile.link().min_gap.max(bus.min_gap));
+    Spot {
+        target,
+        settings,
+        framing,
+        echo,
+        unit: device.unit,
+        connector: device.connector,
+        timeout: device.timeout.or(own).unwrap_or(bus.timeout),
+        profile,
+        gap,
+        socket: None,
+    }
+}
+
+/// Where a configured link leads and how it is set.
+pub fn of_link(link: &Link) -> (Target, Settings, Framing, bool) {
+    match link {
+        Link::Serial {
+            path,
+            baud,
+            parity,
+            data_bits,
+            stop_bits,
+            echo,
+        } => {
+            let settings = Settings {
+                baud: *baud,
+                data_bits: *data_bits,
+                parity: (*parity).into(),
+                stop_bits: *stop_bits,
+            };
+            (
+                Target::Serial { path: path.clone() },
+                settings,
+                Framing::Rtu,
+                *echo,
+            )
+        }
+        Link::Tcp { host, port } => {
+            let target = Target::Tcp {
+                host: host.clone(),
+                port: *port,
+            };
+            (target, crate::commission::USUAL[0], Framing::Tcp, false)
+        }
+    }
+}
+
+impl Spot {
+    /// Opens the line. What stands against it is told with the next step.
+    pub async fn open(&self) -> Result<Real, ExitCode> {
+        let mut medium = Real::new(self.target.clone(), self.gap);
+        match medium.open(self.settings).await {
+            Ok(()) => Ok(medium),
+            Err(error) => Err(closed(&self.target, &error)),
+        }
+    }
+
+    /// A conversation on an open line.
+    pub fn talk<'a>(&self, medium: &'a mut Real) -> Talk<'a, Real> {
+        Talk {
+            medium,
+            framing: self.framing,
+            timeout: self.timeout,
+            thorough: false,
+        }
+    }
+}
+
+/// Says why a line cannot be opened.
+pub fn closed(target: &Target, error: &std::io::Error) -> ExitCode {
+    use crate::commission::doctor::Cause;
+    let findings = unopened(target, error, &Roots::default());
+    for Finding { evidence, next, .. } in findings.iter().take(1) {
+        eprintln!("retrovolt: {evidence}\n           {next}");
+    }
+    ExitCode::from(match findings.first().map(|finding| finding.cause) {
+        Some(Cause::NoPermission) => exit::NO_PERMISSION,
+        Some(Cause::PortHeld) => exit::CANT_CREATE,
+        _ => exit::UNAVAILABLE,
+    })
+}
+
+/// A line that broke while it was used.
+pub fn lost(error: &std::io::Error) -> ExitCode {
+    eprintln!("retrovolt: the line is gone: {error}");
+    ExitCode::from(exit::IO)
+}
+
+/// A wrong command line.
+pub fn usage(text: &str) -> ExitCode {
+    eprintln!("retrovolt: {text}");
+    ExitCode::from(exit::USAGE)
+}
+
+/// A shipped profile by id, or one in a file.
+pub fn profile(id: &str) -> Result<Arc<Profile>, ExitCode> {
+    let file = Path::new(id);
+    if let Some(shipped) = Library::builtin().get(id).filter(|_| !file.is_file()) {
+        return Ok(shipped);
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        eprintln!("retrovolt: no shipped profile and no file {id:?}: {error}");
+        ExitCode::from(exit::NO_INPUT)
+    })?;
+    Profile::parse(id, &text).map(Arc::new).map_err(|errors| {
+        for error in errors {
+            eprintln!("{error}");
+        }
+        ExitCode::from(exit::DATA)
+    })
+}
+
+/// A configuration, or its mistakes.
+pub fn load(file: &Path) -> Result<Loaded, ExitCode> {
+    config::load(file, &LoadOptions::for_file(file)).map_err(|report| {
+        eprintln!("{report}");
+        ExitCode::from(if report.no_input {
+            exit::NO_INPUT
+        } else {
+            exit::CONFIG
+        })
+    })
+}
