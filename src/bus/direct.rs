@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// An answer counts as ended after this much silence: longer than the latency of a USB adapter.
+/// What is overheard counts as ended after this much silence: longer than the latency of a USB adapter.
 const ENDED: Duration = Duration::from_millis(30);
 /// A frame that never ends is cut here.
 const MOST_BYTES: usize = 4096;
@@ -22,6 +22,9 @@ pub struct Heard {
     /// From the last byte sent to the first byte heard.
     pub first: Option<Duration>,
 }
+
+/// How long to listen on, by what was heard so far; `None`: it is enough.
+pub type ListenOn<'a> = &'a (dyn Fn(&[u8]) -> Option<Duration> + Send + Sync);
 
 /// An open port.
 pub struct Direct {
@@ -51,24 +54,19 @@ impl Direct {
         })
     }
 
-    /// Sends a request after the silence the line wants, and hears what comes: until `done` says so, until silence
-    /// after the last byte, or until `wait` has passed without a byte.
+    /// Sends a request after the silence the line wants, and hears what comes, as long as `more` says, or until
+    /// `wait` has passed without a byte.
     ///
     /// # Errors
     /// The port is gone.
-    pub async fn ask(
-        &mut self,
-        request: &[u8],
-        wait: Duration,
-        done: &(dyn Fn(&[u8]) -> bool + Send + Sync),
-    ) -> io::Result<Heard> {
+    pub async fn ask(&mut self, request: &[u8], wait: Duration, more: ListenOn<'_>) -> io::Result<Heard> {
         let quiet = self.traffic + self.pace.gap;
-        self.hear(quiet, Duration::ZERO, &|_| false).await?;
+        self.hear(quiet, &|_| Some(Duration::ZERO)).await?;
         let begin = self.timer.now();
         self.wire.write_all(request).await?;
         let sent = begin + self.pace.bytes(request.len());
         self.traffic = sent;
-        let mut heard = self.hear(sent + wait, ENDED, done).await?;
+        let mut heard = self.hear(sent + wait, more).await?;
         heard.first = heard.first.map(|at| at.saturating_sub(sent));
         Ok(heard)
     }
@@ -81,24 +79,19 @@ impl Direct {
         let until = self.timer.now() + wait;
         let mut all = Vec::new();
         while self.timer.now() < until && all.len() < MOST_BYTES {
-            all.extend(self.hear(until, ENDED, &|_| false).await?.bytes);
+            all.extend(self.hear(until, &|_| Some(ENDED)).await?.bytes);
         }
         Ok(all)
     }
 
-    /// Reads until `first` without a byte, or until `pause` after the last one. `first` of the answer is an instant.
-    async fn hear(
-        &mut self,
-        first: Duration,
-        pause: Duration,
-        done: &(dyn Fn(&[u8]) -> bool + Send + Sync),
-    ) -> io::Result<Heard> {
+    /// Reads until `first` without a byte, then as long as `more` says. The `first` that is told is an instant.
+    async fn hear(&mut self, first: Duration, more: ListenOn<'_>) -> io::Result<Heard> {
         let mut heard = Heard::default();
-        while heard.bytes.len() < MOST_BYTES && !(heard.first.is_some() && done(&heard.bytes)) {
-            let until = if heard.first.is_some() {
-                self.traffic + pause
-            } else {
-                first
+        while heard.bytes.len() < MOST_BYTES {
+            let until = match (heard.first, more(&heard.bytes)) {
+                (None, _) => first,
+                (Some(_), None) => break,
+                (Some(_), Some(pause)) => self.traffic + pause,
             };
             tokio::select! {
                 biased;

@@ -1,14 +1,11 @@
 //! The line under the tools: a real port, or in tests a simulated one.
 
 use super::Settings;
-use crate::bus::direct::{Direct, Heard};
+use crate::bus::direct::{Direct, Heard, ListenOn};
 use crate::domain::Link;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Whether enough of an answer was heard.
-pub type Done<'a> = &'a (dyn Fn(&[u8]) -> bool + Send + Sync);
 
 /// A line that can be opened with any settings, asked and listened to.
 pub trait Medium: Send {
@@ -19,7 +16,7 @@ pub trait Medium: Send {
         &mut self,
         request: &[u8],
         wait: Duration,
-        done: Done<'_>,
+        more: ListenOn<'_>,
     ) -> impl Future<Output = io::Result<Heard>> + Send;
     /// Listens without asking.
     fn listen(&mut self, wait: Duration) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
@@ -89,8 +86,8 @@ impl Medium for Real {
         Ok(())
     }
 
-    async fn ask(&mut self, request: &[u8], wait: Duration, done: Done<'_>) -> io::Result<Heard> {
-        self.port()?.ask(request, wait, done).await
+    async fn ask(&mut self, request: &[u8], wait: Duration, more: ListenOn<'_>) -> io::Result<Heard> {
+        self.port()?.ask(request, wait, more).await
     }
 
     async fn listen(&mut self, wait: Duration) -> io::Result<Vec<u8>> {

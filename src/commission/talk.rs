@@ -6,6 +6,11 @@ use crate::device::{Pdu, ReadFc, Reply};
 use std::io;
 use std::time::Duration;
 
+/// A second answer to the same question comes within this (duplicate address).
+const SECOND: Duration = Duration::from_millis(30);
+/// An answer that began is given up after this pause: adapters and busy machines hand it over in pieces.
+const BROKEN_OFF: Duration = Duration::from_millis(120);
+
 /// A line with its framing and patience.
 pub struct Talk<'a, M> {
     /// The line.
@@ -51,9 +56,14 @@ impl<M: Medium> Talk<'_, M> {
         let framing = self.framing;
         let request =
             encode(framing, unit, pdu).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let thorough = self.thorough;
-        let done = |heard: &[u8]| !thorough && is_enough(framing, &request, heard);
-        let heard = self.medium.ask(&request, self.timeout, &done).await?;
+        let (thorough, timeout) = (self.thorough, self.timeout);
+        let more = |heard: &[u8]| match is_enough(framing, &request, heard) {
+            true => thorough.then_some(SECOND),
+            // The adapter's echo says nothing about the device's patience.
+            false if request.starts_with(heard) => Some(timeout),
+            false => Some(BROKEN_OFF),
+        };
+        let heard = self.medium.ask(&request, timeout, &more).await?;
         Ok(Told {
             judged: judge(framing, unit, pdu, &request, &heard.bytes),
             latency: heard.first,

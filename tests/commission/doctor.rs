@@ -3,7 +3,7 @@
 use crate::line::{Fault, SimLine};
 use retrovolt::commission::doctor::{Cause, Finding, Line, Subject, endpoint, serial, unopened};
 use retrovolt::commission::judge::Framing;
-use retrovolt::commission::medium::{Done, Medium, Target};
+use retrovolt::commission::medium::{Medium, Target};
 use retrovolt::commission::ports::Roots;
 use retrovolt::commission::{ParityBit, Settings, identify};
 use retrovolt::device::{Library, Profile};
@@ -198,17 +198,17 @@ impl Medium for Server {
         &mut self,
         request: &[u8],
         wait: Duration,
-        done: Done<'_>,
+        more: retrovolt::bus::direct::ListenOn<'_>,
     ) -> io::Result<retrovolt::bus::direct::Heard> {
         if self.rtu {
-            return self.line.ask(request, wait, done).await;
+            return self.line.ask(request, wait, more).await;
         }
         let is_mbap = request.get(2..4) == Some(&[0, 0]);
         if !is_mbap {
             return Ok(retrovolt::bus::direct::Heard::default());
         }
         let rtu = retrovolt::sim::slave::close_rtu(request[6], &request[7..]);
-        let mut heard = self.line.ask(&rtu, wait, done).await?;
+        let mut heard = self.line.ask(&rtu, wait, more).await?;
         if heard.bytes.len() > 3 {
             let pdu = &heard.bytes[1..heard.bytes.len() - 2];
             let length = u16::try_from(pdu.len() + 1).expect("short").to_be_bytes();

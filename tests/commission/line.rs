@@ -2,7 +2,7 @@
 
 use retrovolt::bus::direct::Heard;
 use retrovolt::commission::Settings;
-use retrovolt::commission::medium::{Done, Medium};
+use retrovolt::commission::medium::Medium;
 use retrovolt::device::Profile;
 use retrovolt::domain::{Mono, Rng};
 use retrovolt::sim::slave::{close_rtu, open_rtu};
@@ -125,7 +125,12 @@ impl Medium for SimLine {
         Ok(())
     }
 
-    async fn ask(&mut self, request: &[u8], wait: Duration, _done: Done<'_>) -> io::Result<Heard> {
+    async fn ask(
+        &mut self,
+        request: &[u8],
+        wait: Duration,
+        _more: retrovolt::bus::direct::ListenOn<'_>,
+    ) -> io::Result<Heard> {
         self.requests.push(request.to_vec());
         let mut bytes = Vec::new();
         let mut first = Duration::from_millis(0);

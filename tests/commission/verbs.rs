@@ -184,7 +184,8 @@ async fn a_device_is_probed_read_and_written() {
     assert_eq!(retrovolt(&unasked).await.status.code(), Some(64));
     assert_ne!(bench.world.register("wallbox", 3, 261).expect("a box"), Some(80));
     let meant = [&unasked[..], &["--yes"]].concat();
-    assert_eq!(retrovolt(&meant).await.status.code(), Some(0));
+    let written = retrovolt(&meant).await;
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
     assert_eq!(bench.world.register("wallbox", 3, 261).expect("a box"), Some(80));
     let nobody = on(&["read", "--addr", "0", "--timeout-ms", "50"], &["--unit", "9"]);
     let nobody: Vec<&str> = nobody.iter().map(String::as_str).collect();
