@@ -1,5 +1,6 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
+mod commission;
 mod demo;
 mod doctor;
 mod line;
@@ -48,6 +49,8 @@ enum Verb {
     Read(register::ReadArgs),
     /// Write a single register or value, after a question.
     Write(register::WriteArgs),
+    /// Drive a charger through everything it must do, and write a report.
+    Commission(commission::CommissionArgs),
     /// Look for the cause when devices do not answer.
     Doctor(doctor::DoctorArgs),
     /// List, show and test device profiles.
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => in_runtime(probe::run(args)),
         Verb::Read(args) => in_runtime(register::read(args)),
         Verb::Write(args) => in_runtime(register::write_it(args)),
+        Verb::Commission(args) => in_runtime(commission::run(args)),
         Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
         Verb::Profile(args) => profile::run(&args),

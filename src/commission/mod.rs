@@ -1,7 +1,7 @@
 //! What an electrician does on the first evening: find ports, find devices, look into registers, and be told what is
 //! wrong with the wiring. Works beside the gateway, on a port that the gateway does not hold.
 //!
-//! Nothing here writes to a device but [`registers::write`], and that only when told to.
+//! Nothing here writes to a device but [`registers::write`] and [`acceptance`], and these only when told to.
 //!
 //! * `ports`: serial ports with their stable names, chips, holders.
 //! * `medium`, `talk`, `judge`: one question on a line, and what was heard judged to the byte.
@@ -9,7 +9,9 @@
 //! * `registers`: single registers, every type and order, and a guess which is meant.
 //! * `doctor`: causes with evidence and next step.
 //! * `stanza`: what was found as configuration.
+//! * `acceptance`: a charger driven through everything it must do, and a report of it.
 
+pub mod acceptance;
 pub mod doctor;
 pub mod identify;
 pub mod judge;
@@ -75,6 +77,28 @@ impl From<crate::device::Serial> for Settings {
             data_bits: serial.data_bits,
             parity: serial.parity.into(),
             stop_bits: serial.stop_bits,
+        }
+    }
+}
+
+impl Settings {
+    /// The settings of a configured link; of no consequence for one that is not serial.
+    #[must_use]
+    pub fn of(link: &crate::domain::Link) -> Self {
+        match link {
+            crate::domain::Link::Serial {
+                baud,
+                parity,
+                data_bits,
+                stop_bits,
+                ..
+            } => Self {
+                baud: *baud,
+                data_bits: *data_bits,
+                parity: (*parity).into(),
+                stop_bits: *stop_bits,
+            },
+            crate::domain::Link::Tcp { .. } => USUAL[0],
         }
     }
 }

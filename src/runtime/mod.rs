@@ -3,7 +3,7 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
-mod clock;
+pub mod clock;
 mod conductor;
 pub mod control;
 mod feed;

@@ -1,0 +1,555 @@
+//! The acceptance of a charger: it is driven through start, limits, pause, phases and its fail-safe, with the operator's
+//! consent, and everything it did is written down.
+//!
+//! The charger is driven by the very driver that will drive it later. For the fail-safe the line really falls silent; what
+//! the charger does then is read without feeding it more than the reading itself does.
+
+use super::judge::{Framing, Verdict as Heard};
+use super::medium::{Medium, Real, Target};
+use super::talk::Talk;
+use crate::bus::{self, BusError, BusHandle, FromBus, ToBus};
+use crate::device::{Electrical, FailsafeReport, Image, Library, Profile, Role, current_of};
+use crate::domain::{
+    BusSetup, Clock, DeviceCommand, DeviceFact, DeviceId, DeviceSetup, DriveError, MilliAmps, Mono,
+    Observation, Phase, Quantity, VehicleState,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Events of the bus that may wait.
+const EVENTS: usize = 64;
+/// A lease lasts this long and is renewed every second.
+const LEASE: Duration = Duration::from_secs(5);
+/// A device that answers at all answers within this.
+const ANSWERS: Duration = Duration::from_secs(20);
+/// A command is carried out and read back within this.
+const OBEYS: Duration = Duration::from_secs(40);
+/// A vehicle follows a new limit within this (IEC 61851-1, table 7: 5 s; slow polls on top).
+const FOLLOWS: Duration = Duration::from_secs(30);
+/// A vehicle may take so much more than it is offered, per mille, beside half an ampere of the meter's own error.
+const TOLERANCE_PERMILLE: i64 = 50;
+const TOLERANCE: MilliAmps = MilliAmps(500);
+/// Below this no current flows.
+const NOTHING: MilliAmps = MilliAmps(300);
+
+/// What is to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// A vehicle that wants to charge is plugged in.
+    pub vehicle: bool,
+    /// Try one and three phases.
+    pub phases: bool,
+    /// Fall silent and see what the charger does.
+    pub failsafe: bool,
+    /// Release the plug lock at the end.
+    pub unlock: bool,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should.
+    Passed,
+    /// Not as it should.
+    Failed,
+    /// Not tried, for the reason told.
+    Skipped,
+}
+
+/// A step with what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What was tried.
+    pub step: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// The acceptance report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Version of this form.
+    pub schema: u32,
+    /// The device's name.
+    pub device: String,
+    /// Its profile.
+    pub profile: String,
+    /// What it said about itself.
+    pub facts: BTreeMap<String, String>,
+    /// Step by step.
+    pub steps: Vec<Step>,
+    /// No step failed.
+    pub passed: bool,
+}
+
+/// What is known of the device by now.
+#[derive(Debug, Default)]
+struct Known {
+    up: bool,
+    why_down: Option<String>,
+    vehicle: Option<VehicleState>,
+    currents: BTreeMap<Phase, MilliAmps>,
+    read_back: Option<MilliAmps>,
+    facts: BTreeMap<String, String>,
+    failsafe: Option<FailsafeReport>,
+    done: Option<(u64, Result<(), DriveError>)>,
+}
+
+impl Known {
+    fn most_current(&self) -> Option<MilliAmps> {
+        self.currents.values().max().copied()
+    }
+}
+
+/// One charger on its line.
+struct Desk {
+    bus: BusHandle,
+    events: mpsc::Receiver<FromBus>,
+    device: DeviceId,
+    clock: Arc<dyn Clock>,
+    tickets: u64,
+    known: Known,
+}
+
+/// Accepts a charger. `setup` is its line with this device alone on it, `tell` hears each step as it ends.
+///
+/// # Errors
+/// The bus cannot be started.
+pub async fn accept(
+    setup: BusSetup,
+    library: &Library,
+    clock: Arc<dyn Clock>,
+    plan: Plan,
+    tell: &mut (dyn FnMut(&Step) + Send),
+) -> Result<Report, BusError> {
+    let device = setup.devices.first().cloned();
+    let profile = device.as_ref().and_then(|device| library.get(&device.profile));
+    let (Some(device), Some(profile)) = (device, profile) else {
+        let missing = setup.devices.first();
+        return Err(BusError::Profile {
+            device: missing.map_or_else(|| DeviceId::new("none"), |device| device.id.clone()),
+            profile: missing.map_or_else(String::new, |device| device.profile.clone()),
+        });
+    };
+    let desk = Desk::open(&setup, &device, library, Arc::clone(&clock))?;
+    let mut run = Run {
+        desk,
+        profile: Arc::clone(&profile),
+        steps: Vec::new(),
+        tell,
+    };
+    let answered = run.introduce().await;
+    if answered {
+        run.failsafe_armed(&device).await;
+        run.limits(plan).await;
+        run.pause(plan).await;
+        run.phases(plan).await;
+        run.unlock(plan).await;
+    }
+    let Run {
+        desk,
+        mut steps,
+        tell,
+        ..
+    } = run;
+    let facts = desk.close().await;
+    if answered {
+        let step = silence(&setup, &device, &profile, plan, library, clock).await;
+        tell(&step);
+        steps.push(step);
+    }
+    Ok(Report {
+        schema: 1,
+        device: device.id.to_string(),
+        profile: profile.id().to_owned(),
+        facts,
+        passed: steps.iter().all(|step| step.verdict != Verdict::Failed),
+        steps,
+    })
+}
+
+struct Run<'a> {
+    desk: Desk,
+    profile: Arc<Profile>,
+    steps: Vec<Step>,
+    tell: &'a mut (dyn FnMut(&Step) + Send),
+}
+
+impl Run<'_> {
+    fn note(&mut self, step: impl Into<String>, verdict: Verdict, seen: impl Into<String>) {
+        let step = step_of(step, verdict, seen);
+        (self.tell)(&step);
+        self.steps.push(step);
+    }
+
+    async fn introduce(&mut self) -> bool {
+        let up = self.desk.until(ANSWERS, |known| known.up).await;
+        let seen = match (up, &self.desk.known.why_down) {
+            (true, _) => "it answers".to_owned(),
+            (false, Some(why)) => why.clone(),
+            (false, None) => "no answer".to_owned(),
+        };
+        self.note("it answers", passed_if(up), seen);
+        up
+    }
+
+    /// Watchdog registers were written and read back, or there are none.
+    async fn failsafe_armed(&mut self, device: &DeviceSetup) {
+        let known = self
+            .desk
+            .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
+            .await;
+        let report = self.desk.known.failsafe.clone();
+        match (self.profile.watchdog(), report) {
+            (None, _) => {
+                let seen = if device.accept_no_failsafe {
+                    "it has none; the operator has signed for that"
+                } else {
+                    "it has none"
+                };
+                self.note("its watchdog is armed", Verdict::Skipped, seen);
+            }
+            (Some(_), Some(report)) => self.note("its watchdog is armed", passed_if(known), report.detail),
+            (Some(_), None) => self.note("its watchdog is armed", Verdict::Failed, "nothing was reported"),
+        }
+    }
+
+    async fn limits(&mut self, plan: Plan) {
+        let Some(limits) = self.profile.limits() else {
+            self.note("limits", Verdict::Skipped, "the profile knows none");
+            return;
+        };
+        let middle = MilliAmps(i64::midpoint(limits.min.0, limits.max.0) / 1_000 * 1_000);
+        let mut before = MilliAmps(0);
+        for amps in [limits.min, middle, limits.max, limits.min] {
+            self.one_limit(amps, amps <= before, plan).await;
+            before = amps;
+        }
+    }
+
+    async fn one_limit(&mut self, amps: MilliAmps, lowering: bool, plan: Plan) {
+        let step = format!("limit {amps}");
+        let obeyed = self.desk.drive(DeviceCommand::Limit(amps), lowering).await;
+        if let Err(error) = obeyed {
+            self.note(step, Verdict::Failed, error);
+            return;
+        }
+        let ceiling = MilliAmps(amps.0 + amps.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0);
+        // What was measured before the command says nothing.
+        self.desk.known.currents.clear();
+        let flows = |known: &Known| {
+            known
+                .most_current()
+                .is_some_and(|a| a <= ceiling && (!plan.vehicle || a > NOTHING))
+        };
+        let followed = self.desk.until(FOLLOWS, flows).await;
+        let seen = match (self.desk.known.read_back, self.desk.known.most_current()) {
+            (Some(read), Some(current)) => format!("reads back {read}, {current} flow"),
+            (Some(read), None) => format!("reads back {read}"),
+            (None, Some(current)) => format!("{current} flow"),
+            (None, None) => "taken".to_owned(),
+        };
+        let measured = self.desk.known.most_current().is_some();
+        let verdict = match (measured, plan.vehicle) {
+            (true, _) => passed_if(followed),
+            (false, true) => Verdict::Failed,
+            (false, false) => Verdict::Passed,
+        };
+        self.note(step, verdict, seen);
+    }
+
+    async fn pause(&mut self, plan: Plan) {
+        if let Err(error) = self.desk.drive(DeviceCommand::Limit(MilliAmps(0)), true).await {
+            self.note("pause", Verdict::Failed, error);
+            return;
+        }
+        self.desk.known.currents.clear();
+        let still = |known: &Known| known.most_current().is_some_and(|a| a <= NOTHING);
+        let stopped = self.desk.until(FOLLOWS, still).await;
+        let current = self.desk.known.most_current();
+        let seen = current.map_or_else(|| "taken".to_owned(), |current| format!("{current} flow"));
+        let verdict = if current.is_none() && !plan.vehicle {
+            Verdict::Passed
+        } else {
+            passed_if(stopped)
+        };
+        self.note("pause", verdict, seen);
+    }
+
+    async fn phases(&mut self, plan: Plan) {
+        for phases in [1, 3] {
+            let step = format!("{phases} phases");
+            if !plan.phases {
+                self.note(step, Verdict::Skipped, "not asked for");
+                continue;
+            }
+            match self.desk.drive(DeviceCommand::Phases(phases), false).await {
+                Ok(()) => self.note(step, Verdict::Passed, "taken"),
+                Err(error) => self.note(step, Verdict::Failed, error),
+            }
+        }
+    }
+
+    async fn unlock(&mut self, plan: Plan) {
+        if !plan.unlock {
+            self.note("unlock", Verdict::Skipped, "not asked for");
+            return;
+        }
+        match self.desk.drive(DeviceCommand::Unlock, false).await {
+            Ok(()) => self.note("unlock", Verdict::Passed, "taken"),
+            Err(error) => self.note("unlock", Verdict::Failed, error),
+        }
+    }
+}
+
+impl Desk {
+    fn open(
+        setup: &BusSetup,
+        device: &DeviceSetup,
+        library: &Library,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BusError> {
+        let (tell, events) = mpsc::channel(EVENTS);
+        let bus = bus::spawn(setup.clone(), library, Arc::clone(&clock), tell, 1)?;
+        Ok(Self {
+            bus,
+            events,
+            device: device.id.clone(),
+            clock,
+            tickets: 0,
+            known: Known::default(),
+        })
+    }
+
+    /// Takes what the bus says until something is known, keeping the lease alive; `false`: it did not come in time.
+    async fn until(&mut self, patience: Duration, wanted: impl Fn(&Known) -> bool) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        while !wanted(&self.known) {
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => return false,
+                },
+                _ = beat.tick() => self.feed().await,
+                () = tokio::time::sleep_until(end) => return wanted(&self.known),
+            }
+        }
+        true
+    }
+
+    async fn feed(&self) {
+        let lease = ToBus::Lease {
+            device: self.device.clone(),
+            until: self.clock.now().mono.plus(LEASE),
+        };
+        // A bus that has ended is noticed by its events.
+        let _ = self.bus.to.send(lease).await;
+    }
+
+    fn take(&mut self, event: FromBus) {
+        match event {
+            FromBus::Observed { observations, .. } => observations.into_iter().for_each(|o| self.observe(o)),
+            FromBus::Link { up, cause, .. } => {
+                self.known.up = up;
+                self.known.why_down = cause.map(|cause| cause.to_string());
+            }
+            FromBus::Done { ticket, result, .. } => self.known.done = Some((ticket, result)),
+            FromBus::Failsafe { report, .. } => self.known.failsafe = Some(report),
+            FromBus::Port {
+                up: false, detail, ..
+            } => self.known.why_down = Some(detail),
+            FromBus::Port { .. } => {}
+        }
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        match observation {
+            Observation::Reading(reading) if reading.quantity == Quantity::Current => {
+                self.known
+                    .currents
+                    .insert(reading.phase, MilliAmps(reading.milli));
+            }
+            Observation::Vehicle { state, .. } => self.known.vehicle = Some(state),
+            Observation::LimitReadBack(amps) => self.known.read_back = Some(amps),
+            Observation::Fact(fact, text) => {
+                let name = match fact {
+                    DeviceFact::SerialNumber => "serial number",
+                    DeviceFact::FirmwareVersion => "firmware",
+                    DeviceFact::Model => "model",
+                    DeviceFact::MapVersion => "register map",
+                };
+                self.known.facts.insert(name.to_owned(), text);
+            }
+            _ => {}
+        }
+    }
+
+    async fn drive(&mut self, command: DeviceCommand, lowering: bool) -> Result<(), String> {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let drive = ToBus::Drive {
+            device: self.device.clone(),
+            ticket,
+            command,
+            lowering,
+        };
+        if self.bus.to.send(drive).await.is_err() {
+            return Err("the bus has ended".to_owned());
+        }
+        let done = |known: &Known| known.done.as_ref().is_some_and(|(of, _)| *of == ticket);
+        self.until(OBEYS, done).await;
+        match self.known.done.take() {
+            Some((of, result)) if of == ticket => result.map_err(|error| error.to_string()),
+            _ => Err(format!("not carried out within {} s", OBEYS.as_secs())),
+        }
+    }
+
+    /// Ends the bus: from here on the line is silent. Gives what the device said about itself.
+    async fn close(self) -> BTreeMap<String, String> {
+        // It may have ended already.
+        let _ = self.bus.to.send(ToBus::Stop).await;
+        let mut events = self.events;
+        // Nobody listens any more, or the task would wait for room.
+        events.close();
+        let _ = self.bus.join.await;
+        self.known.facts
+    }
+}
+
+/// Charges again, falls silent for longer than the watchdog's time-out, and reads what the charger made of it.
+async fn silence(
+    setup: &BusSetup,
+    device: &DeviceSetup,
+    profile: &Arc<Profile>,
+    plan: Plan,
+    library: &Library,
+    clock: Arc<dyn Clock>,
+) -> Step {
+    const STEP: &str = "it falls back when the gateway is silent";
+    let skip = |why: &str| step_of(STEP, Verdict::Skipped, why);
+    if !plan.failsafe {
+        return skip("not asked for");
+    }
+    let Some(limits) = profile.limits() else {
+        return skip("the profile knows no limits");
+    };
+    let target = Target::of(&setup.link);
+    let mut desk = match Desk::open(setup, device, library, clock) {
+        Ok(desk) => desk,
+        Err(error) => return step_of(STEP, Verdict::Failed, error.to_string()),
+    };
+    let armed = desk
+        .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
+        .await;
+    let report = desk.known.failsafe.clone();
+    let obeyed = desk.drive(DeviceCommand::Limit(limits.max), false).await;
+    desk.close().await;
+    let Some(report) = report.filter(|_| armed) else {
+        return skip("it has no watchdog that could be armed");
+    };
+    let (Some(timeout), Some(fallback)) = (report.timeout, report.fallback) else {
+        return skip("its time-out or fallback current is not known");
+    };
+    if let Err(error) = obeyed {
+        return step_of(STEP, Verdict::Failed, error);
+    }
+    tokio::time::sleep(timeout + Duration::from_secs(3)).await;
+    let Some((target, framing)) = target else {
+        return skip("only Modbus devices can be read without feeding them");
+    };
+    match read_limit(target, framing, setup, device, profile).await {
+        Err(why) => step_of(STEP, Verdict::Failed, why),
+        Ok(amps) => {
+            let seen = format!(
+                "after {} s of silence its limit reads {amps}, to be {fallback}",
+                timeout.as_secs()
+            );
+            step_of(STEP, passed_if(amps <= fallback), seen)
+        }
+    }
+}
+
+impl Target {
+    /// Where a link leads, with its framing; `None`: not Modbus.
+    fn of(link: &crate::domain::Link) -> Option<(Self, Framing)> {
+        match link {
+            crate::domain::Link::Serial { path, .. } => {
+                Some((Self::Serial { path: path.clone() }, Framing::Rtu))
+            }
+            crate::domain::Link::Tcp { host, port } => {
+                let (host, port) = (host.clone(), *port);
+                Some((Self::Tcp { host, port }, Framing::Tcp))
+            }
+        }
+    }
+}
+
+/// The limit in force, by one single read.
+async fn read_limit(
+    target: Target,
+    framing: Framing,
+    setup: &BusSetup,
+    device: &DeviceSetup,
+    profile: &Profile,
+) -> Result<MilliAmps, String> {
+    let point = profile
+        .numbered()
+        .find(|(_, point)| point.role == Role::LimitReadBack)
+        .ok_or("no register tells its limit")?;
+    let block = profile
+        .block_of(point.0, device.connector)
+        .ok_or("its limit cannot be read")?;
+    let gap = profile.link().min_gap.max(setup.min_gap);
+    let mut medium = Real::new(target, gap);
+    medium
+        .open(super::Settings::of(&setup.link))
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut talk = Talk {
+        medium: &mut medium,
+        framing,
+        timeout: device.timeout.unwrap_or(profile.link().timeout),
+        thorough: false,
+    };
+    // The first request after a long silence may be lost: some devices wake up by it.
+    for _ in 0..3 {
+        let told = talk
+            .ask(device.unit, &block.pdu())
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Heard::Reply(reply) = told.judged.verdict {
+            let mut image = Image::new();
+            let connector = device.connector;
+            let electrical = Electrical::default();
+            profile
+                .decode(&block, &reply, connector, electrical, &mut image, Mono(0))
+                .map_err(|error| error.to_string())?;
+            let raw = image.get(point.0).ok_or("its limit was not told")?;
+            return current_of(point.1, raw, electrical).ok_or_else(|| "its limit is no current".to_owned());
+        }
+    }
+    Err("it does not answer any more".to_owned())
+}
+
+fn step_of(step: impl Into<String>, verdict: Verdict, seen: impl Into<String>) -> Step {
+    Step {
+        step: step.into(),
+        verdict,
+        seen: seen.into(),
+    }
+}
+
+fn passed_if(condition: bool) -> Verdict {
+    if condition {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    }
+}
