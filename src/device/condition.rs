@@ -49,6 +49,8 @@ pub struct Condition {
 pub enum Test {
     /// Equal to one of these.
     OneOf(Vec<Raw>),
+    /// Equal to none of these.
+    NoneOf(Vec<Raw>),
     /// Within these bounds, both included.
     Within(Option<f64>, Option<f64>),
     /// Text that begins like this.
@@ -70,6 +72,7 @@ impl Condition {
         let raw = &masked(raw, self.mask);
         match &self.test {
             Test::OneOf(list) => list.contains(raw),
+            Test::NoneOf(list) => !list.contains(raw),
             Test::Within(least, most) => raw.number().is_some_and(|value| {
                 least.is_none_or(|least| value >= least) && most.is_none_or(|most| value <= most)
             }),

@@ -25,15 +25,22 @@ impl Decimal {
     pub fn of(value: f64) -> Option<Self> {
         let text = value.is_finite().then(|| format!("{value}"))?;
         let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-        let mut decimal = Self {
-            mantissa: format!("{whole}{part}").parse().ok()?,
-            exponent: -i32::try_from(part.len()).ok()?,
-        };
+        let decimal = Self::of_integer(format!("{whole}{part}").parse().ok()?);
+        Some(Self {
+            exponent: decimal.exponent - i32::try_from(part.len()).ok()?,
+            ..decimal
+        })
+    }
+
+    /// A whole number, with its trailing zeros in the exponent.
+    #[must_use]
+    pub fn of_integer(value: i64) -> Self {
+        let mut decimal = Self::new(value, 0);
         while decimal.mantissa != 0 && decimal.mantissa % 10 == 0 {
             decimal.mantissa /= 10;
             decimal.exponent += 1;
         }
-        Some(decimal)
+        decimal
     }
 
     /// The product; `None` when the mantissa overflows.
@@ -98,6 +105,27 @@ impl Decimal {
         i64::try_from(if raw.is_sign_negative() { -nearest } else { nearest }).ok()
     }
 
+    /// `raw * self` with the point moved left by `places`, in full: 123 times 10 with 3 places is `1.23`.
+    #[must_use]
+    pub fn times_text(self, raw: i128, places: i32) -> String {
+        let (exponent, digits) = (self.exponent - places, raw.saturating_mul(self.mantissa.into()));
+        let Some(ten) = power(exponent.unsigned_abs()) else {
+            return digits.to_string();
+        };
+        if exponent >= 0 {
+            return digits.saturating_mul(ten).to_string();
+        }
+        let (whole, part) = (
+            digits.unsigned_abs() / ten.unsigned_abs(),
+            digits.unsigned_abs() % ten.unsigned_abs(),
+        );
+        let sign = if digits < 0 { "-" } else { "" };
+        format!(
+            "{sign}{whole}.{part:0width$}",
+            width = exponent.unsigned_abs() as usize
+        )
+    }
+
     /// The largest integer `n` with `n * self <= value`, for a positive decimal; `None` on overflow.
     #[must_use]
     pub fn floor_div(self, value: i128) -> Option<i128> {
@@ -143,6 +171,15 @@ mod tests {
         assert_eq!(Decimal::of(1000.0), Some(Decimal::new(1, 3)));
         assert_eq!(Decimal::of(-0.125), Some(Decimal::new(-125, -3)));
         assert_eq!(Decimal::of(f64::NAN), None);
+    }
+
+    #[test]
+    fn a_product_is_written_with_the_digits_of_its_scale() {
+        assert_eq!(Decimal::new(1, 1).times_text(123, 3), "1.23");
+        assert_eq!(Decimal::new(1, 1).times_text(120, 3), "1.20");
+        assert_eq!(Decimal::new(1, 1).times_text(-7, 3), "-0.07");
+        assert_eq!(Decimal::new(1, 3).times_text(42, 3), "42");
+        assert_eq!(Decimal::new(5, 4).times_text(2, 3), "100");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Answers to observations.
 
 use super::condition::{Image, all_hold, masked};
-use super::encode::{Electrical, current_of, milli_of};
+use super::encode::{Electrical, current_of, is_na};
 use super::pdu::Reply;
 use super::plan::Block;
 use super::profile::{FactFormat, FaultMap, Point, PointId, Profile, Role, StateMap};
@@ -26,16 +26,22 @@ impl Profile {
         image: &mut Image,
         taken_at: Mono,
     ) -> Result<Vec<Observation>, DriveError> {
-        let mut observations = Vec::new();
+        let mut read = Vec::new();
         for id in &block.points {
             let point = self.point(*id);
             let at = usize::from(point.addr_for(connector).wrapping_sub(block.addr));
-            let raw = masked(
-                &slice(point, block, reply, at).ok_or(DriveError::Garbled)?,
-                point.mask,
-            );
-            observations.extend(point.observe(&raw, electrical, taken_at));
-            image.set(*id, raw);
+            let raw = slice(point, block, reply, at).ok_or(DriveError::Garbled)?;
+            read.push((*id, masked(&raw, point.mask)));
+        }
+        for (id, raw) in &read {
+            image.set(*id, raw.clone());
+        }
+        // A scale factor may stand behind the value it belongs to, so nothing is told before all is known.
+        let mut observations = Vec::new();
+        for (id, raw) in &read {
+            let point = self.point(*id);
+            let milli = || self.milli(point, image, raw);
+            observations.extend(point.observe(raw, milli, electrical, taken_at));
         }
         if let Some(map) = &self.state
             && block.points.iter().any(|id| map.depends_on(*id))
@@ -75,8 +81,14 @@ fn slice(point: &Point, block: &Block, reply: &Reply, at: usize) -> Option<Raw> 
 }
 
 impl Point {
-    fn observe(&self, raw: &Raw, electrical: Electrical, taken_at: Mono) -> Option<Observation> {
-        let missing = raw.int().is_some_and(|raw| self.na.contains(&raw));
+    fn observe(
+        &self,
+        raw: &Raw,
+        milli: impl Fn() -> Option<i64>,
+        electrical: Electrical,
+        taken_at: Mono,
+    ) -> Option<Observation> {
+        let missing = is_na(self, raw);
         match &self.role {
             Role::Token => Some(Observation::Token(if missing { None } else { token(self, raw) })),
             _ if missing => None,
@@ -87,7 +99,7 @@ impl Point {
             } => Some(Observation::Reading(Reading {
                 quantity: *quantity,
                 phase: *phase,
-                milli: milli_of(self, raw)?,
+                milli: milli()?,
                 quality: *quality,
                 taken_at,
             })),
@@ -126,8 +138,10 @@ impl FactFormat {
         match (raw, self) {
             (Raw::Text(text), _) => text.clone(),
             (Raw::Bytes(bytes), _) => hex(bytes),
+            #[allow(clippy::cast_possible_truncation, reason = "the register is that narrow")]
+            (Raw::Float(value), _) if point.layout.kind == ValueType::F32 => (*value as f32).to_string(),
             (Raw::Float(value), _) => value.to_string(),
-            (Raw::Int(value), Self::Plain) => value.to_string(),
+            (Raw::Int(value), Self::Plain) => point.to_milli.times_text(*value, 3),
             (Raw::Int(_), Self::Hex) => {
                 format!(
                     "{:0digits$X}",

@@ -1,7 +1,8 @@
 //! Currents and times to raw values, always rounding down, and back.
 
+use super::condition::Image;
 use super::decimal::Decimal;
-use super::profile::{Dimension, Limits, Point};
+use super::profile::{Dimension, Limits, Point, PointId, Profile};
 use super::value::{Raw, ValueType};
 use crate::domain::MilliAmps;
 use std::time::Duration;
@@ -85,16 +86,97 @@ pub fn current_of(point: &Point, raw: &Raw, electrical: Electrical) -> Option<Mi
     i64::try_from(amps).ok().map(MilliAmps)
 }
 
+/// What other registers of the device multiply a value by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor {
+    /// Product of the values of `times`, in thousandths.
+    pub milli: i64,
+    /// The power of ten of `exponent`.
+    pub exponent: i32,
+}
+
+impl Factor {
+    /// Changes nothing.
+    pub const ONE: Self = Self {
+        milli: 1000,
+        exponent: 0,
+    };
+    /// Scale factors beyond this are taken for "not implemented" (SunSpec: -10 to 10).
+    const MOST: i128 = 10;
+
+    /// The factor of a point; `None` while a register it depends on is not known or says nothing usable.
+    #[must_use]
+    pub fn of(profile: &Profile, point: &Point, image: &Image) -> Option<Self> {
+        let mut factor = Self::ONE;
+        for id in &point.times {
+            let other = profile.point(*id);
+            let raw = image.get(*id).filter(|raw| !is_na(other, raw))?;
+            let value = i128::from(milli_of(other, raw)?);
+            let product = i128::from(factor.milli).checked_mul(value)?;
+            factor.milli = i64::try_from(product / 1000).ok().filter(|milli| *milli > 0)?;
+        }
+        if let Some(id) = point.exponent {
+            let raw = image.get(id).filter(|raw| !is_na(profile.point(id), raw))?;
+            let exponent = raw.int().filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
+            factor.exponent = i32::try_from(exponent).ok()?;
+        }
+        Some(factor)
+    }
+
+    /// The value in milli-units of a raw number of the point, without its terms.
+    #[must_use]
+    pub fn milli_of(self, point: &Point, raw: &Raw) -> Option<i64> {
+        if self == Self::ONE {
+            return milli_of(point, raw);
+        }
+        let scale = point
+            .to_milli
+            .times(Decimal::of_integer(self.milli))?
+            .times(Decimal::new(1, self.exponent - 3))?;
+        scaled(point, raw, scale)
+    }
+}
+
+impl Profile {
+    /// The value of a point in milli-units: its raw number by scale and factors, with its terms added and taken
+    /// off. `None`: something of that is not known, or not available.
+    #[must_use]
+    pub fn milli(&self, point: &Point, image: &Image, raw: &Raw) -> Option<i64> {
+        let own = |point: &Point, raw: &Raw| match is_na(point, raw) {
+            true => None,
+            false => Factor::of(self, point, image)?.milli_of(point, raw),
+        };
+        let of = |id: &PointId| own(self.point(*id), image.get(*id)?);
+        let mut sum = own(point, raw)?;
+        for id in &point.plus {
+            sum = sum.checked_add(of(id)?)?;
+        }
+        for id in &point.minus {
+            sum = sum.checked_sub(of(id)?)?;
+        }
+        Some(sum)
+    }
+}
+
+/// Whether a raw value means "not available".
+pub(super) fn is_na(point: &Point, raw: &Raw) -> bool {
+    raw.int().is_some_and(|raw| point.na.contains(&raw))
+}
+
 /// The value of a raw number in milli-units of the point's unit; `None` for text, NaN and overflow.
 #[must_use]
 pub fn milli_of(point: &Point, raw: &Raw) -> Option<i64> {
+    scaled(point, raw, point.to_milli)
+}
+
+fn scaled(point: &Point, raw: &Raw, scale: Decimal) -> Option<i64> {
     let milli = match raw {
         Raw::Int(value) => match point.lookup.iter().find(|(_, raw)| raw == value) {
             Some((milli, _)) => *milli,
-            None if point.lookup.is_empty() => point.to_milli.scale(*value)?,
+            None if point.lookup.is_empty() => scale.scale(*value)?,
             None => return None,
         },
-        Raw::Float(value) => point.to_milli.scale_float(*value)?,
+        Raw::Float(value) => scale.scale_float(*value)?,
         Raw::Text(_) | Raw::Bytes(_) => return None,
     };
     let milli = milli.checked_add(point.offset_milli)?;

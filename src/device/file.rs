@@ -1,7 +1,9 @@
 //! The profile file as it is written: these types are the schema. What they say is checked by `check`, what they
 //! mean by `load`. Here: identity, link and points.
 
-use super::file_control::{IdentifyTable, LimitsTable, RecipesTable, StateTable, WatchdogTable};
+use super::file_control::{
+    IdentifyTable, LimitsTable, PhaseSwitchTable, RecipesTable, StateTable, WatchdogTable,
+};
 use super::profile::{Cadence, Kind};
 use super::value::{Order, ValueType};
 use crate::domain::{DeviceFact, FaultKind, Phase, Quality, Quantity};
@@ -35,8 +37,10 @@ pub(super) struct File {
     pub phases: Option<u8>,
     /// Firmware the profile is known for.
     pub firmware: Option<String>,
-    /// What to wire and to switch on before the device answers.
-    pub wiring: Option<String>,
+    /// What to wire and to switch on before the device answers: a text or a table.
+    pub wiring: Option<WiringTable>,
+    /// Why the profile cannot be trusted yet: facts that are thin, in conflict or untried. Absent: it can.
+    pub experimental: Option<String>,
     /// Behaviour that surprises, one sentence each.
     #[serde(default)]
     pub caveats: Vec<String>,
@@ -60,6 +64,34 @@ pub(super) struct File {
     pub recipes: RecipesTable,
     /// Communication supervision inside the device.
     pub watchdog: Option<WatchdogTable>,
+    /// Switching between one and three phases.
+    pub phase_switch: Option<PhaseSwitchTable>,
+}
+
+/// What to wire and to switch on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum WiringTable {
+    /// In one text.
+    Note(String),
+    /// By subject.
+    Parts(WiringParts),
+}
+
+/// What to wire and to switch on, by subject.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WiringParts {
+    /// Terminals of the bus, and what is special about A and B.
+    pub terminals: Option<String>,
+    /// DIP switches, jumpers and rotary switches.
+    pub switches: Option<String>,
+    /// Settings in a menu, an app or a web page.
+    pub settings: Option<String>,
+    /// Termination of the line.
+    pub termination: Option<String>,
+    /// Anything else.
+    pub note: Option<String>,
 }
 
 /// How the device is talked to. The configuration may say otherwise.
@@ -100,6 +132,9 @@ pub(super) struct LinkTable {
     /// Addresses that must never be read.
     #[serde(default)]
     pub no_read: Vec<SpanTable>,
+    /// Addresses that are read all at once or not at all: exactly from `first` to `last`.
+    #[serde(default)]
+    pub read_whole: Vec<SpanTable>,
 }
 
 /// Serial settings.
@@ -299,6 +334,17 @@ pub(super) struct PointTable {
     pub scale: Option<f64>,
     /// Added after scaling, in `unit`.
     pub offset: Option<f64>,
+    /// Points whose values are factors as well, such as the ratios of current and voltage transformers.
+    #[serde(default)]
+    pub times: Vec<String>,
+    /// The point that holds a power of ten as one more factor (SunSpec scale factor).
+    pub exponent: Option<String>,
+    /// Points of the same unit whose values are added.
+    #[serde(default)]
+    pub plus: Vec<String>,
+    /// Points of the same unit whose values are taken off.
+    #[serde(default)]
+    pub minus: Vec<String>,
     /// Unit of the scaled value; the base unit of the quantity unless given.
     pub unit: Option<Unit>,
     /// For `%` of a current: how many ampere are 100 %.
@@ -438,6 +484,8 @@ pub(super) struct ConditionTable {
     pub mask: Option<u64>,
     /// Equal to one of these raw values. With `bit` alone, 1 is meant.
     pub is: Option<Scalars>,
+    /// None of these raw values.
+    pub is_not: Option<Scalars>,
     /// Raw value at least.
     pub min: Option<f64>,
     /// Raw value at most.

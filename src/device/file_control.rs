@@ -196,6 +196,25 @@ pub(super) struct WatchdogTable {
     pub feeds_per_timeout: Option<u8>,
 }
 
+/// Switching between one and three phases.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PhaseSwitchTable {
+    /// Steps to one phase.
+    pub one: Vec<StepTable>,
+    /// Steps to three phases.
+    pub three: Vec<StepTable>,
+    /// Whether charging has to be paused meanwhile; true unless given. The gateway pauses before and offers the
+    /// last current again afterwards.
+    pub pause: Option<bool>,
+    /// Rest after the pause and before the steps, milliseconds.
+    #[schemars(range(max = 600_000))]
+    pub before_ms: Option<u32>,
+    /// Rest after the steps and before current is offered again, milliseconds.
+    #[schemars(range(max = 600_000))]
+    pub after_ms: Option<u32>,
+}
+
 /// How a watchdog is fed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]

@@ -2,10 +2,12 @@
 
 use super::check::structure;
 use super::error::{Path, Problems, ProfileError};
-use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
+use super::file::{
+    ConditionTable, File, LinkTable, ParityName, PointTable, Scalar, Scalars, SpanTable, WiringTable,
+};
 use super::file_control::{NamedValue, StepTable, StepValue};
 use super::pdu::ReadFc;
-use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
+use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span, Wiring};
 use super::value::{Raw, ValueType};
 use super::{Cadence, Condition, Recipes, Test};
 use crate::domain::Parity;
@@ -82,10 +84,12 @@ impl Loader<'_> {
         self.identity();
         let link = self.link(&raw.link);
         self.points(&link);
+        self.whole(&link);
         let state = self.state();
         let limits = self.limits();
         let recipes = self.recipes();
         let watchdog = self.watchdog();
+        let phase_switch = self.phase_switch();
         let identify = self.identify();
         self.demands(&recipes);
         Profile {
@@ -99,7 +103,8 @@ impl Loader<'_> {
                 caveats: raw.caveats.clone(),
                 source: raw.source.clone(),
                 firmware: raw.firmware.clone(),
-                wiring: raw.wiring.clone(),
+                wiring: wiring(raw.wiring.as_ref()),
+                experimental: raw.experimental.clone(),
             },
             link,
             points: std::mem::take(&mut self.points),
@@ -108,6 +113,7 @@ impl Loader<'_> {
             recipes,
             watchdog,
             identify,
+            phase_switch,
         }
     }
 
@@ -140,16 +146,14 @@ impl Loader<'_> {
         if raw.serial.is_none() && raw.tcp_port.is_none() {
             self.wrong(&path, "expected `serial` or `tcp_port` or both");
         }
-        let mut no_read = Vec::new();
-        for (index, span) in raw.no_read.iter().enumerate() {
-            if span.first > span.last {
-                self.wrong(&path.key("no_read").index(index), "`first` lies behind `last`");
+        let no_read = self.spans(&raw.no_read, &path.key("no_read"));
+        let read_whole = self.spans(&raw.read_whole, &path.key("read_whole"));
+        let most = raw.max_read_regs.unwrap_or(125);
+        for (index, span) in read_whole.iter().enumerate() {
+            if !span.fc.is_bits() && span.last.saturating_sub(span.first) >= most {
+                let message = format!("is too wide: one read takes {most} registers at most");
+                self.wrong(&path.key("read_whole").index(index), message);
             }
-            no_read.extend(ReadFc::from_code(span.fc).map(|fc| Span {
-                fc,
-                first: span.first,
-                last: span.last,
-            }));
         }
         let ms = |value: Option<u32>, default: u32| Duration::from_millis(value.unwrap_or(default).into());
         LinkDefaults {
@@ -175,6 +179,42 @@ impl Loader<'_> {
             join: raw.join.unwrap_or(true),
             read_holes: raw.read_holes.unwrap_or(false),
             no_read,
+            read_whole,
+        }
+    }
+
+    fn spans(&mut self, raw: &[SpanTable], path: &Path) -> Vec<Span> {
+        let mut spans = Vec::new();
+        for (index, span) in raw.iter().enumerate() {
+            if span.first > span.last {
+                self.wrong(&path.index(index), "`first` lies behind `last`");
+            }
+            spans.extend(ReadFc::from_code(span.fc).map(|fc| Span {
+                fc,
+                first: span.first,
+                last: span.last.max(span.first),
+            }));
+        }
+        spans
+    }
+
+    /// A point that lies half inside addresses that are read whole could never be read.
+    fn whole(&mut self, link: &LinkDefaults) {
+        for span in &link.read_whole {
+            let (first, end) = (u32::from(span.first), u32::from(span.last) + 1);
+            let torn = |point: &&Point| {
+                let from = u32::from(point.addr);
+                let to = from + u32::from(point.layout.width);
+                let touches = from < end && first < to;
+                point.fc == Some(span.fc) && touches && !(first <= from && to <= end)
+            };
+            if let Some(name) = self.points.iter().find(torn).map(|point| point.name.clone()) {
+                let path = Path::default().key("link").key("read_whole");
+                self.wrong(
+                    &path,
+                    format!("`{name}` lies partly inside {} to {}", span.first, span.last),
+                );
+            }
         }
     }
 
@@ -267,7 +307,13 @@ impl Loader<'_> {
     fn test(&mut self, raw: &ConditionTable, path: &Path) -> Option<Test> {
         let within = raw.min.is_some() || raw.max.is_some();
         let version = raw.since.is_some() || raw.before.is_some();
-        let given = [raw.is.is_some(), within, raw.starts_with.is_some(), version];
+        let given = [
+            raw.is.is_some(),
+            raw.is_not.is_some(),
+            within,
+            raw.starts_with.is_some(),
+            version,
+        ];
         if raw.bit.is_some() && raw.mask.is_some() {
             self.wrong(path, "`bit` and `mask` exclude each other");
         }
@@ -275,14 +321,16 @@ impl Loader<'_> {
             0 if raw.bit.is_some() => return Some(Test::OneOf(vec![Raw::Int(1)])),
             1 => {}
             _ => {
-                let message =
-                    "expected one of: `is`, `min`/`max`, `starts_with`, `since`/`before`, or `bit` alone";
+                let message = "expected one of: `is`, `is_not`, `min`/`max`, `starts_with`, `since`/`before`, or `bit` alone";
                 self.wrong(path, message);
                 return None;
             }
         }
         if let Some(scalars) = &raw.is {
             return Some(Test::OneOf(raws(scalars)));
+        }
+        if let Some(scalars) = &raw.is_not {
+            return Some(Test::NoneOf(raws(scalars)));
         }
         if let Some(prefix) = &raw.starts_with {
             return Some(Test::StartsWith(prefix.clone()));
@@ -294,23 +342,23 @@ impl Loader<'_> {
         })
     }
 
+    /// The table a point comes from. Points with `phases` are named by phase.
+    pub fn table_of(&self, name: &str) -> Option<&PointTable> {
+        let of_phase = || {
+            let (table, _) = name.rsplit_once('_')?;
+            self.raw.points.get(table).filter(|table| table.phases.is_some())
+        };
+        self.raw.points.get(name).or_else(of_phase)
+    }
+
     /// A test that could never hold is a mistake.
     fn judge_test(&mut self, name: &str, mask: Option<u64>, test: &Test, path: &Path) {
-        // Points with `phases` are named by phase, hence the search by the longest table name that fits.
-        let tables = self
-            .raw
-            .points
-            .iter()
-            .filter(|(table, _)| name.starts_with(table.as_str()));
-        let Some(kind) = tables
-            .max_by_key(|(table, _)| table.len())
-            .map(|(_, table)| table.kind)
-        else {
+        let Some(kind) = self.table_of(name).map(|table| table.kind) else {
             return;
         };
         let text = matches!(kind, ValueType::Ascii | ValueType::Utf16);
         let fits = match test {
-            Test::OneOf(list) => list.iter().all(|raw| match raw {
+            Test::OneOf(list) | Test::NoneOf(list) => list.iter().all(|raw| match raw {
                 Raw::Text(_) => text,
                 Raw::Int(_) | Raw::Float(_) | Raw::Bytes(_) => kind.is_integer(),
             }),
@@ -342,6 +390,23 @@ impl Loader<'_> {
                 point.cadence = cadence;
             }
         }
+    }
+}
+
+fn wiring(raw: Option<&WiringTable>) -> Wiring {
+    match raw {
+        None => Wiring::default(),
+        Some(WiringTable::Note(note)) => Wiring {
+            note: Some(note.clone()),
+            ..Wiring::default()
+        },
+        Some(WiringTable::Parts(parts)) => Wiring {
+            terminals: parts.terminals.clone(),
+            switches: parts.switches.clone(),
+            settings: parts.settings.clone(),
+            termination: parts.termination.clone(),
+            note: parts.note.clone(),
+        },
     }
 }
 

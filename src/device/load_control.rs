@@ -3,8 +3,10 @@
 use super::error::Path;
 use super::file_control::{FeedTable, Iec, NamedValue, StepTable, StepValue, WatchdogTable};
 use super::load::{Loader, raws};
-use super::load_points::milli;
-use super::profile::{Cadence, Dimension, Feed, Limits, Point, PointId, Role, StateMap, StateRule, Watchdog};
+use super::load_units::milli;
+use super::profile::{
+    Cadence, Dimension, Feed, Limits, PhaseSwitch, Point, PointId, Role, StateMap, StateRule, Watchdog,
+};
 use super::recipe::{Action, Recipes, StepSpec, ValueSpec, WriteSpec};
 use super::value::{Raw, ValueType};
 use crate::domain::{FaultKind, MilliAmps, VehicleState};
@@ -126,6 +128,25 @@ impl Loader<'_> {
             arm: self.steps(&raw.arm, Use::Arm, &path.key("arm")),
             safe: self.steps(&raw.safe, Use::Seldom, &path.key("safe")),
         }
+    }
+
+    /// Switching of phases.
+    pub fn phase_switch(&mut self) -> Option<PhaseSwitch> {
+        let raw = self.raw.phase_switch.as_ref()?;
+        let path = Path::default().key("phase_switch");
+        let rest = |ms: Option<u32>| Duration::from_millis(ms.unwrap_or(0).into());
+        for (steps, key) in [(&raw.one, "one"), (&raw.three, "three")] {
+            if !steps.iter().any(|step| step.write.is_some()) {
+                self.wrong(&path.key(key), "expected at least one step that writes");
+            }
+        }
+        Some(PhaseSwitch {
+            one: self.steps(&raw.one, Use::Seldom, &path.key("one")),
+            three: self.steps(&raw.three, Use::Seldom, &path.key("three")),
+            pause: raw.pause.unwrap_or(true),
+            before: rest(raw.before_ms),
+            after: rest(raw.after_ms),
+        })
     }
 
     /// Whether some recipe stops charging.

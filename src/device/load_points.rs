@@ -1,15 +1,15 @@
 //! Points of the file to checked points.
 
-use super::decimal::Decimal;
 use super::error::Path;
-use super::file::{Access, NaTable, PointTable, RawRange, RoleName, TypeEnd, Unit};
+use super::file::{Access, NaTable, PointTable, RawRange, RoleName, TypeEnd};
 use super::load::Loader;
+use super::load_units::milli;
 use super::pdu::ReadFc;
 use super::profile::{
-    Cadence, Dimension, FactFormat, FaultMap, FaultRule, LinkDefaults, Point, PointId, Role, WriteFcs,
+    Cadence, FactFormat, FaultMap, FaultRule, LinkDefaults, Point, PointId, Role, WriteFcs,
 };
 use super::value::{Layout, ValueType};
-use crate::domain::{MilliAmps, Phase, Quality, Quantity};
+use crate::domain::Phase;
 
 /// Most points of one profile.
 const MAX_POINTS: usize = 1000;
@@ -19,7 +19,7 @@ impl Loader<'_> {
     pub fn points(&mut self, link: &LinkDefaults) {
         let raw = self.raw;
         let path = Path::default().key("points");
-        let mut conditional = Vec::new();
+        let mut others = Vec::new();
         for (name, table) in &raw.points {
             let path = path.key(name);
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -45,20 +45,26 @@ impl Loader<'_> {
                     }
                 }
             }
-            conditional.push((self.points.len(), table, path));
+            others.push((self.points.len(), table, path));
         }
         if self.points.len() > MAX_POINTS {
             self.wrong(&path, format!("at most {MAX_POINTS} points"));
         }
-        // Conditions may name points further down in the file, so they are read when all names are known.
+        // Other points may stand further down in the file, so they are looked up when all names are known.
         let mut from = 0;
-        for (to, table, path) in conditional {
-            let path = path.key("when");
-            let when = self.conditions(&table.when, &path);
-            self.poll_for(&when, Cadence::Once, &path);
-            self.points[from..to]
-                .iter_mut()
-                .for_each(|point| point.when.clone_from(&when));
+        for (to, table, path) in others {
+            let when = self.conditions(&table.when, &path.key("when"));
+            self.poll_for(&when, Cadence::Once, &path.key("when"));
+            let (times, exponent) = self.factors(table, &path);
+            for index in from..to {
+                let phase = table.phases.as_ref().and_then(|phases| phases.get(index - from));
+                let plus = self.terms(&table.plus, phase.copied(), index, &path.key("plus"));
+                let minus = self.terms(&table.minus, phase.copied(), index, &path.key("minus"));
+                let point = &mut self.points[index];
+                point.when.clone_from(&when);
+                point.times.clone_from(&times);
+                (point.exponent, point.plus, point.minus) = (exponent, plus, minus);
+            }
             from = to;
         }
     }
@@ -106,6 +112,10 @@ impl Loader<'_> {
             mask: self.mask(raw, path),
             to_milli,
             offset_milli: raw.offset.and_then(|offset| milli(offset, raw.unit)).unwrap_or(0),
+            times: Vec::new(),
+            exponent: None,
+            plus: Vec::new(),
+            minus: Vec::new(),
             dimension,
             absolute: raw.absolute,
             na: self.na(raw, path),
@@ -388,165 +398,6 @@ impl Loader<'_> {
         }
         map
     }
-
-    /// Factor to milli-units and what the number means.
-    fn scale(&mut self, raw: &PointTable, role: &Role, path: &Path) -> (Decimal, Dimension) {
-        if let Some(unit) = raw.unit {
-            self.judge_unit(unit, role, path);
-        }
-        let full = raw
-            .full_a
-            .and_then(|full| milli(full, None))
-            .filter(|full| *full > 0);
-        if raw.full_a.is_some() && (raw.unit != Some(Unit::Percent) || full.is_none()) {
-            self.wrong(
-                &path.key("full_a"),
-                "expected a current above 0 together with `unit = \"%\"`",
-            );
-        }
-        let currents = matches!(role, Role::HardwareLimit | Role::LimitReadBack);
-        if currents && raw.unit == Some(Unit::Percent) && full.is_none() {
-            self.wrong(
-                &path.key("full_a"),
-                "missing; expected the current that 100 % stands for",
-            );
-        }
-        let dimension = match raw.unit.map(family) {
-            Some(Family::Current) => Dimension::Current,
-            Some(Family::Power) => Dimension::Power,
-            Some(Family::Duty) => Dimension::Duty,
-            Some(Family::Time) => Dimension::Time,
-            Some(Family::Percent) => {
-                full.map_or(Dimension::Plain, |full| Dimension::PercentOf(MilliAmps(full)))
-            }
-            None if currents => Dimension::Current,
-            _ => Dimension::Plain,
-        };
-        let scale = Decimal::of(raw.scale.unwrap_or(1.0)).filter(|scale| scale.mantissa != 0);
-        let factor = scale.and_then(|scale| scale.times(unit_factor(raw.unit))?.times(Decimal::new(1, 3)));
-        let sane = factor.filter(|factor| factor.exponent.abs() <= 18 && factor.mantissa.abs() < 1 << 40);
-        if sane.is_none() {
-            self.wrong(
-                &path.key("scale"),
-                "expected a factor that is not 0, with at most 12 digits",
-            );
-        }
-        (sane.unwrap_or(Decimal::ONE), dimension)
-    }
-
-    fn judge_unit(&mut self, unit: Unit, role: &Role, path: &Path) {
-        let expected: &[Family] = match role {
-            Role::Reading {
-                quantity, quality, ..
-            } => &families(*quantity, *quality),
-            Role::HardwareLimit | Role::LimitReadBack => {
-                &[Family::Current, Family::Power, Family::Percent, Family::Duty]
-            }
-            Role::Helper => return,
-            Role::Status | Role::Error(_) | Role::Token | Role::Fact(..) => &[],
-        };
-        if !expected.contains(&family(unit)) {
-            let apparent = matches!(family(unit), Family::Apparent | Family::ApparentEnergy);
-            self.wrong(
-                &path.key("unit"),
-                match role {
-                    Role::Reading { .. } if apparent => {
-                        "apparent power is not real power: give `quality = \"uncalibrated\"` if it is taken for it"
-                    }
-                    _ => "does not fit what the point means",
-                },
-            );
-        }
-    }
-}
-
-/// What a unit measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Voltage,
-    Current,
-    Power,
-    Apparent,
-    Reactive,
-    Energy,
-    ApparentEnergy,
-    ReactiveEnergy,
-    Frequency,
-    Temperature,
-    Percent,
-    Duty,
-    Time,
-}
-
-fn family(unit: Unit) -> Family {
-    match unit {
-        Unit::MilliVolt | Unit::V => Family::Voltage,
-        Unit::MilliAmpere | Unit::A => Family::Current,
-        Unit::MilliWatt | Unit::W | Unit::KiloWatt => Family::Power,
-        Unit::VoltAmpere | Unit::KiloVoltAmpere => Family::Apparent,
-        Unit::Var | Unit::KiloVar => Family::Reactive,
-        Unit::Wh | Unit::KiloWattHour | Unit::MegaWattHour => Family::Energy,
-        Unit::VoltAmpereHour | Unit::KiloVoltAmpereHour => Family::ApparentEnergy,
-        Unit::VarHour | Unit::KiloVarHour => Family::ReactiveEnergy,
-        Unit::Hz => Family::Frequency,
-        Unit::Celsius => Family::Temperature,
-        Unit::Percent => Family::Percent,
-        Unit::Duty => Family::Duty,
-        Unit::MilliSecond | Unit::Second | Unit::Minute => Family::Time,
-    }
-}
-
-/// Factor to the base unit.
-fn unit_factor(unit: Option<Unit>) -> Decimal {
-    match unit {
-        Some(Unit::MilliVolt | Unit::MilliAmpere | Unit::MilliWatt | Unit::MilliSecond) => {
-            Decimal::new(1, -3)
-        }
-        Some(
-            Unit::KiloWatt
-            | Unit::KiloVoltAmpere
-            | Unit::KiloVar
-            | Unit::KiloWattHour
-            | Unit::KiloVoltAmpereHour
-            | Unit::KiloVarHour,
-        ) => Decimal::new(1, 3),
-        Some(Unit::MegaWattHour) => Decimal::new(1, 6),
-        Some(Unit::Minute) => Decimal::new(60, 0),
-        _ => Decimal::ONE,
-    }
-}
-
-/// Families a quantity may be given in.
-fn families(quantity: Quantity, quality: Quality) -> Vec<Family> {
-    let mut families = vec![match quantity {
-        Quantity::Voltage => Family::Voltage,
-        Quantity::Current | Quantity::CurrentOffered => Family::Current,
-        Quantity::Power => Family::Power,
-        Quantity::ApparentPower => Family::Apparent,
-        Quantity::ReactivePower => Family::Reactive,
-        Quantity::EnergyImport | Quantity::EnergyExport => Family::Energy,
-        Quantity::ReactiveEnergyImport | Quantity::ReactiveEnergyExport => Family::ReactiveEnergy,
-        Quantity::Frequency => Family::Frequency,
-        Quantity::Temperature => Family::Temperature,
-        Quantity::Soc => Family::Percent,
-        Quantity::PowerFactor => return Vec::new(),
-    }];
-    if quality != Quality::Good {
-        match families[0] {
-            Family::Power => families.push(Family::Apparent),
-            Family::Energy => families.push(Family::ApparentEnergy),
-            _ => {}
-        }
-    }
-    families
-}
-
-/// A number of the file in milli-units of the base unit.
-pub(super) fn milli(value: f64, unit: Option<Unit>) -> Option<i64> {
-    Decimal::of(value)?
-        .times(unit_factor(unit))?
-        .times(Decimal::new(1, 3))?
-        .scale(1)
 }
 
 fn default_cadence(role: &Role) -> Cadence {
@@ -566,7 +417,7 @@ fn span(range: &RawRange) -> (i128, i128) {
     }
 }
 
-fn phase_name(phase: Phase) -> &'static str {
+pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Total => "total",
         Phase::L1 => "l1",

@@ -13,25 +13,30 @@ mod library;
 mod load;
 mod load_control;
 mod load_points;
+mod load_units;
 mod pdu;
 mod plan;
 mod profile;
 mod recipe;
+mod stream;
 mod value;
 
+use condition::masked;
 pub use condition::{Condition, Image, Test, all_hold};
 pub use decimal::Decimal;
 pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
-pub use encode::{Electrical, current_of, current_raw, milli_of, time_raw};
+pub use encode::{Electrical, Factor, current_of, current_raw, milli_of, time_raw};
 pub use error::ProfileError;
 pub use library::Library;
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{
     About, Cadence, Confidence, Dimension, FactFormat, FaultMap, FaultRule, Feed, Identify, Kind, Limits,
-    LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog, WriteFcs,
+    LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog,
+    Wiring, WriteFcs,
 };
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.

@@ -96,7 +96,7 @@ impl Profile {
                         && point.polled
                         && all_hold(&point.when, image)
                 });
-                let mut ranges = ranges(wanted, connector);
+                let mut ranges = ranges(wanted, |point| self.reach(point, connector));
                 if cadence == Cadence::Slow {
                     take_along(&mut ranges, &mut blocks, fc);
                 }
@@ -126,13 +126,16 @@ fn take_along(ranges: &mut Vec<Range>, blocks: &mut [Block], fc: ReadFc) {
 }
 
 /// Ranges by address; a point inside another one shares its range.
-fn ranges<'a>(points: impl Iterator<Item = (PointId, &'a Point)>, connector: u16) -> Vec<Range> {
+fn ranges<'a>(
+    points: impl Iterator<Item = (PointId, &'a Point)>,
+    reach: impl Fn(&Point) -> (u32, u32),
+) -> Vec<Range> {
     let mut ranges: Vec<Range> = points
         .map(|(id, point)| {
-            let first = u32::from(point.addr_for(connector));
+            let (first, end) = reach(point);
             Range {
                 first,
-                end: first + u32::from(point.layout.width),
+                end,
                 points: vec![id],
             }
         })
@@ -169,9 +172,14 @@ impl Map {
             link.max_read_regs
         };
         let (mut known, mut barred) = (Vec::new(), Vec::new());
+        let mut whole = Vec::new();
         for point in &profile.points {
             let first = u32::from(point.addr_for(connector));
             let span = (first, first + u32::from(point.layout.width));
+            let reach = profile.reach(point, connector);
+            if point.fc == Some(fc) && reach != span {
+                whole.push(reach);
+            }
             // A register that can only be written is reached by function 3, if by any.
             let barrier = point.fc.is_none() && fc == ReadFc::HoldingRegisters;
             if point.fc == Some(fc) && all_hold(&point.when, image) {
@@ -182,6 +190,8 @@ impl Map {
         }
         // A conditional point may share its address with one that is certain to exist.
         barred.retain(|(first, end)| !known.iter().any(|(from, to)| from <= first && end <= to));
+        // What is read whole is read alone: a request that takes more would be refused.
+        barred.extend(whole);
         let no_read = link.no_read.iter().filter(|span| span.fc == fc);
         barred.extend(no_read.map(|span| (span.first.into(), u32::from(span.last) + 1)));
         known.sort_unstable();

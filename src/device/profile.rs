@@ -39,6 +39,7 @@ pub struct Profile {
     pub(super) recipes: Recipes,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) identify: Option<Identify>,
+    pub(super) phase_switch: Option<PhaseSwitch>,
 }
 
 /// What a person wants to know.
@@ -59,7 +60,24 @@ pub struct About {
     /// Firmware it is known for.
     pub firmware: Option<String>,
     /// What to wire and to switch on before it answers.
-    pub wiring: Option<String>,
+    pub wiring: Wiring,
+    /// Why it cannot be trusted yet; `None`: it can.
+    pub experimental: Option<String>,
+}
+
+/// What to wire and to switch on, by subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// Terminals of the bus.
+    pub terminals: Option<String>,
+    /// DIP switches, jumpers and rotary switches.
+    pub switches: Option<String>,
+    /// Settings in a menu, an app or a web page.
+    pub settings: Option<String>,
+    /// Termination of the line.
+    pub termination: Option<String>,
+    /// Anything else.
+    pub note: Option<String>,
 }
 
 /// How the device is talked to unless the configuration says otherwise.
@@ -91,6 +109,8 @@ pub struct LinkDefaults {
     pub read_holes: bool,
     /// Addresses that must never be read, nor read through.
     pub no_read: Vec<Span>,
+    /// Addresses of connector 1 that are read exactly so, or not at all.
+    pub read_whole: Vec<Span>,
 }
 
 /// Serial settings.
@@ -234,6 +254,14 @@ pub struct Point {
     pub to_milli: Decimal,
     /// Added to the scaled value, milli-units.
     pub offset_milli: i64,
+    /// Points whose values are factors as well.
+    pub times: Vec<PointId>,
+    /// The point that holds a power of ten as one more factor.
+    pub exponent: Option<PointId>,
+    /// Points whose values are added.
+    pub plus: Vec<PointId>,
+    /// Points whose values are taken off.
+    pub minus: Vec<PointId>,
     /// What the number means.
     pub dimension: Dimension,
     /// Whether the sign is dropped.
@@ -268,13 +296,6 @@ impl Point {
     pub fn addr_for(&self, connector: u16) -> u16 {
         self.addr
             .wrapping_add(self.connector_offset.wrapping_mul(connector.saturating_sub(1)))
-    }
-
-    /// The request that reads it alone; `None`: write-only.
-    #[must_use]
-    pub fn read(&self, connector: u16) -> Option<Pdu> {
-        let (addr, count) = (self.addr_for(connector), self.layout.width);
-        self.fc.map(|fc| Pdu::Read { fc, addr, count })
     }
 
     /// Whether a raw value may be written.
@@ -344,6 +365,21 @@ pub struct Watchdog {
     pub feed: Feed,
     /// Feeds per time-out, at least 2.
     pub feeds_per_timeout: u8,
+}
+
+/// Switching between one and three phases.
+#[derive(Clone, Debug)]
+pub struct PhaseSwitch {
+    /// Steps to one phase.
+    pub one: Vec<StepSpec>,
+    /// Steps to three phases.
+    pub three: Vec<StepSpec>,
+    /// Whether charging is paused meanwhile.
+    pub pause: bool,
+    /// Rest after the pause.
+    pub before: Duration,
+    /// Rest after the steps.
+    pub after: Duration,
 }
 
 /// How a watchdog is fed.
@@ -449,6 +485,40 @@ impl Profile {
         self.watchdog.as_ref()
     }
 
+    /// How phases are switched, where the device can.
+    #[must_use]
+    pub fn phase_switch(&self) -> Option<&PhaseSwitch> {
+        self.phase_switch.as_ref()
+    }
+
+    /// The addresses that a read of a point takes, half open: its own, or those it can only be read with.
+    #[must_use]
+    pub(super) fn reach(&self, point: &Point, connector: u16) -> (u32, u32) {
+        let end = |first: u16, width: u16| (u32::from(first), u32::from(first) + u32::from(width));
+        let (own, here) = (end(point.addr, point.layout.width), point.addr_for(connector));
+        let around = self.link.read_whole.iter().find(|span| {
+            let (first, last) = (u32::from(span.first), u32::from(span.last));
+            Some(span.fc) == point.fc && first <= own.0 && own.1 <= last + 1
+        });
+        match around {
+            None => end(here, point.layout.width),
+            Some(span) => {
+                let first = here.wrapping_sub(point.addr.wrapping_sub(span.first));
+                end(first, span.last - span.first + 1)
+            }
+        }
+    }
+
+    /// The request that reads a point without others, and where in the answer it stands; `None`: write-only.
+    #[must_use]
+    pub fn read(&self, point: &Point, connector: u16) -> Option<(Pdu, u16)> {
+        let (first, end) = self.reach(point, connector);
+        let addr = u16::try_from(first).ok()?;
+        let count = u16::try_from(end - first).ok()?;
+        let at = point.addr_for(connector).wrapping_sub(addr);
+        point.fc.map(|fc| (Pdu::Read { fc, addr, count }, at))
+    }
+
     /// The requests a scan needs for the fingerprint, one per point, in the order of the checks.
     #[must_use]
     pub fn identify_reads(&self) -> Vec<Block> {
@@ -456,8 +526,8 @@ impl Profile {
         for check in self.identify.iter().flat_map(|identify| &identify.checks) {
             let point = self.point(check.point);
             let known = blocks.iter().any(|block| block.points.contains(&check.point));
-            if let Some(fc) = point.fc.filter(|_| !known) {
-                let (addr, count) = (point.addr_for(1), point.layout.width);
+            let read = self.read(point, 1).filter(|_| !known);
+            if let Some((Pdu::Read { fc, addr, count }, _)) = read {
                 blocks.push(Block {
                     fc,
                     addr,

@@ -109,6 +109,8 @@ pub enum Step {
 pub struct Check {
     /// The request that reads.
     pub read: Pdu,
+    /// Where the value stands in the answer, in registers.
+    pub at: u16,
     /// How the answer is read.
     pub layout: Layout,
     /// Bits that count, shifted down.
@@ -120,18 +122,29 @@ pub struct Check {
 }
 
 impl Check {
+    /// The whole value in an answer, before any mask; `None`: the answer has the wrong shape.
+    #[must_use]
+    pub fn raw(&self, reply: &Reply) -> Option<Raw> {
+        let Pdu::Read { count, .. } = self.read else {
+            return None;
+        };
+        let at = usize::from(self.at);
+        match reply {
+            Reply::Registers(all) if all.len() == usize::from(count) => self
+                .layout
+                .read(all.get(at..at + usize::from(self.layout.width))?),
+            Reply::Bits(bits) => bits.get(at).map(|bit| Raw::Int(i128::from(*bit))),
+            Reply::Registers(_) | Reply::Written => None,
+        }
+    }
+
     /// Judges the answer.
     ///
     /// # Errors
     /// [`DriveError::NotObeyed`] when the device says another value, [`DriveError::Garbled`] when the answer has
     /// the wrong shape.
     pub fn judge(&self, reply: &Reply) -> Result<(), DriveError> {
-        let raw = match reply {
-            Reply::Registers(registers) => self.layout.read(registers),
-            Reply::Bits(bits) => bits.first().map(|bit| Raw::Int(i128::from(*bit))),
-            Reply::Written => None,
-        };
-        let raw = super::condition::masked(&raw.ok_or(DriveError::Garbled)?, self.mask);
+        let raw = super::condition::masked(&self.raw(reply).ok_or(DriveError::Garbled)?, self.mask);
         let agrees = match (&raw, &self.expected) {
             (Raw::Int(read), Raw::Int(expected)) => read.abs_diff(*expected) <= self.tolerance.into(),
             // A float register gives back what was written, or a value rounded to less than a milli-unit.
@@ -230,6 +243,7 @@ impl Profile {
             DeviceCommand::Enable(true) => self.steps(&recipes.enable, ctx.limit, ctx),
             DeviceCommand::Enable(false) if recipes.disable.is_empty() => self.pause(ctx),
             DeviceCommand::Enable(false) => self.steps(&recipes.disable, ctx.limit, ctx),
+            DeviceCommand::Phases(phases) => self.switch_phases(phases, ctx),
             DeviceCommand::Unlock => self.steps(&recipes.unlock, ctx.limit, ctx),
             DeviceCommand::ArmWatchdog => self.steps(&recipes.arm, ctx.limit, ctx),
             DeviceCommand::SafeState if !recipes.safe.is_empty() => {
@@ -237,6 +251,26 @@ impl Profile {
             }
             DeviceCommand::SafeState => self.recipe(DeviceCommand::Limit(self.failsafe(ctx)), ctx),
         }
+    }
+
+    /// Pause, rest, switch, rest; the current is offered again by whoever asked.
+    fn switch_phases(&self, phases: u8, ctx: &RecipeContext<'_>) -> Result<Vec<Step>, Refusal> {
+        let switch = self.phase_switch.as_ref().ok_or(Refusal::Unsupported)?;
+        let specs = match phases {
+            1 => &switch.one,
+            3 => &switch.three,
+            _ => return Err(Refusal::Unsupported),
+        };
+        let mut steps = if switch.pause {
+            self.pause(ctx)?
+        } else {
+            Vec::new()
+        };
+        let rest = |time: Duration| (!time.is_zero()).then_some(Step::Wait(time));
+        steps.extend(rest(switch.before));
+        steps.extend(self.steps(specs, ctx.limit, ctx)?);
+        steps.extend(rest(switch.after));
+        Ok(steps)
     }
 
     /// The wire steps that feed the watchdog; empty where any request does.
@@ -372,8 +406,10 @@ impl Profile {
         } else {
             self.value(point, write.value, limit, ctx)?
         };
+        let (read, at) = self.read(point, ctx.connector)?;
         Some(Check {
-            read: point.read(ctx.connector)?,
+            read,
+            at,
             layout: point.layout,
             mask: point.mask,
             expected,

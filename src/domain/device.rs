@@ -64,6 +64,8 @@ pub enum DeviceCommand {
     Limit(MilliAmps),
     /// Allow (true) or forbid (false) charging, where the device has a switch apart from the limit.
     Enable(bool),
+    /// Charge on this many phases, 1 or 3. Where the device needs it, charging is paused meanwhile.
+    Phases(u8),
     /// Release the plug lock.
     Unlock,
     /// Write watchdog time-out and fallback registers and read them back.
@@ -79,7 +81,9 @@ impl DeviceCommand {
         match self {
             Self::Limit(MilliAmps(0)) | Self::Enable(false) | Self::SafeState => Priority::Stop,
             Self::Limit(_) if lowering => Priority::Stop,
-            Self::Limit(_) | Self::Enable(true) | Self::Unlock | Self::ArmWatchdog => Priority::Write,
+            Self::Limit(_) | Self::Enable(true) | Self::Phases(_) | Self::Unlock | Self::ArmWatchdog => {
+                Priority::Write
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Body {
     pub limit: MilliAmps,
     /// The switch apart from the limit.
     pub enabled: bool,
+    /// Phases connected to the vehicle, 1 or 3.
+    pub connected: u8,
     /// A fault that was injected.
     pub fault: Option<FaultKind>,
     /// Locked by a key, starting up.
@@ -79,6 +81,7 @@ impl Body {
             hw_max,
             limit: hw_max,
             enabled: true,
+            connected: 3,
             fault: None,
             unavailable: false,
             supervision: None,
@@ -148,7 +151,11 @@ impl Body {
             s.tripped = true;
             s.trips += 1;
         }
-        let (offered, millivolts) = (self.offered(), self.millivolts);
+        let (offered, mut millivolts) = (self.offered(), self.millivolts);
+        millivolts
+            .iter_mut()
+            .skip(self.connected.into())
+            .for_each(|volts| *volts = 0);
         let flow = self.ev.as_mut().map(|ev| ev.step(ms, offered, millivolts));
         self.carry(flow.unwrap_or_default(), ms);
     }

@@ -153,6 +153,7 @@ impl SimDevice {
             match effect {
                 Effect::Limit(amps) => self.body.limit = amps,
                 Effect::Enabled(on) => self.body.enabled = on,
+                Effect::Phases(phases) => self.body.connected = phases,
                 Effect::Fed => self.body.feed(now),
                 Effect::Unlocked => self.body.unlocks += 1,
                 Effect::Timeout(timeout) => {

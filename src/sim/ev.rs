@@ -147,7 +147,8 @@ impl Ev {
         i64::try_from(share.clamp(0, 1000)).unwrap_or(1000)
     }
 
-    /// One step: what flows during the next `ms` at this offer and these phase voltages.
+    /// One step: what flows during the next `ms` at this offer and these phase voltages; a phase without voltage
+    /// is not connected.
     pub fn step(&mut self, ms: i64, offered: MilliAmps, millivolts: [i64; 3]) -> Flow {
         let target = self.target(offered);
         if target == 0 {
@@ -158,7 +159,8 @@ impl Ev {
         }
         let mut flow = Flow::default();
         let phases = usize::from(self.spec.phases.clamp(1, 3));
-        for (phase, volts) in millivolts.iter().enumerate().take(phases) {
+        let connected = |(_, volts): &(usize, &i64)| **volts > 0;
+        for (phase, volts) in millivolts.iter().enumerate().take(phases).filter(connected) {
             flow.milliamps[phase] = self.milliamps;
             flow.milliwatts[phase] = self.milliamps * volts / 1000;
         }

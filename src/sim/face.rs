@@ -5,7 +5,7 @@ use super::body::Body;
 use super::invert::{Assignment, encode, identity, invert, registers};
 use super::slave::{Exception, Table};
 use crate::device::{
-    Action, Electrical, Feed, Image, Point, PointId, Profile, Raw, ReadFc, Role, StepSpec, ValueSpec,
+    Action, Electrical, Factor, Feed, Image, Point, PointId, Profile, Raw, ReadFc, Role, StepSpec, ValueSpec,
     ValueType, all_hold, current_of, current_raw, milli_of, time_raw,
 };
 use crate::domain::{DeviceFact, MilliAmps};
@@ -28,6 +28,8 @@ pub enum Effect {
     Fed,
     /// The plug was released.
     Unlocked,
+    /// So many phases.
+    Phases(u8),
 }
 
 /// What a written point is for, by the recipes that write it.
@@ -40,6 +42,7 @@ enum Duty {
     Fallback,
     Feed,
     Unlock(i128),
+    Phases(i128, u8),
 }
 
 /// The registers.
@@ -106,9 +109,12 @@ impl Face {
                 Duty::Fallback => {
                     return current_raw(point, watchdog?.failsafe, profile.limits(), self.electrical);
                 }
-                Duty::On(raw) => return Some(self.number(point, *raw)),
-                Duty::Off(_) | Duty::Feed | Duty::Unlock(_) => {}
+                Duty::On(raw) | Duty::Phases(raw, 3) => return Some(self.number(point, *raw)),
+                Duty::Phases(..) | Duty::Off(_) | Duty::Feed | Duty::Unlock(_) => {}
             }
+        }
+        if profile.points().iter().any(|other| other.times.contains(&id)) {
+            return encode(point, 1000);
         }
         match (&point.role, point.layout.kind) {
             (Role::Fact(DeviceFact::SerialNumber, _), ValueType::Ascii | ValueType::Utf16) => {
@@ -205,9 +211,11 @@ impl Face {
         if let Some(map) = profile.state_map() {
             self.store_all(invert(&profile, map, body.vehicle(), &self.image()));
         }
-        for (id, point) in profile.numbered() {
+        let is_sum = |point: &Point| !(point.plus.is_empty() && point.minus.is_empty());
+        let (sums, plain): (Vec<_>, Vec<_>) = profile.numbered().partition(|(_, point)| is_sum(point));
+        for (id, point) in plain.into_iter().chain(sums) {
             let shown = match &point.role {
-                Role::Reading { quantity, phase, .. } => encode(point, body.measure(*quantity, *phase)),
+                Role::Reading { quantity, phase, .. } => self.reading(point, body.measure(*quantity, *phase)),
                 Role::HardwareLimit => self.current(point, body.hw_max),
                 Role::LimitReadBack if !self.is_written(id) => self.current(point, body.limit),
                 Role::Error(map) if profile.state_map().is_none_or(|m| m.point != id) => {
@@ -234,6 +242,29 @@ impl Face {
                 self.store(id, &raw);
             }
         }
+    }
+
+    /// The register of a measured value: what scale, factors and terms make of it has to be the value.
+    fn reading(&self, point: &Point, milli: i64) -> Option<Raw> {
+        let image = self.image();
+        let factor = Factor::of(&self.profile, point, &image)?;
+        let term = |id: &PointId| {
+            self.profile
+                .milli(self.profile.point(*id), &image, image.get(*id)?)
+        };
+        let plus: i64 = point.plus.iter().filter_map(term).sum();
+        let minus: i64 = point.minus.iter().filter_map(term).sum();
+        let power = 10_f64.powi(factor.exponent);
+        if factor == Factor::ONE {
+            return encode(point, milli - plus + minus);
+        }
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "simulated values are small"
+        )]
+        let own = ((milli - plus + minus) as f64 * 1000.0 / factor.milli as f64 / power).round() as i64;
+        encode(point, own)
     }
 
     fn is_written(&self, id: PointId) -> bool {
@@ -269,7 +300,8 @@ impl Face {
         let barred = |span: &crate::device::Span| {
             self::table(span.fc) == table && span.first <= last && addr <= span.last
         };
-        if link.no_read.iter().any(barred) {
+        let torn = |span: &crate::device::Span| barred(span) && (span.first, span.last) != (addr, last);
+        if link.no_read.iter().any(barred) || (self.connector == 1 && link.read_whole.iter().any(torn)) {
             return Err(Exception::IllegalAddress);
         }
         let image = self.image();
@@ -375,6 +407,9 @@ impl Face {
                 Duty::On(on) => (*raw == self.number(point, *on)).then_some(Effect::Enabled(true)),
                 Duty::Off(off) => (*raw == self.number(point, *off)).then_some(Effect::Enabled(false)),
                 Duty::Unlock(value) => (*raw == self.number(point, *value)).then_some(Effect::Unlocked),
+                Duty::Phases(value, phases) => {
+                    (*raw == self.number(point, *value)).then_some(Effect::Phases(*phases))
+                }
                 Duty::Feed => Some(Effect::Fed),
             });
         }
@@ -389,7 +424,9 @@ impl Face {
             let same = match effects.first() {
                 Some(Effect::Limit(amps) | Effect::Fallback(amps)) => self.current(shown, *amps),
                 Some(Effect::Timeout(time)) => time_raw(shown, *time),
-                Some(Effect::Enabled(_) | Effect::Fed | Effect::Unlocked) | None => Some(raw.clone()),
+                Some(Effect::Enabled(_) | Effect::Fed | Effect::Unlocked | Effect::Phases(_)) | None => {
+                    Some(raw.clone())
+                }
             };
             if let Some(raw) = same {
                 self.store(to, &raw);
@@ -445,6 +482,7 @@ enum Purpose {
     Arm,
     Leave,
     Feed,
+    Phases(u8),
 }
 
 /// Points with their duties.
@@ -459,7 +497,11 @@ fn duties(profile: &Profile) -> (Duties, Mirrors) {
         Some(Feed::Steps(steps)) => steps,
         Some(Feed::AnyRequest) | None => &[],
     };
-    let lists: [(Purpose, &[StepSpec]); 8] = [
+    let none: &[StepSpec] = &[];
+    let (one, three) = profile
+        .phase_switch()
+        .map_or((none, none), |switch| (&switch.one, &switch.three));
+    let lists: [(Purpose, &[StepSpec]); 10] = [
         (Purpose::SwitchOn, &recipes.limit),
         (Purpose::SwitchOn, &recipes.enable),
         (Purpose::SwitchOff, &recipes.pause),
@@ -468,6 +510,8 @@ fn duties(profile: &Profile) -> (Duties, Mirrors) {
         (Purpose::Arm, &recipes.arm),
         (Purpose::Leave, &recipes.safe),
         (Purpose::Feed, feed),
+        (Purpose::Phases(1), one),
+        (Purpose::Phases(3), three),
     ];
     let (mut duties, mut mirrors) = (Duties::new(), Mirrors::new());
     for (purpose, steps) in lists {
@@ -483,6 +527,7 @@ fn duties(profile: &Profile) -> (Duties, Mirrors) {
                 (ValueSpec::Constant(raw), Purpose::SwitchOn) => Some(Duty::On(raw)),
                 (ValueSpec::Constant(raw), Purpose::SwitchOff) => Some(Duty::Off(raw)),
                 (ValueSpec::Constant(raw), Purpose::Unlock) => Some(Duty::Unlock(raw)),
+                (ValueSpec::Constant(raw), Purpose::Phases(phases)) => Some(Duty::Phases(raw, phases)),
                 (ValueSpec::Constant(_) | ValueSpec::Toggle, _) => None,
             };
             duties.extend(duty.map(|duty| (write.point, duty)));
@@ -516,6 +561,13 @@ fn switches(profile: &Profile, duties: &[(PointId, Duty)]) -> Duties {
     let kept = |(id, duty): &&(PointId, Duty)| match duty {
         Duty::On(_) => any(*id, |d| matches!(d, Duty::Off(_))) && !any(*id, |d| *d == Duty::Limit),
         Duty::Off(_) => !any(*id, |d| *d == Duty::Limit),
+        // What is written for one phase and for three alike is no choice of phases.
+        Duty::Phases(raw, _) => {
+            let alike = |(other, duty): &&(PointId, Duty)| {
+                other == id && matches!(duty, Duty::Phases(value, _) if value == raw)
+            };
+            duties.iter().filter(alike).count() == 1
+        }
         Duty::Limit | Duty::Timeout | Duty::Fallback | Duty::Feed | Duty::Unlock(_) => true,
     };
     let mut result: Duties = Vec::new();

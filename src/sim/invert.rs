@@ -81,6 +81,7 @@ pub fn satisfy(profile: &Profile, condition: &Condition, image: &Image) -> Optio
     let point = profile.point(condition.point);
     let wanted = match &condition.test {
         Test::OneOf(list) => list.first()?.clone(),
+        Test::NoneOf(list) => (0..=64).map(Raw::Int).find(|raw| !list.contains(raw))?,
         Test::Within(least, most) => {
             let value = least.or(*most)?;
             if point.layout.kind.is_float() {

@@ -245,7 +245,10 @@ impl Actuator {
                     told.ticket = Some(ticket);
                 }
             }
-            DeviceCommand::Unlock | DeviceCommand::ArmWatchdog | DeviceCommand::SafeState => {}
+            DeviceCommand::Phases(_)
+            | DeviceCommand::Unlock
+            | DeviceCommand::ArmWatchdog
+            | DeviceCommand::SafeState => {}
         }
     }
 

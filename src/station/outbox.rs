@@ -130,6 +130,7 @@ impl Outbox {
             DeviceCommand::Limit(amps) => {
                 amps.0 == 0 || self.sent.get(&evse).is_some_and(|sent| amps <= *sent)
             }
+            DeviceCommand::Phases(_) => false,
             DeviceCommand::Enable(_)
             | DeviceCommand::Unlock
             | DeviceCommand::ArmWatchdog
@@ -158,6 +159,7 @@ fn replaces(lowering: DeviceCommand, waiting: DeviceCommand) -> bool {
             DeviceCommand::Limit(MilliAmps::ZERO) | DeviceCommand::Enable(false) | DeviceCommand::SafeState
         ),
         DeviceCommand::Enable(false)
+        | DeviceCommand::Phases(_)
         | DeviceCommand::Unlock
         | DeviceCommand::ArmWatchdog
         | DeviceCommand::SafeState => false,

@@ -6,7 +6,7 @@ use super::run::checks;
 use super::watchdog::{FedBy, Terms};
 use crate::device::{
     Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Pdu, Point, PointId,
-    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of,
+    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of, masked,
 };
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Observation};
 use std::collections::BTreeSet;
@@ -24,7 +24,9 @@ pub(super) struct Book {
     profile: Arc<Profile>,
     setup: DeviceSetup,
     cost: LinkCost,
-    pub(super) electrical: Electrical,
+    electrical: Electrical,
+    /// Phases of the installation.
+    wired: u8,
     image: Image,
     caution: Caution,
     blocks: Vec<Block>,
@@ -40,6 +42,7 @@ impl Book {
             setup: setup.clone(),
             cost,
             electrical: Electrical::default(),
+            wired: Electrical::default().phases,
             image: Image::new(),
             caution: Caution::default(),
             blocks: Vec::new(),
@@ -48,6 +51,17 @@ impl Book {
         };
         book.replan();
         book
+    }
+
+    /// Phases and voltage of the installation.
+    pub(super) fn set_electrical(&mut self, electrical: Electrical) {
+        self.electrical = electrical;
+        self.wired = electrical.phases;
+    }
+
+    /// The device charges on this many phases now, as far as the installation has them.
+    pub(super) fn assume_phases(&mut self, phases: u8) {
+        self.electrical.phases = phases.min(self.wired).max(1);
     }
 
     /// Forgets what was read: the device may have been exchanged or updated.
@@ -132,16 +146,14 @@ impl Book {
 
     /// The current that the read-back of a limit shows, where its register holds one.
     pub(super) fn limit_read_back(&self, check: &Check, reply: &Reply) -> Option<Observation> {
-        let Reply::Registers(registers) = reply else {
-            return None;
-        };
+        let place = Some((check.read.clone(), check.at));
         let is_limit = |point: &&Point| {
-            point.read(self.setup.connector).as_ref() == Some(&check.read)
+            self.profile.read(point, self.setup.connector) == place
                 && !matches!(point.dimension, Dimension::Plain | Dimension::Time)
                 && all_hold(&point.when, &self.image)
         };
         let point = self.profile.points().iter().find(is_limit)?;
-        let raw = point.layout.read(registers)?;
+        let raw = masked(&check.raw(reply)?, point.mask);
         current_of(point, &raw, self.electrical).map(Observation::LimitReadBack)
     }
 

@@ -13,6 +13,8 @@ pub(super) enum Errand {
     Unlock,
     /// The watchdog, and the settings the device needs after each start.
     Arm,
+    /// One phase or three. Once begun, nothing may offer current before it is over.
+    Phases,
 }
 
 /// A recipe with those who wait for it.
@@ -59,6 +61,12 @@ impl Lanes {
     /// Whether an errand is under way or waits in either lane.
     pub(super) fn has(&self, errand: Errand) -> bool {
         self.0.keys().any(|(_, of)| *of == errand)
+    }
+
+    /// Whether a recipe for an errand has begun.
+    pub(super) fn has_begun(&self, errand: Errand) -> bool {
+        let begun = |(key, job): (&(Priority, Errand), &Job)| key.1 == errand && job.run.is_some();
+        self.0.iter().any(begun)
     }
 
     /// Takes a job.

@@ -64,6 +64,8 @@ pub struct Driver {
     pub(super) lanes: Lanes,
     pub(super) flights: Flights,
     pub(super) current: Current,
+    /// The phases last commanded.
+    pub(super) phases: Option<u8>,
     pub(super) watchdog: Watchdog,
     pub(super) feed: Option<Run>,
     pub(super) watch: Watch,
@@ -87,6 +89,7 @@ impl Driver {
             lanes: Lanes::default(),
             flights: Flights::default(),
             current: Current::new(),
+            phases: None,
             feed: None,
             watch: Watch::default(),
             effects: VecDeque::new(),
@@ -98,7 +101,7 @@ impl Driver {
     /// taken, which never allows more than the commanded current.
     #[must_use]
     pub fn with_electrical(mut self, electrical: Electrical) -> Self {
-        self.book.electrical = electrical;
+        self.book.set_electrical(electrical);
         self
     }
 
@@ -218,6 +221,10 @@ impl Driver {
                 self.current.safe(self.book.fallback());
                 Priority::Stop
             }
+            DeviceCommand::Phases(phases) => {
+                self.phases = Some(phases);
+                return self.errand(now, Errand::Phases, Priority::Write, vec![ticket]);
+            }
             DeviceCommand::Unlock => return self.errand(now, Errand::Unlock, Priority::Write, vec![ticket]),
             DeviceCommand::ArmWatchdog => {
                 return self.errand(now, Errand::Arm, Priority::Write, vec![ticket]);
@@ -225,6 +232,9 @@ impl Driver {
         };
         if self.current.wish.is_off() {
             lane = Priority::Stop;
+        } else if self.lanes.has_begun(Errand::Phases) {
+            // Even a lower limit would offer current in the middle of switching.
+            lane = Priority::Write;
         }
         let mut tickets = vec![ticket];
         if command == DeviceCommand::Enable(true) && self.book.has_switch() && before.enabled != Some(false) {
@@ -308,6 +318,14 @@ impl Driver {
                 .put(Priority::Write, Errand::Arm, Job::new(Vec::new(), now));
         }
         self.watch.arm_at = now.plus(ARM_CHECK_EVERY);
+    }
+
+    /// Switches to the last commanded phases again.
+    pub(super) fn rephase(&mut self, now: Mono) {
+        if self.phases.is_some() && !self.lanes.has(Errand::Phases) {
+            self.lanes
+                .put(Priority::Write, Errand::Phases, Job::new(Vec::new(), now));
+        }
     }
 
     /// Writes the last commanded current again.

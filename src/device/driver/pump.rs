@@ -1,6 +1,7 @@
 //! What the driver does of its own accord: after every input each class is asked once more whether it can go on.
 
 use super::book::covers;
+use super::current::Standing;
 use super::errand::Errand;
 use super::flights::Purpose;
 use super::link::Link;
@@ -88,6 +89,7 @@ impl Driver {
         self.watchdog.set_terms(self.book.terms());
         self.watchdog.fed(now);
         self.arm(now);
+        self.rephase(now);
         self.restore(now);
         true
     }
@@ -139,6 +141,9 @@ impl Driver {
 
     /// Whether a job may go on now. A command that waited too long for that is answered.
     fn may_go(&mut self, now: Mono, lane: Priority, errand: Errand) -> bool {
+        if lane == Priority::Write && errand != Errand::Phases && self.lanes.has_begun(Errand::Phases) {
+            return false;
+        }
         let Some(job) = self.lanes.get(lane, errand) else {
             return false;
         };
@@ -180,6 +185,10 @@ impl Driver {
                 Errand::Current => self.book.bring_about(&self.current),
                 Errand::Unlock => self.book.recipe(DeviceCommand::Unlock, &self.current),
                 Errand::Arm => self.arm_steps(),
+                Errand::Phases => {
+                    let phases = DeviceCommand::Phases(self.phases.unwrap_or(3));
+                    self.book.recipe(phases, &self.current)
+                }
             };
             let known = self.stage == Stage::Settled || self.link.outage().is_some();
             let steps = match steps {
@@ -189,6 +198,13 @@ impl Driver {
                     return Err(DriveError::Unsupported);
                 }
             };
+            if errand == Errand::Phases {
+                // Until it is over the device may be on one phase, and charging is paused.
+                self.book.assume_phases(1);
+                self.current.forget();
+                self.forget_looks(Look::Current);
+                self.current.standing = Standing::Pending;
+            }
             if let Some(job) = self.lanes.get(lane, errand) {
                 job.run = Some(Run::new(steps, now));
             }

@@ -102,9 +102,24 @@ impl Driver {
                 self.watch.current_at = now.plus(self.book.watch_period());
             }
             (Errand::Arm, _) => self.armed(now, result),
+            (Errand::Phases, result) => self.phased(now, result),
             (Errand::Unlock, _) => {}
         }
         self.done(job.tickets, result);
+    }
+
+    /// Phases are switched, or could not be: the current is offered again either way.
+    fn phased(&mut self, now: Mono, result: &Result<(), DriveError>) {
+        match result {
+            Ok(()) => self.book.assume_phases(self.phases.unwrap_or(1)),
+            Err(DriveError::Unsupported) => {
+                self.phases = None;
+                self.book.assume_phases(u8::MAX);
+            }
+            Err(_) => {}
+        }
+        self.current.forget();
+        self.restore(now);
     }
 
     fn armed(&mut self, now: Mono, result: &Result<(), DriveError>) {

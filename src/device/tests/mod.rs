@@ -5,6 +5,7 @@ mod errors;
 mod meters;
 mod planning;
 mod recipes;
+mod scaling;
 mod schema;
 
 use super::{

@@ -299,7 +299,7 @@ impl Bench {
                 outlet.enabled = false;
                 Ok(())
             }
-            DeviceCommand::Unlock | DeviceCommand::ArmWatchdog => Ok(()),
+            DeviceCommand::Phases(_) | DeviceCommand::Unlock | DeviceCommand::ArmWatchdog => Ok(()),
         };
         self.station.handle(self.now, Input::Driven { ticket, result });
     }
@@ -535,6 +535,7 @@ fn drive_text(command: DeviceCommand) -> String {
         DeviceCommand::Limit(amps) => format!("limit {amps}"),
         DeviceCommand::Enable(true) => "enable".to_owned(),
         DeviceCommand::Enable(false) => "disable".to_owned(),
+        DeviceCommand::Phases(phases) => format!("{phases} phases"),
         DeviceCommand::Unlock => "unlock".to_owned(),
         DeviceCommand::ArmWatchdog => "arm".to_owned(),
         DeviceCommand::SafeState => "safe".to_owned(),

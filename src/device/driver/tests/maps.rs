@@ -111,6 +111,20 @@ arm = [
     ])
 }
 
+/// As [`any_fed`], with the switch as a phase switch: charging is paused for two seconds before and one after.
+pub(super) fn two_phased() -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 }]
+[phase_switch]
+one = [{ write = "switch", value = 1, verify = "switch", settle_ms = 1000 }]
+three = [{ write = "switch", value = 3, verify = "switch", settle_ms = 1000 }]
+before_ms = 2000
+after_ms = 1000
+"#;
+    parse(&[HEAD, &link(0), POINTS, SHOWN, recipes])
+}
+
 /// Fed by writing the time-out; pauses by a switch; at least five seconds between two writes.
 pub(super) fn write_fed() -> Arc<Profile> {
     let recipes = r#"

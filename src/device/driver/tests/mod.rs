@@ -5,6 +5,7 @@ mod currents;
 mod failures;
 mod leases;
 mod maps;
+mod phases;
 mod polls;
 mod random;
 mod shipped;

@@ -82,7 +82,7 @@ impl Word {
             DeviceCommand::Enable(true) => self.limit = self.limit.max(self.resume),
             DeviceCommand::Enable(false) => self.limit = 0,
             DeviceCommand::SafeState => self.limit = self.most().min(6_000),
-            DeviceCommand::Unlock | DeviceCommand::ArmWatchdog => {}
+            DeviceCommand::Phases(_) | DeviceCommand::Unlock | DeviceCommand::ArmWatchdog => {}
         }
     }
 

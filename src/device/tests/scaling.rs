@@ -1,0 +1,251 @@
+//! Values that other registers have a say in: factors, sums, blocks that are read whole.
+
+use super::{Registers, fact, milli};
+use crate::device::{Cadence, Caution, Image, LinkCost, Pdu, Profile, ReadFc, RecipeContext};
+use crate::domain::{DeviceCommand, DeviceFact, MilliAmps, Phase, Quantity};
+
+fn meter(points: &str) -> Result<Profile, Vec<crate::device::ProfileError>> {
+    let text = format!(
+        r#"format = 1
+id = "made-up"
+kind = "meter"
+vendor = "Nobody"
+models = ["None"]
+source = ["this test"]
+link = {{ tcp_port = 502, unit = 1, poll_ms = 1000 }}
+defaults = {{ fc = 3 }}
+[points]
+{points}"#
+    );
+    Profile::parse("made-up.toml", &text)
+}
+
+fn complaints(points: &str) -> Vec<String> {
+    meter(points)
+        .err()
+        .into_iter()
+        .flatten()
+        .map(|error| error.to_string())
+        .collect()
+}
+
+#[test]
+fn ratios_of_transformers_are_multiplied_in() {
+    let profile = meter(
+        r#"power = { at = 10, type = "u16", quantity = "power", times = ["ct", "pt"] }
+ct = { at = 0, type = "u16" }
+pt = { at = 1, type = "u16", scale = 0.1 }"#,
+    )
+    .unwrap();
+    let registers = |ct, pt| Registers::default().set(3, 0, &[ct, pt]).set(3, 10, &[100]);
+    let power = |ct, pt| {
+        milli(
+            &registers(ct, pt).poll(&profile, &mut Image::new()),
+            Quantity::Power,
+            Phase::Total,
+        )
+    };
+    assert_eq!(power(40, 10), [4_000_000]);
+    assert_eq!(power(40, 15), [6_000_000]);
+    assert_eq!(
+        power(0, 10),
+        [0; 0],
+        "a ratio of 0 is none: better no reading than a wrong bill"
+    );
+}
+
+#[test]
+fn a_power_of_ten_may_stand_behind_its_value_in_the_same_block() {
+    let profile = meter(
+        r#"voltage = { at = 10, type = "u16", quantity = "voltage", exponent = "voltage_sf" }
+voltage_sf = { at = 11, type = "i16", na = ["min"], every = "fast" }"#,
+    )
+    .unwrap();
+    let voltage = |sf: i16| {
+        let registers = Registers::default().set(3, 10, &[2301, sf.cast_unsigned()]);
+        milli(
+            &registers.poll(&profile, &mut Image::new()),
+            Quantity::Voltage,
+            Phase::Total,
+        )
+    };
+    assert_eq!(voltage(-1), [230_100]);
+    assert_eq!(voltage(0), [2_301_000]);
+    assert_eq!(voltage(i16::MIN), [0; 0], "not implemented");
+    assert_eq!(voltage(77), [0; 0], "no such scale factor");
+}
+
+#[test]
+fn a_difference_needs_both_of_its_terms() {
+    let profile = meter(
+        r#"power = { at = 0, type = "u32", scale = 0.1, quantity = "power", minus = ["power_out"] }
+power_out = { at = 2, type = "u32", scale = 0.1, na = ["max"] }
+phase = { at = 40, type = "u16", quantity = "power", phases = ["l1", "l2", "l3"], stride = 2, minus = ["out"] }
+out = { at = 41, type = "u16", quantity = "apparent_power", phases = ["l1", "l2", "l3"], stride = 2 }
+volts_l1 = { at = 60, type = "u16", quantity = "voltage", phase = "l1" }
+volts_l2 = { at = 61, type = "u16" }
+volts = { at = 60, type = "u16", quantity = "voltage", plus = ["volts_l2"], quality = "derived" }"#,
+    )
+    .unwrap();
+    let registers = |out: u16| {
+        Registers::default()
+            .set(3, 0, &[0, 500, out, out])
+            .set(3, 40, &[1000, 0, 7, 2, 900, 1000])
+            .set(3, 60, &[230, 231])
+    };
+    let seen = registers(0).poll(&profile, &mut Image::new());
+    assert_eq!(milli(&seen, Quantity::Power, Phase::Total), [50_000]);
+    assert_eq!(milli(&seen, Quantity::Power, Phase::L2), [5_000]);
+    assert_eq!(milli(&seen, Quantity::Power, Phase::L3), [-100_000]);
+    assert_eq!(milli(&seen, Quantity::Voltage, Phase::Total), [461_000]);
+    assert_eq!(milli(&seen, Quantity::Voltage, Phase::L1), [230_000]);
+    let seen = registers(0xFFFF).poll(&profile, &mut Image::new());
+    assert_eq!(
+        milli(&seen, Quantity::Power, Phase::Total),
+        [0; 0],
+        "export is not available"
+    );
+}
+
+#[test]
+fn what_cannot_be_a_factor_or_a_term_is_told() {
+    assert_eq!(
+        complaints(
+            r#"power = { at = 0, type = "u16", quantity = "power", times = ["text"], plus = ["power"] }
+text = { at = 1, type = "ascii", len = 2 }
+plain = { at = 3, type = "u16", plus = ["other"], exponent = "other" }
+other = { at = 4, type = "f32" }
+sum = { at = 10, type = "u16", quantity = "power", phases = ["l1", "l2"], plus = ["other"] }
+total = { at = 10, type = "u16", quantity = "power", plus = ["sum_l2", "sum_l3"] }"#
+        ),
+        [
+            "made-up.toml:10:62: points.power.times[0]: expected a readable number without `quantity`, `role` and `fact`",
+            "made-up.toml:10:79: points.power.plus[0]: expected a readable number that is not a sum itself",
+            "made-up.toml:12:40: points.plain.plus: only a point with a `quantity` is a sum",
+            "made-up.toml:12:62: points.plain.exponent: expected a point of an integer type",
+            "made-up.toml:15:62: points.total.plus[0]: expected a readable number that is not a sum itself",
+            "made-up.toml:15:72: points.total.plus[1]: there is no point `sum_l3`; did you mean `sum_l2`?",
+        ]
+    );
+}
+
+#[test]
+fn facts_follow_their_scale() {
+    let profile = meter(
+        r#"power = { at = 0, type = "u16", quantity = "power" }
+firmware = { at = 1, type = "u16", scale = 0.01, fact = "firmware_version" }
+model = { at = 2, type = "f32", fact = "model" }"#,
+    )
+    .unwrap();
+    let registers = Registers::default().set(3, 0, &[0, 120]).floats(3, &[(2, 1.18)]);
+    let seen = registers.poll(&profile, &mut Image::new());
+    assert_eq!(fact(&seen, DeviceFact::FirmwareVersion), Some("1.20"));
+    assert_eq!(fact(&seen, DeviceFact::Model), Some("1.18"));
+}
+
+#[test]
+fn a_condition_may_ask_for_anything_else() {
+    let profile = meter(
+        r#"power = { at = 0, type = "u16", quantity = "power", when = [{ point = "code", is_not = [7, 9] }] }
+code = { at = 1, type = "u16" }"#,
+    )
+    .unwrap();
+    let power = |code| {
+        let registers = Registers::default().set(3, 0, &[5, code]);
+        milli(
+            &registers.poll(&profile, &mut Image::new()),
+            Quantity::Power,
+            Phase::Total,
+        )
+    };
+    assert_eq!((power(7), power(8), power(9)), (vec![], vec![5_000], vec![]));
+}
+
+/// A charger that answers its limit only as the fourth of five registers.
+fn whole() -> Profile {
+    let text = include_str!("../../../docs/profile-format.md");
+    let example = text
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let example = example
+        .replace(
+            "max_read_regs = 40\n",
+            "max_read_regs = 40\nread_whole = [{ fc = 3, first = 198, last = 202 }]\n",
+        )
+        .replace("at = 202, type", "at = 222, type");
+    Profile::parse("whole.toml", &example).unwrap()
+}
+
+#[test]
+fn what_is_read_whole_is_read_by_nothing_else() {
+    let profile = whole();
+    let cost = LinkCost {
+        char_us: 0,
+        silence_us: 0,
+        think_us: 1,
+    };
+    for caution in [Caution::Normal, Caution::Small, Caution::Single] {
+        let plan = profile.plan(cost, 1, &Image::new(), caution);
+        let touching: Vec<_> = plan
+            .iter()
+            .filter(|block| block.addr <= 202 && block.addr + block.count > 198)
+            .map(|block| (block.fc, block.addr, block.count, block.cadence))
+            .collect();
+        assert_eq!(touching, [(ReadFc::HoldingRegisters, 198, 5, Cadence::Fast)]);
+    }
+    let steps = profile.recipe(
+        DeviceCommand::Limit(MilliAmps::from_base(13)),
+        &RecipeContext::new(&Image::new()),
+    );
+    let crate::device::Step::Write {
+        verify: Some(check), ..
+    } = &steps.unwrap()[0]
+    else {
+        panic!("the limit is verified");
+    };
+    assert_eq!(
+        check.read,
+        Pdu::Read {
+            fc: ReadFc::HoldingRegisters,
+            addr: 198,
+            count: 5
+        }
+    );
+    let answer = |limit| crate::device::Reply::Registers(vec![1, 2, limit, 3, 4]);
+    assert_eq!(check.judge(&answer(130)), Ok(()));
+    assert!(check.judge(&answer(120)).is_err());
+}
+
+#[test]
+fn a_point_half_inside_a_whole_is_a_mistake() {
+    let text = r#"format = 1
+id = "made-up"
+kind = "meter"
+vendor = "Nobody"
+models = ["None"]
+source = ["this test"]
+defaults = { fc = 3 }
+[link]
+tcp_port = 502
+unit = 1
+poll_ms = 1000
+max_read_regs = 4
+read_whole = [{ fc = 3, first = 0, last = 4 }, { fc = 3, first = 10, last = 12 }]
+[points]
+energy = { at = 12, type = "u32", quantity = "energy_import" }"#;
+    let errors: Vec<String> = Profile::parse("made-up.toml", text)
+        .err()
+        .into_iter()
+        .flatten()
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            "made-up.toml:13:14: link.read_whole: `energy` lies partly inside 10 to 12",
+            "made-up.toml:13:15: link.read_whole[0]: is too wide: one read takes 4 registers at most",
+        ]
+    );
+}
