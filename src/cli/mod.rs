@@ -1,6 +1,7 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
 mod demo;
+mod profile;
 mod status;
 
 use crate::config;
@@ -31,6 +32,8 @@ enum Verb {
     CheckConfig(CheckArgs),
     /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
     Status(status::StatusArgs),
+    /// List, show and test device profiles.
+    Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
     Demo(demo::DemoArgs),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run(args, verbosity),
         Verb::CheckConfig(args) => check_config(&args),
         Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::Profile(args) => profile::run(&args),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
             in_runtime(demo::run(args))

@@ -116,7 +116,9 @@ impl Point {
 }
 
 impl FaultMap {
-    fn fault(&self, raw: i128, point: &Point) -> Option<DeviceFault> {
+    /// The kind of fault a raw value stands for; `None`: no error.
+    #[must_use]
+    pub fn kind(&self, raw: i128) -> Option<FaultKind> {
         if self.none.contains(&raw) {
             return None;
         }
@@ -124,10 +126,14 @@ impl FaultMap {
             true => u32::try_from(rule.raw).is_ok_and(|bit| raw.checked_shr(bit).is_some_and(|r| r & 1 == 1)),
             false => rule.raw == raw,
         });
+        Some(rule.map_or(FaultKind::OtherError, |rule| rule.kind))
+    }
+
+    fn fault(&self, raw: i128, point: &Point) -> Option<DeviceFault> {
         let bits = self.rules.iter().any(|rule| rule.is_bit);
         let format = if bits { FactFormat::Hex } else { FactFormat::Plain };
         Some(DeviceFault {
-            kind: rule.map_or(FaultKind::OtherError, |rule| rule.kind),
+            kind: self.kind(raw)?,
             code: format.text(&Raw::Int(raw), point),
         })
     }

@@ -14,6 +14,7 @@ mod load;
 mod load_control;
 mod load_points;
 mod load_units;
+mod page;
 mod pdu;
 mod plan;
 mod profile;
@@ -28,6 +29,7 @@ pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
 pub use encode::{Electrical, Factor, current_of, current_raw, milli_of, time_raw};
 pub use error::ProfileError;
 pub use library::Library;
+pub use page::index as devices_index;
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{

@@ -32,6 +32,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Exit codes of sysexits(3) that the daemon uses.
 pub mod exit {
+    /// Data that was given has mistakes.
+    pub const DATA: u8 = 65;
+    /// A file that was named cannot be read.
+    pub const NO_INPUT: u8 = 66;
     /// Nothing to serve, or not reachable.
     pub const UNAVAILABLE: u8 = 69;
     /// A bug.

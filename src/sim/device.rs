@@ -3,7 +3,7 @@
 use super::body::{Body, Supervision, Write};
 use super::face::{Effect, Face};
 use super::slave::{Answer, Exception, Registers, Table, respond};
-use crate::device::{Kind, Profile, Raw};
+use crate::device::{Image, Kind, Profile, Raw};
 use crate::domain::{MilliAmps, MilliWattHours, Mono};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,6 +138,14 @@ impl SimDevice {
             .ok()?
             .first()
             .copied()
+    }
+
+    /// Every point's raw value as the device holds it now.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        let mut face = self.face.clone();
+        face.refresh(&self.body);
+        face.image()
     }
 
     /// A point's raw value as the device holds it, write-only ones included; `None`: no such point.

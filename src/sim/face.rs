@@ -87,8 +87,13 @@ impl Face {
             self.store_words(point, &vec![0; usize::from(point.layout.width)]);
             self.store_all(self.initial(id, point).map(|raw| (id, raw)).into_iter().collect());
         }
-        let known = identity(&profile, self.image());
-        for (id, _) in profile.numbered() {
+        // Only what the fingerprint wants changed: points may share registers, and the last one stored wins.
+        let before = self.image();
+        let known = identity(&profile, before.clone());
+        for (id, _) in profile
+            .numbered()
+            .filter(|(id, _)| known.get(*id) != before.get(*id))
+        {
             self.store_all(known.get(id).map(|raw| (id, raw.clone())).into_iter().collect());
         }
         let preset = presets

@@ -11,6 +11,7 @@ mod invert;
 mod line;
 mod process;
 pub mod slave;
+pub mod story;
 mod tcp;
 mod wire;
 mod world;
