@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test check fmt fmt-check lint deny kills setup
+.PHONY: help demo test check fmt fmt-check lint deny kills setup docs-devices
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -30,6 +30,9 @@ lint: ## clippy, warnings are errors
 
 deny: ## licences, sources, bans (advisories where the database can be reached)
 	bash .ci/deny
+
+docs-devices: ## write docs/devices/ anew from the profiles
+	UPDATE_DOCS=1 cargo test --quiet --test sim the_pages_of_devices
 
 kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills

@@ -53,8 +53,10 @@ pub enum Test {
     NoneOf(Vec<Raw>),
     /// Within these bounds, both included.
     Within(Option<f64>, Option<f64>),
-    /// Text that begins like this.
-    StartsWith(String),
+    /// Text that begins like one of these; upper and lower case are alike.
+    StartsWith(Vec<String>),
+    /// Text of at least so many characters, all of them printable ASCII.
+    Chars(u16),
     /// Text that is a version, from the first (included) to the second (not included); parts compare as numbers.
     Version(Option<String>, Option<String>),
 }
@@ -76,7 +78,15 @@ impl Condition {
             Test::Within(least, most) => raw.number().is_some_and(|value| {
                 least.is_none_or(|least| value >= least) && most.is_none_or(|most| value <= most)
             }),
-            Test::StartsWith(prefix) => matches!(raw, Raw::Text(text) if text.starts_with(prefix.as_str())),
+            Test::StartsWith(prefixes) => {
+                let begins = |text: &str, prefix: &String| {
+                    let start = text.get(..prefix.len());
+                    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                };
+                matches!(raw, Raw::Text(text) if prefixes.iter().any(|prefix| begins(text, prefix)))
+            }
+            Test::Chars(least) => matches!(raw, Raw::Text(text)
+                if text.len() >= usize::from(*least) && text.bytes().all(|b| (0x20..0x7F).contains(&b))),
             Test::Version(since, before) => match raw {
                 Raw::Text(text) => {
                     let version = version(text);

@@ -31,7 +31,7 @@ impl Profile {
             let point = self.point(*id);
             let at = usize::from(point.addr_for(connector).wrapping_sub(block.addr));
             let raw = slice(point, block, reply, at).ok_or(DriveError::Garbled)?;
-            read.push((*id, masked(&raw, point.mask)));
+            read.push((*id, masked(&raw, point.mask_for(connector))));
         }
         for (id, raw) in &read {
             image.set(*id, raw.clone());

@@ -146,7 +146,13 @@ impl Profile {
             true => None,
             false => Factor::of(self, point, image)?.milli_of(point, raw),
         };
-        let of = |id: &PointId| own(self.point(*id), image.get(*id)?);
+        let of = |id: &PointId| {
+            let raw = image.get(*id)?;
+            if point.skip_na && is_na(self.point(*id), raw) {
+                return Some(0);
+            }
+            own(self.point(*id), raw)
+        };
         let mut sum = own(point, raw)?;
         for id in &point.plus {
             sum = sum.checked_add(of(id)?)?;
@@ -154,7 +160,8 @@ impl Profile {
         for id in &point.minus {
             sum = sum.checked_sub(of(id)?)?;
         }
-        Some(sum)
+        let valid = |(least, most): (i64, i64)| (least..=most).contains(&sum);
+        point.valid.is_none_or(valid).then_some(sum)
     }
 }
 

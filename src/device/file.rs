@@ -4,7 +4,7 @@
 use super::file_control::{
     IdentifyTable, LimitsTable, PhaseSwitchTable, RecipesTable, StateTable, WatchdogTable,
 };
-use super::profile::{Cadence, Kind};
+use super::profile::{Cadence, Kind, SerialFraming};
 use super::value::{Order, ValueType};
 use crate::domain::{DeviceFact, FaultKind, Phase, Quality, Quantity};
 use schemars::JsonSchema;
@@ -146,6 +146,8 @@ pub(super) struct SerialTable {
     pub baud: u32,
     /// Parity.
     pub parity: ParityName,
+    /// How requests are framed; `rtu` unless given.
+    pub framing: Option<SerialFraming>,
     /// Data bits; 8 unless given.
     #[schemars(range(min = 7, max = 8))]
     pub data_bits: Option<u8>,
@@ -308,6 +310,8 @@ pub(super) struct PointTable {
     /// Type.
     #[serde(rename = "type")]
     pub kind: ValueType,
+    /// Bytes in front of a text, or of bytes, that do not belong to it.
+    pub skip: Option<u8>,
     /// Registers of a text or of bytes.
     #[schemars(range(min = 1, max = 125))]
     pub len: Option<u16>,
@@ -327,6 +331,9 @@ pub(super) struct PointTable {
     /// Bits that count, shifted down to bit 0.
     #[schemars(range(min = 1))]
     pub mask: Option<u64>,
+    /// Bits by which `mask` or `bit` moves up per connector beyond the first.
+    #[schemars(range(min = 1, max = 32))]
+    pub connector_shift: Option<u8>,
     /// The one bit that counts, 0 the lowest.
     #[schemars(range(max = 63))]
     pub bit: Option<u8>,
@@ -345,6 +352,9 @@ pub(super) struct PointTable {
     /// Points of the same unit whose values are taken off.
     #[serde(default)]
     pub minus: Vec<String>,
+    /// Whether an added or taken-off value that is not available counts nothing; without it there is no sum then.
+    #[serde(default)]
+    pub skip_na: bool,
     /// Unit of the scaled value; the base unit of the quantity unless given.
     pub unit: Option<Unit>,
     /// For `%` of a current: how many ampere are 100 %.
@@ -355,6 +365,8 @@ pub(super) struct PointTable {
     /// Raw values that mean "not available"; `max` and `min` are the ends of the type.
     #[serde(default)]
     pub na: Vec<NaTable>,
+    /// Least and largest value, in `unit`, that is taken for a reading.
+    pub valid: Option<(f64, f64)>,
     /// The measured quantity.
     pub quantity: Option<Quantity>,
     /// Phase of the quantity; the total unless given.
@@ -454,6 +466,16 @@ pub(super) enum Scalars {
     Many(Vec<Scalar>),
 }
 
+/// One text or several.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Texts {
+    /// One.
+    One(String),
+    /// Any of these.
+    Many(Vec<String>),
+}
+
 /// One line of a fault map: `raw` or `bit`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -490,8 +512,11 @@ pub(super) struct ConditionTable {
     pub min: Option<f64>,
     /// Raw value at most.
     pub max: Option<f64>,
-    /// Text begins with this.
-    pub starts_with: Option<String>,
+    /// Text begins with this, or one of these; upper and lower case are alike.
+    pub starts_with: Option<Texts>,
+    /// Text of at least so many characters, all of them printable ASCII.
+    #[schemars(range(min = 1))]
+    pub min_chars: Option<u16>,
     /// Text is a version, this or later.
     pub since: Option<String>,
     /// Text is a version before this.

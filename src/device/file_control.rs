@@ -2,6 +2,7 @@
 
 use super::file::{ConditionTable, Scalars};
 use super::profile::Confidence;
+use super::recipe::Compare;
 use crate::domain::FaultKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -120,6 +121,8 @@ pub(super) struct StepTable {
     pub verify: Option<String>,
     /// How far the read-back may be off, raw.
     pub tolerance: Option<u32>,
+    /// What read-back agrees; `exact` unless given.
+    pub compare: Option<Compare>,
     /// How long the device may take until the read-back agrees, or simply to rest.
     #[schemars(range(max = 600_000))]
     pub settle_ms: Option<u32>,
@@ -186,6 +189,9 @@ pub(super) struct WatchdogTable {
     pub fallback: String,
     /// Whether that protects the installation.
     pub fallback_safe: bool,
+    /// `fallback_safe` counts only while all of these hold.
+    #[serde(default)]
+    pub fallback_when: Vec<ConditionTable>,
     /// Whether the settings survive a power cut of the device.
     #[serde(default)]
     pub persistent: bool,
@@ -200,6 +206,9 @@ pub(super) struct WatchdogTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PhaseSwitchTable {
+    /// The device can switch only while all of these hold.
+    #[serde(default)]
+    pub when: Vec<ConditionTable>,
     /// Steps to one phase.
     pub one: Vec<StepTable>,
     /// Steps to three phases.

@@ -3,7 +3,7 @@
 use super::check::structure;
 use super::error::{Path, Problems, ProfileError};
 use super::file::{
-    ConditionTable, File, LinkTable, ParityName, PointTable, Scalar, Scalars, SpanTable, WiringTable,
+    ConditionTable, File, LinkTable, ParityName, PointTable, Scalar, Scalars, SpanTable, Texts, WiringTable,
 };
 use super::file_control::{NamedValue, StepTable, StepValue};
 use super::pdu::ReadFc;
@@ -166,6 +166,7 @@ impl Loader<'_> {
                 },
                 data_bits: serial.data_bits.unwrap_or(8),
                 stop_bits: serial.stop_bits.unwrap_or(1),
+                framing: serial.framing.unwrap_or_default(),
             }),
             tcp_port: raw.tcp_port,
             unit: raw.unit,
@@ -310,6 +311,7 @@ impl Loader<'_> {
         let given = [
             raw.is.is_some(),
             raw.is_not.is_some(),
+            raw.min_chars.is_some(),
             within,
             raw.starts_with.is_some(),
             version,
@@ -321,7 +323,7 @@ impl Loader<'_> {
             0 if raw.bit.is_some() => return Some(Test::OneOf(vec![Raw::Int(1)])),
             1 => {}
             _ => {
-                let message = "expected one of: `is`, `is_not`, `min`/`max`, `starts_with`, `since`/`before`, or `bit` alone";
+                let message = "expected one of: `is`, `is_not`, `min`/`max`, `starts_with`, `min_chars`, `since`/`before`, or `bit` alone";
                 self.wrong(path, message);
                 return None;
             }
@@ -333,7 +335,13 @@ impl Loader<'_> {
             return Some(Test::NoneOf(raws(scalars)));
         }
         if let Some(prefix) = &raw.starts_with {
-            return Some(Test::StartsWith(prefix.clone()));
+            return Some(Test::StartsWith(match prefix {
+                Texts::One(one) => vec![one.clone()],
+                Texts::Many(many) => many.clone(),
+            }));
+        }
+        if let Some(least) = raw.min_chars {
+            return Some(Test::Chars(least));
         }
         Some(if version {
             Test::Version(raw.since.clone(), raw.before.clone())
@@ -363,7 +371,7 @@ impl Loader<'_> {
                 Raw::Int(_) | Raw::Float(_) | Raw::Bytes(_) => kind.is_integer(),
             }),
             Test::Within(..) => kind.width().is_some(),
-            Test::StartsWith(_) | Test::Version(..) => text,
+            Test::StartsWith(_) | Test::Chars(_) | Test::Version(..) => text,
         };
         if !fits || (mask.is_some() && !kind.is_integer()) {
             self.wrong(

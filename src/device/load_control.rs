@@ -1,5 +1,6 @@
 //! State map, limits, recipes and watchdog of the file, checked against the points.
 
+use super::condition::Condition;
 use super::error::Path;
 use super::file_control::{FeedTable, Iec, NamedValue, StepTable, StepValue, WatchdogTable};
 use super::load::{Loader, raws};
@@ -7,7 +8,7 @@ use super::load_units::milli;
 use super::profile::{
     Cadence, Dimension, Feed, Limits, PhaseSwitch, Point, PointId, Role, StateMap, StateRule, Watchdog,
 };
-use super::recipe::{Action, Recipes, StepSpec, ValueSpec, WriteSpec};
+use super::recipe::{Action, Compare, Recipes, StepSpec, ValueSpec, WriteSpec};
 use super::value::{Raw, ValueType};
 use crate::domain::{FaultKind, MilliAmps, VehicleState};
 use std::time::Duration;
@@ -130,6 +131,16 @@ impl Loader<'_> {
         }
     }
 
+    fn fallback_when(&mut self, raw: &WatchdogTable, path: &Path) -> Vec<Condition> {
+        let path = path.key("fallback_when");
+        if !raw.fallback_safe && !raw.fallback_when.is_empty() {
+            self.wrong(&path, "goes with `fallback_safe = true`");
+        }
+        let when = self.conditions(&raw.fallback_when, &path);
+        self.poll_for(&when, Cadence::Slow, &path);
+        when
+    }
+
     /// Switching of phases.
     pub fn phase_switch(&mut self) -> Option<PhaseSwitch> {
         let raw = self.raw.phase_switch.as_ref()?;
@@ -140,7 +151,10 @@ impl Loader<'_> {
                 self.wrong(&path.key(key), "expected at least one step that writes");
             }
         }
+        let when = self.conditions(&raw.when, &path.key("when"));
+        self.poll_for(&when, Cadence::Once, &path.key("when"));
         Some(PhaseSwitch {
+            when,
             one: self.steps(&raw.one, Use::Seldom, &path.key("one")),
             three: self.steps(&raw.three, Use::Seldom, &path.key("three")),
             pause: raw.pause.unwrap_or(true),
@@ -188,6 +202,7 @@ impl Loader<'_> {
                     value: value_spec(value),
                     verify,
                     tolerance: raw.tolerance.unwrap_or(0).into(),
+                    compare: raw.compare.unwrap_or_default(),
                     settle: Duration::from_millis(raw.settle_ms.unwrap_or(0).into()),
                     unless_equal: raw.unless_equal || (used == Use::Arm && verify.is_some()),
                     when_paused: raw.when_paused,
@@ -222,6 +237,9 @@ impl Loader<'_> {
                 &path.key("write"),
                 "wears out (`wear`): give `verify`, so that it is only written when it differs",
             );
+        }
+        if write.compare != Compare::Exact && write.verify.is_none() {
+            self.wrong(&path.key("compare"), "needs `verify`");
         }
         if write.unless_equal && write.verify.is_none() {
             self.wrong(&path.key("unless_equal"), "needs `verify`");
@@ -270,6 +288,7 @@ impl Loader<'_> {
             max_timeout: ms(most),
             failsafe: MilliAmps(failsafe.unwrap_or(0)),
             fallback_safe: raw.fallback_safe,
+            fallback_when: self.fallback_when(raw, &path),
             fallback: raw.fallback.clone(),
             persistent: raw.persistent,
             feed,

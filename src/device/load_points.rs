@@ -110,12 +110,15 @@ impl Loader<'_> {
                 .unwrap_or(0),
             layout,
             mask: self.mask(raw, path),
+            connector_shift: raw.connector_shift.unwrap_or(0),
             to_milli,
             offset_milli: raw.offset.and_then(|offset| milli(offset, raw.unit)).unwrap_or(0),
             times: Vec::new(),
             exponent: None,
             plus: Vec::new(),
             minus: Vec::new(),
+            skip_na: raw.skip_na,
+            valid: self.valid(raw, path),
             dimension,
             absolute: raw.absolute,
             na: self.na(raw, path),
@@ -160,6 +163,15 @@ impl Loader<'_> {
         }
         if raw.stride.is_some() && raw.phases.is_none() {
             self.wrong(&path.key("stride"), "only a point with `phases` has one");
+        }
+        if raw.connector_shift.is_some() && point.mask.is_none() {
+            self.wrong(
+                &path.key("connector_shift"),
+                "moves `mask` or `bit`: give one of them",
+            );
+        }
+        if raw.skip_na && raw.plus.is_empty() && raw.minus.is_empty() {
+            self.wrong(&path.key("skip_na"), "is for a sum: give `plus` or `minus`");
         }
         if raw.access.is_none() && (raw.wear || raw.off.is_some() || !point.allowed.is_empty()) {
             self.wrong(
@@ -217,7 +229,22 @@ impl Loader<'_> {
                 .byte_order
                 .or(defaults.and_then(|defaults| defaults.byte_order))
                 .unwrap_or_default(),
+            skip: self.skip(raw, width, path),
         }
+    }
+
+    fn skip(&mut self, raw: &PointTable, width: u16, path: &Path) -> u8 {
+        let skip = raw.skip.unwrap_or(0);
+        if skip > 0 && (raw.kind.width().is_some() || u16::from(skip) >= width.saturating_mul(2)) {
+            self.wrong(
+                &path.key("skip"),
+                "is for texts and bytes that are longer than it",
+            );
+        }
+        if skip > 0 && raw.access.unwrap_or_default() != Access::R {
+            self.wrong(&path.key("skip"), "is for points that are only read");
+        }
+        skip
     }
 
     fn read_fc(&mut self, raw: &PointTable, path: &Path) -> Option<ReadFc> {

@@ -99,6 +99,21 @@ impl Loader<'_> {
         (times, exponent)
     }
 
+    /// Bounds of what is taken for a reading.
+    pub fn valid(&mut self, raw: &PointTable, path: &Path) -> Option<(i64, i64)> {
+        let (least, most) = raw.valid?;
+        let bounds = milli(least, raw.unit)
+            .zip(milli(most, raw.unit))
+            .filter(|(least, most)| least < most);
+        if bounds.is_none() || raw.quantity.is_none() {
+            self.wrong(
+                &path.key("valid"),
+                "expected the least and the largest value of a point with a `quantity`",
+            );
+        }
+        bounds
+    }
+
     /// Points added to, or taken off, the point of this index. A name with `phases` means its point of this phase.
     pub fn terms(&mut self, names: &[String], phase: Option<Phase>, of: usize, path: &Path) -> Vec<PointId> {
         let mut terms = Vec::new();

@@ -18,6 +18,7 @@ mod page;
 mod pdu;
 mod plan;
 mod profile;
+mod query;
 mod recipe;
 mod stream;
 mod value;
@@ -34,10 +35,12 @@ pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{
     About, Cadence, Confidence, Dimension, FactFormat, FaultMap, FaultRule, Feed, Identify, Kind, Limits,
-    LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog,
-    Wiring, WriteFcs,
+    LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, SerialFraming, Span, StateMap,
+    StateRule, Watchdog, Wiring, WriteFcs,
 };
-pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use recipe::{
+    Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,
+};
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};
 

@@ -2,8 +2,7 @@
 
 use super::condition::Condition;
 use super::decimal::Decimal;
-use super::pdu::{Pdu, ReadFc};
-use super::plan::Block;
+use super::pdu::ReadFc;
 use super::recipe::{Recipes, StepSpec};
 use super::value::{Layout, Raw};
 use crate::domain::{DeviceFact, FaultKind, MilliAmps, Parity, Phase, Quality, Quantity, VehicleState};
@@ -124,6 +123,21 @@ pub struct Serial {
     pub data_bits: u8,
     /// 1 or 2.
     pub stop_bits: u8,
+    /// How requests are framed.
+    pub framing: SerialFraming,
+}
+
+/// How requests are framed on a serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SerialFraming {
+    /// Modbus RTU.
+    #[default]
+    Rtu,
+    /// Modbus ASCII.
+    Ascii,
+    /// The dialect of Modbus ASCII that ABL's controllers speak: answers begin with `>`.
+    Abl,
 }
 
 /// Addresses `first..=last` of one reading function.
@@ -250,6 +264,8 @@ pub struct Point {
     pub layout: Layout,
     /// Bits that count, shifted down to bit 0 after reading.
     pub mask: Option<u64>,
+    /// Bits by which the mask moves up per further connector.
+    pub connector_shift: u8,
     /// Raw value to milli-units.
     pub to_milli: Decimal,
     /// Added to the scaled value, milli-units.
@@ -262,6 +278,10 @@ pub struct Point {
     pub plus: Vec<PointId>,
     /// Points whose values are taken off.
     pub minus: Vec<PointId>,
+    /// Whether an added or taken-off value that is not available counts nothing.
+    pub skip_na: bool,
+    /// Values that are taken for readings, milli-units; `None`: all.
+    pub valid: Option<(i64, i64)>,
     /// What the number means.
     pub dimension: Dimension,
     /// Whether the sign is dropped.
@@ -296,6 +316,13 @@ impl Point {
     pub fn addr_for(&self, connector: u16) -> u16 {
         self.addr
             .wrapping_add(self.connector_offset.wrapping_mul(connector.saturating_sub(1)))
+    }
+
+    /// The bits that count, for a connector (from 1).
+    #[must_use]
+    pub fn mask_for(&self, connector: u16) -> Option<u64> {
+        let by = u32::from(self.connector_shift).saturating_mul(u32::from(connector.saturating_sub(1)));
+        self.mask.map(|mask| mask.checked_shl(by).unwrap_or(0))
     }
 
     /// Whether a raw value may be written.
@@ -357,6 +384,8 @@ pub struct Watchdog {
     pub failsafe: MilliAmps,
     /// Whether the fallback can be trusted to protect the installation.
     pub fallback_safe: bool,
+    /// It can only while all of these hold.
+    pub fallback_when: Vec<Condition>,
     /// What the device does when it is not fed any more.
     pub fallback: String,
     /// Whether the settings survive a power cut of the device.
@@ -370,6 +399,8 @@ pub struct Watchdog {
 /// Switching between one and three phases.
 #[derive(Clone, Debug)]
 pub struct PhaseSwitch {
+    /// The device can switch only while all of these hold.
+    pub when: Vec<Condition>,
     /// Steps to one phase.
     pub one: Vec<StepSpec>,
     /// Steps to three phases.
@@ -410,145 +441,4 @@ pub enum Confidence {
     Medium,
     /// No other known device looks like this.
     High,
-}
-
-impl Profile {
-    /// Its id, as the configuration names it.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What the device is for.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// What a person wants to know.
-    #[must_use]
-    pub fn about(&self) -> &About {
-        &self.about
-    }
-
-    /// How it is talked to.
-    #[must_use]
-    pub fn link(&self) -> &LinkDefaults {
-        &self.link
-    }
-
-    /// All points; [`PointId`] is the index.
-    #[must_use]
-    pub fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    /// A point by its index, which must come from this profile.
-    #[must_use]
-    pub fn point(&self, id: PointId) -> &Point {
-        &self.points[usize::from(id.0)]
-    }
-
-    /// A point by its name.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<PointId> {
-        let index = self.points.iter().position(|point| point.name == name)?;
-        u16::try_from(index).ok().map(PointId)
-    }
-
-    /// Every point with its index.
-    pub fn numbered(&self) -> impl Iterator<Item = (PointId, &Point)> {
-        (0..).map(PointId).zip(&self.points)
-    }
-
-    /// The state map of a charger.
-    #[must_use]
-    pub fn state_map(&self) -> Option<&StateMap> {
-        self.state.as_ref()
-    }
-
-    /// What a charger can be told.
-    #[must_use]
-    pub fn limits(&self) -> Option<Limits> {
-        self.limits
-    }
-
-    /// The recipes as written.
-    #[must_use]
-    pub fn recipes(&self) -> &Recipes {
-        &self.recipes
-    }
-
-    /// The watchdog, if the device has one.
-    #[must_use]
-    pub fn watchdog(&self) -> Option<&Watchdog> {
-        self.watchdog.as_ref()
-    }
-
-    /// How phases are switched, where the device can.
-    #[must_use]
-    pub fn phase_switch(&self) -> Option<&PhaseSwitch> {
-        self.phase_switch.as_ref()
-    }
-
-    /// The addresses that a read of a point takes, half open: its own, or those it can only be read with.
-    #[must_use]
-    pub(super) fn reach(&self, point: &Point, connector: u16) -> (u32, u32) {
-        let end = |first: u16, width: u16| (u32::from(first), u32::from(first) + u32::from(width));
-        let (own, here) = (end(point.addr, point.layout.width), point.addr_for(connector));
-        let around = self.link.read_whole.iter().find(|span| {
-            let (first, last) = (u32::from(span.first), u32::from(span.last));
-            Some(span.fc) == point.fc && first <= own.0 && own.1 <= last + 1
-        });
-        match around {
-            None => end(here, point.layout.width),
-            Some(span) => {
-                let first = here.wrapping_sub(point.addr.wrapping_sub(span.first));
-                end(first, span.last - span.first + 1)
-            }
-        }
-    }
-
-    /// The request that reads a point without others, and where in the answer it stands; `None`: write-only.
-    #[must_use]
-    pub fn read(&self, point: &Point, connector: u16) -> Option<(Pdu, u16)> {
-        let (first, end) = self.reach(point, connector);
-        let addr = u16::try_from(first).ok()?;
-        let count = u16::try_from(end - first).ok()?;
-        let at = point.addr_for(connector).wrapping_sub(addr);
-        point.fc.map(|fc| (Pdu::Read { fc, addr, count }, at))
-    }
-
-    /// The requests a scan needs for the fingerprint, one per point, in the order of the checks.
-    #[must_use]
-    pub fn identify_reads(&self) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
-        for check in self.identify.iter().flat_map(|identify| &identify.checks) {
-            let point = self.point(check.point);
-            let known = blocks.iter().any(|block| block.points.contains(&check.point));
-            let read = self.read(point, 1).filter(|_| !known);
-            if let Some((Pdu::Read { fc, addr, count }, _)) = read {
-                blocks.push(Block {
-                    fc,
-                    addr,
-                    count,
-                    cadence: Cadence::Once,
-                    points: vec![check.point],
-                });
-            }
-        }
-        blocks
-    }
-
-    /// The fingerprint.
-    #[must_use]
-    pub fn identify(&self) -> Option<&Identify> {
-        self.identify.as_ref()
-    }
-
-    /// Whether a card may come from this device.
-    #[must_use]
-    pub fn has_token(&self) -> bool {
-        self.points.iter().any(|point| point.role == Role::Token)
-    }
 }

@@ -59,6 +59,8 @@ pub struct WriteSpec {
     pub verify: Option<PointId>,
     /// How far the read-back may be off, raw.
     pub tolerance: u64,
+    /// What read-back agrees.
+    pub compare: Compare,
     /// How long the device may take until the read-back agrees.
     pub settle: Duration,
     /// Read first and write only when it differs.
@@ -67,6 +69,19 @@ pub struct WriteSpec {
     pub when_paused: bool,
     /// Only when an earlier step of the same run wrote something.
     pub after_write: bool,
+}
+
+/// What read-back agrees with what was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// The same value.
+    #[default]
+    Exact,
+    /// The same or a smaller one: another limit may win inside the device.
+    AtMost,
+    /// The same or a larger one: the register is only raised.
+    AtLeast,
 }
 
 /// Where a written value comes from.
@@ -119,6 +134,8 @@ pub struct Check {
     pub expected: Raw,
     /// How far it may be off.
     pub tolerance: u64,
+    /// On which side it may be.
+    pub compare: Compare,
 }
 
 impl Check {
@@ -145,12 +162,18 @@ impl Check {
     /// the wrong shape.
     pub fn judge(&self, reply: &Reply) -> Result<(), DriveError> {
         let raw = super::condition::masked(&self.raw(reply).ok_or(DriveError::Garbled)?, self.mask);
-        let agrees = match (&raw, &self.expected) {
-            (Raw::Int(read), Raw::Int(expected)) => read.abs_diff(*expected) <= self.tolerance.into(),
-            // A float register gives back what was written, or a value rounded to less than a milli-unit.
-            (Raw::Float(read), Raw::Float(expected)) => (read - expected).abs() < 1e-3,
+        let beyond = match (raw.number(), self.expected.number(), self.compare) {
+            (Some(read), Some(expected), Compare::AtMost) => read <= expected,
+            (Some(read), Some(expected), Compare::AtLeast) => read >= expected,
             _ => false,
         };
+        let agrees = beyond
+            || match (&raw, &self.expected) {
+                (Raw::Int(read), Raw::Int(expected)) => read.abs_diff(*expected) <= self.tolerance.into(),
+                // A float register gives back what was written, or a value rounded to less than a milli-unit.
+                (Raw::Float(read), Raw::Float(expected)) => (read - expected).abs() < 1e-3,
+                _ => false,
+            };
         if agrees {
             return Ok(());
         }
@@ -223,6 +246,16 @@ impl Profile {
         limit <= MilliAmps::ZERO || self.limits.is_some_and(|limits| limit < limits.min)
     }
 
+    /// Whether a limit comes to a pause: it is below the minimum, or no value that may be written lies between.
+    #[must_use]
+    pub fn must_pause(&self, limit: MilliAmps, ctx: &RecipeContext<'_>) -> bool {
+        let unencodable = || {
+            let steps = self.steps(&self.recipes.limit, limit, ctx);
+            matches!(steps, Err(Refusal::Unencodable { .. }))
+        };
+        self.pauses(limit) || unencodable()
+    }
+
     /// The wire steps of a command.
     ///
     /// [`DeviceCommand::Limit`] below the minimum gives the pause recipe. [`DeviceCommand::Enable`]`(false)`
@@ -256,6 +289,9 @@ impl Profile {
     /// Pause, rest, switch, rest; the current is offered again by whoever asked.
     fn switch_phases(&self, phases: u8, ctx: &RecipeContext<'_>) -> Result<Vec<Step>, Refusal> {
         let switch = self.phase_switch.as_ref().ok_or(Refusal::Unsupported)?;
+        if !all_hold(&switch.when, ctx.image) {
+            return Err(Refusal::NoStepFits);
+        }
         let specs = match phases {
             1 => &switch.one,
             3 => &switch.three,
@@ -411,7 +447,13 @@ impl Profile {
             read,
             at,
             layout: point.layout,
-            mask: point.mask,
+            mask: point.mask_for(ctx.connector),
+            compare: if expected.int() == point.off && point.off.is_some() {
+                // A pause is a pause and nothing less.
+                Compare::Exact
+            } else {
+                write.compare
+            },
             expected,
             tolerance: write.tolerance,
         })

@@ -112,6 +112,8 @@ pub struct Layout {
     pub words: Order,
     /// Order of bytes within a register.
     pub bytes: Order,
+    /// Bytes in front of a text that do not belong to it.
+    pub skip: u8,
 }
 
 /// A value as it stands in the device, before scale and meaning.
@@ -173,7 +175,8 @@ impl Layout {
         if registers.len() != usize::from(self.width) {
             return None;
         }
-        let bytes = self.bytes_of(registers);
+        let mut bytes = self.bytes_of(registers);
+        let bytes = bytes.split_off(usize::from(self.skip).min(bytes.len()));
         let unsigned = || bytes.iter().fold(0_u64, |sum, b| (sum << 8) | u64::from(*b));
         #[allow(clippy::cast_possible_truncation, reason = "the width of the type is read")]
         let raw = match self.kind {
@@ -258,6 +261,7 @@ mod tests {
             width: kind.width().unwrap_or(3),
             words,
             bytes,
+            skip: 0,
         }
     }
 

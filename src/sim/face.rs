@@ -2,11 +2,12 @@
 //! written moves the body.
 
 use super::body::Body;
+use super::duties::{Duties, Duty, Mirrors, duties, table};
 use super::invert::{Assignment, encode, identity, invert, registers};
 use super::slave::{Exception, Table};
 use crate::device::{
-    Action, Electrical, Factor, Feed, Image, Point, PointId, Profile, Raw, ReadFc, Role, StepSpec, ValueSpec,
-    ValueType, all_hold, current_of, current_raw, milli_of, time_raw,
+    Electrical, Factor, Image, Point, PointId, Profile, Raw, Role, ValueType, all_hold, current_of,
+    current_raw, milli_of, time_raw,
 };
 use crate::domain::{DeviceFact, MilliAmps};
 use std::collections::BTreeMap;
@@ -30,19 +31,6 @@ pub enum Effect {
     Unlocked,
     /// So many phases.
     Phases(u8),
-}
-
-/// What a written point is for, by the recipes that write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Duty {
-    Limit,
-    On(i128),
-    Off(i128),
-    Timeout,
-    Fallback,
-    Feed,
-    Unlock(i128),
-    Phases(i128, u8),
 }
 
 /// The registers.
@@ -169,7 +157,7 @@ impl Face {
             })
             .collect();
         let raw = point.layout.read(&words?)?;
-        Some(unmask(raw, point.mask))
+        Some(unmask(raw, point.mask_for(self.connector)))
     }
 
     fn store_words(&mut self, point: &Point, words: &[u16]) {
@@ -187,7 +175,7 @@ impl Face {
     pub fn store(&mut self, id: PointId, raw: &Raw) {
         let profile = Arc::clone(&self.profile);
         let point = profile.point(id);
-        let whole = match (raw, point.mask) {
+        let whole = match (raw, point.mask_for(self.connector)) {
             (Raw::Int(value), Some(mask)) if mask != 0 => {
                 let unmasked = Point {
                     mask: None,
@@ -218,7 +206,10 @@ impl Face {
         }
         let is_sum = |point: &Point| !(point.plus.is_empty() && point.minus.is_empty());
         let (sums, plain): (Vec<_>, Vec<_>) = profile.numbered().partition(|(_, point)| is_sum(point));
-        for (id, point) in plain.into_iter().chain(sums) {
+        // Versions of a register may share its address; the one the device has shows.
+        let image = self.image();
+        let there = |point: &Point| all_hold(&point.when, &image);
+        for (id, point) in plain.into_iter().chain(sums).filter(|(_, point)| there(point)) {
             let shown = match &point.role {
                 Role::Reading { quantity, phase, .. } => self.reading(point, body.measure(*quantity, *phase)),
                 Role::HardwareLimit => self.current(point, body.hw_max),
@@ -251,6 +242,10 @@ impl Face {
 
     /// The register of a measured value: what scale, factors and terms make of it has to be the value.
     fn reading(&self, point: &Point, milli: i64) -> Option<Raw> {
+        let constant = point.times.is_empty() && point.exponent.is_none();
+        if constant && point.plus.is_empty() && point.minus.is_empty() {
+            return encode(point, milli);
+        }
         let image = self.image();
         let factor = Factor::of(&self.profile, point, &image)?;
         let term = |id: &PointId| {
@@ -272,8 +267,12 @@ impl Face {
         encode(point, own)
     }
 
+    /// Whether what is written stays in the registers of a point: it can be written, or shares them with one
+    /// that can.
     fn is_written(&self, id: PointId) -> bool {
-        self.profile.point(id).write.is_some()
+        let shown = self.profile.point(id);
+        let same = |point: &Point| point.write.is_some() && (point.fc, point.addr) == (shown.fc, shown.addr);
+        self.profile.points().iter().any(same)
     }
 
     fn current(&self, point: &Point, amps: MilliAmps) -> Option<Raw> {
@@ -383,7 +382,7 @@ impl Face {
             let Some(raw) = words.and_then(|words| point.layout.read(words)) else {
                 continue;
             };
-            let raw = unmask(raw, point.mask);
+            let raw = unmask(raw, point.mask_for(self.connector));
             if point.permits(&raw) {
                 width = usize::from(point.layout.width);
                 taken.push((id, raw));
@@ -451,15 +450,6 @@ fn unmask(raw: Raw, mask: Option<u64>) -> Raw {
     }
 }
 
-fn table(fc: ReadFc) -> Table {
-    match fc {
-        ReadFc::Coils => Table::Coils,
-        ReadFc::DiscreteInputs => Table::Discrete,
-        ReadFc::HoldingRegisters => Table::Holding,
-        ReadFc::InputRegisters => Table::Input,
-    }
-}
-
 /// A card's number as the point would show it; without a card, what means "none".
 fn card(point: &Point, card: Option<&str>) -> Option<Raw> {
     let digits = card.unwrap_or_default();
@@ -476,110 +466,4 @@ fn card(point: &Point, card: Option<&str>) -> Option<Raw> {
             bytes.iter().fold(0, |sum, byte| sum << 8 | i128::from(*byte)),
         )),
     }
-}
-
-/// What a recipe makes of a constant it writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    SwitchOn,
-    SwitchOff,
-    Unlock,
-    Arm,
-    Leave,
-    Feed,
-    Phases(u8),
-}
-
-/// Points with their duties.
-type Duties = Vec<(PointId, Duty)>;
-/// A written point and another that shows the same.
-type Mirrors = Vec<(PointId, PointId)>;
-
-/// What every written point is for, and which points show what was written to another.
-fn duties(profile: &Profile) -> (Duties, Mirrors) {
-    let recipes = profile.recipes();
-    let feed: &[StepSpec] = match profile.watchdog().map(|watchdog| &watchdog.feed) {
-        Some(Feed::Steps(steps)) => steps,
-        Some(Feed::AnyRequest) | None => &[],
-    };
-    let none: &[StepSpec] = &[];
-    let (one, three) = profile
-        .phase_switch()
-        .map_or((none, none), |switch| (&switch.one, &switch.three));
-    let lists: [(Purpose, &[StepSpec]); 10] = [
-        (Purpose::SwitchOn, &recipes.limit),
-        (Purpose::SwitchOn, &recipes.enable),
-        (Purpose::SwitchOff, &recipes.pause),
-        (Purpose::SwitchOff, &recipes.disable),
-        (Purpose::Unlock, &recipes.unlock),
-        (Purpose::Arm, &recipes.arm),
-        (Purpose::Leave, &recipes.safe),
-        (Purpose::Feed, feed),
-        (Purpose::Phases(1), one),
-        (Purpose::Phases(3), three),
-    ];
-    let (mut duties, mut mirrors) = (Duties::new(), Mirrors::new());
-    for (purpose, steps) in lists {
-        for step in steps {
-            let Action::Write(write) = &step.action else {
-                continue;
-            };
-            let duty = match (write.value, purpose) {
-                (ValueSpec::Limit, _) => Some(Duty::Limit),
-                (ValueSpec::Failsafe, Purpose::Leave) => None,
-                (ValueSpec::Failsafe, _) => Some(Duty::Fallback),
-                (ValueSpec::Timeout, _) => Some(Duty::Timeout),
-                (ValueSpec::Constant(raw), Purpose::SwitchOn) => Some(Duty::On(raw)),
-                (ValueSpec::Constant(raw), Purpose::SwitchOff) => Some(Duty::Off(raw)),
-                (ValueSpec::Constant(raw), Purpose::Unlock) => Some(Duty::Unlock(raw)),
-                (ValueSpec::Constant(raw), Purpose::Phases(phases)) => Some(Duty::Phases(raw, phases)),
-                (ValueSpec::Constant(_) | ValueSpec::Toggle, _) => None,
-            };
-            duties.extend(duty.map(|duty| (write.point, duty)));
-            if purpose == Purpose::Feed {
-                duties.push((write.point, Duty::Feed));
-            }
-            mirrors.extend(
-                write
-                    .verify
-                    .filter(|to| *to != write.point)
-                    .map(|to| (write.point, to)),
-            );
-        }
-    }
-    (switches(profile, &duties), mirrors)
-}
-
-/// A constant is a switch only where one recipe turns it on and another off, and the limit has its own register.
-fn switches(profile: &Profile, duties: &[(PointId, Duty)]) -> Duties {
-    let place = |id: PointId| {
-        (
-            profile.point(id).fc.map(table).unwrap_or(Table::Holding),
-            profile.point(id).addr,
-        )
-    };
-    let any = |id: PointId, test: fn(&Duty) -> bool| {
-        duties
-            .iter()
-            .any(|(other, duty)| place(*other) == place(id) && test(duty))
-    };
-    let kept = |(id, duty): &&(PointId, Duty)| match duty {
-        Duty::On(_) => any(*id, |d| matches!(d, Duty::Off(_))) && !any(*id, |d| *d == Duty::Limit),
-        Duty::Off(_) => !any(*id, |d| *d == Duty::Limit),
-        // What is written for one phase and for three alike is no choice of phases.
-        Duty::Phases(raw, _) => {
-            let alike = |(other, duty): &&(PointId, Duty)| {
-                other == id && matches!(duty, Duty::Phases(value, _) if value == raw)
-            };
-            duties.iter().filter(alike).count() == 1
-        }
-        Duty::Limit | Duty::Timeout | Duty::Fallback | Duty::Feed | Duty::Unlock(_) => true,
-    };
-    let mut result: Duties = Vec::new();
-    for duty in duties.iter().filter(kept) {
-        if !result.contains(duty) {
-            result.push(*duty);
-        }
-    }
-    result
 }

@@ -3,7 +3,7 @@
 //! against each other.
 
 use crate::device::{
-    Condition, Image, Layout, Order, Point, PointId, Profile, Raw, StateMap, Test, all_hold,
+    Condition, Image, Layout, Order, Point, PointId, Profile, Raw, StateMap, StateRule, Test, all_hold,
 };
 use crate::domain::VehicleState;
 
@@ -58,10 +58,12 @@ pub fn registers(layout: &Layout, raw: &Raw) -> Option<Vec<u16>> {
         (Raw::Bytes(bytes), _) => bytes.clone(),
     };
     let room = usize::from(layout.width) * 2;
-    if bytes.len() > room {
+    let skipped = vec![0; layout.skip.into()];
+    if skipped.len() + bytes.len() > room {
         return None;
     }
-    let padded = [bytes.as_slice(), &vec![0; room - bytes.len()]].concat();
+    let rest = vec![0; room - skipped.len() - bytes.len()];
+    let padded = [skipped, bytes, rest].concat();
     let mut words: Vec<u16> = padded
         .chunks_exact(2)
         .map(|w| u16::from_be_bytes([w[0], w[1]]))
@@ -96,7 +98,8 @@ pub fn satisfy(profile: &Profile, condition: &Condition, image: &Image) -> Optio
                 Raw::Int(whole)
             }
         }
-        Test::StartsWith(prefix) => Raw::Text(prefix.clone()),
+        Test::StartsWith(prefixes) => Raw::Text(prefixes.first()?.clone()),
+        Test::Chars(least) => Raw::Text("SIM".chars().cycle().take(usize::from(*least)).collect()),
         Test::Version(since, _) => Raw::Text(since.clone().unwrap_or_else(|| "0".to_owned())),
     };
     match (wanted, condition.mask) {
@@ -171,17 +174,33 @@ fn exactly(profile: &Profile, map: &StateMap, wanted: VehicleState, image: &Imag
                     assignment.push((condition.point, value));
                 }
             }
-            assignment.extend(avoid_earlier(profile, map, wanted, &mut trial));
+            assignment.extend(avoid_earlier(profile, map, rule, &mut trial));
             if state_of(map, &trial) == wanted {
                 return Some(assignment);
             }
         }
     }
+    if map.otherwise == wanted {
+        return otherwise(profile, map, image);
+    }
     None
 }
 
+/// A raw state that no line of the map takes.
+fn otherwise(profile: &Profile, map: &StateMap, image: &Image) -> Option<Assignment> {
+    let bounds = profile.point(map.point).layout.kind.bounds();
+    let fits = |raw: &i128| bounds.is_none_or(|(least, most)| (least..=most).contains(raw));
+    let unknown = |raw: &Raw| {
+        let mut trial = image.clone();
+        trial.set(map.point, raw.clone());
+        state_of(map, &trial) == map.otherwise
+    };
+    let raw = (0..=255).filter(fits).map(Raw::Int).find(unknown)?;
+    Some(vec![(map.point, raw)])
+}
+
 /// Makes the conditions of rules that would win before the wanted one fail.
-fn avoid_earlier(profile: &Profile, map: &StateMap, wanted: VehicleState, trial: &mut Image) -> Assignment {
+fn avoid_earlier(profile: &Profile, map: &StateMap, wanted: &StateRule, trial: &mut Image) -> Assignment {
     let mut assignment = Assignment::new();
     for rule in &map.rules {
         let fits = trial
@@ -190,10 +209,15 @@ fn avoid_earlier(profile: &Profile, map: &StateMap, wanted: VehicleState, trial:
         if !fits || !all_hold(&rule.when, trial) {
             continue;
         }
-        if rule.state == wanted {
+        if rule.state == wanted.state {
             break;
         }
-        let way_out = rule.when.iter().filter(|condition| condition.point != map.point);
+        // Bits of the state register itself may be turned too, where the line looks at nothing else of it.
+        let turns = |condition: &&Condition| {
+            let own = condition.point == map.point;
+            !wanted.when.contains(condition) && (!own || (rule.raw.is_empty() && condition.mask.is_some()))
+        };
+        let way_out = rule.when.iter().filter(turns);
         let broken = way_out
             .filter_map(|condition| Some((condition.point, violate(profile, condition, trial)?)))
             .next();

@@ -5,6 +5,7 @@ mod body;
 pub mod clock;
 pub mod csms;
 mod device;
+mod duties;
 mod ev;
 mod face;
 mod invert;

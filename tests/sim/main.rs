@@ -7,3 +7,4 @@
 mod csms;
 mod devices;
 mod lines;
+mod profiles;

@@ -32,12 +32,15 @@ pub(super) struct Book {
     blocks: Vec<Block>,
     /// Points the device refused even when asked alone.
     refused: BTreeSet<PointId>,
+    /// Points that points and recipes depend on.
+    decisive: BTreeSet<PointId>,
     toggle: bool,
 }
 
 impl Book {
     pub(super) fn new(profile: Arc<Profile>, setup: &DeviceSetup, cost: LinkCost) -> Self {
         let mut book = Self {
+            decisive: profile.decisive(),
             profile,
             setup: setup.clone(),
             cost,
@@ -104,6 +107,13 @@ impl Book {
         block.points.iter().all(known)
     }
 
+    /// Whether something that decides which registers there are, or how they are written, was not read yet.
+    pub(super) fn is_undecided(&self) -> bool {
+        let planned = |id: &PointId| self.blocks.iter().any(|block| block.points.contains(id));
+        let known = |id: &PointId| self.image.get(*id).is_some() || self.refused.contains(id);
+        self.decisive.iter().any(|id| !known(id) && planned(id))
+    }
+
     /// The device refused a block. Whether the plan became more careful and has to be taken over.
     pub(super) fn refuse(&mut self, block: &Block) -> bool {
         if block.points.len() > 1 && self.caution != Caution::Single {
@@ -153,7 +163,7 @@ impl Book {
                 && all_hold(&point.when, &self.image)
         };
         let point = self.profile.points().iter().find(is_limit)?;
-        let raw = masked(&check.raw(reply)?, point.mask);
+        let raw = masked(&check.raw(reply)?, check.mask);
         current_of(point, &raw, self.electrical).map(Observation::LimitReadBack)
     }
 
@@ -181,6 +191,12 @@ impl Book {
         self.profile.pauses(limit)
     }
 
+    /// Whether the wished limit comes to a pause, as far as the device is known.
+    pub(super) fn is_pause(&self, current: &Current) -> bool {
+        let must = |limit| self.profile.must_pause(limit, &self.context(current));
+        current.wish.limit.is_some_and(must)
+    }
+
     /// The steps that bring the wish about.
     pub(super) fn bring_about(&self, current: &Current) -> Result<Vec<Step>, Refusal> {
         let (wish, ctx) = (current.wish, self.context(current));
@@ -197,7 +213,7 @@ impl Book {
         let enable = || self.profile.recipe(DeviceCommand::Enable(true), &ctx);
         let Some(limit) = wish.limit else { return enable() };
         let mut steps = self.profile.recipe(DeviceCommand::Limit(limit), &ctx)?;
-        if wish.enabled == Some(true) && current.maybe_paused && !self.profile.pauses(limit) {
+        if wish.enabled == Some(true) && current.maybe_paused && !self.is_pause(current) {
             let written: Vec<Pdu> = steps.iter().filter_map(write_of).cloned().collect();
             let is_new = |step: &Step| write_of(step).is_none_or(|pdu| !written.contains(pdu));
             steps.extend(enable()?.into_iter().filter(is_new));
@@ -265,7 +281,12 @@ impl Book {
                     .into(),
             });
         };
+        let kept = all_hold(&watchdog.fallback_when, &self.image);
         let detail = match outcome {
+            Ok(()) if !kept => format!(
+                "{} As the device is set now, its fallback protects nothing.",
+                watchdog.fallback
+            ),
             Ok(()) => watchdog.fallback.clone(),
             Err(error) => format!("the watchdog could not be armed: {error}"),
         };
@@ -273,9 +294,15 @@ impl Book {
             armed: outcome.is_ok(),
             timeout: self.profile.watchdog_timeout(self.setup.watchdog_timeout),
             fallback: Some(self.fallback()),
-            safe: outcome.is_ok() && watchdog.fallback_safe,
+            safe: outcome.is_ok() && watchdog.fallback_safe && kept,
             detail,
         })
+    }
+
+    /// Whether the fallback protects the installation as the device is set now; `None`: that does not depend.
+    pub(super) fn fallback_holds(&self) -> Option<bool> {
+        let when = &self.profile.watchdog()?.fallback_when;
+        (!when.is_empty()).then(|| all_hold(when, &self.image))
     }
 
     /// Whether the profile has a watchdog at all.

@@ -72,6 +72,8 @@ pub(super) struct Current {
     pub(super) most: Option<MilliAmps>,
     /// Whether charging is, or may be, paused.
     pub(super) maybe_paused: bool,
+    /// The recipe under way pauses although the wish is above zero: no value that may be written fits it.
+    pub(super) pausing: bool,
     /// The last limit above zero, for a device that answers `Enable(true)` by its limit.
     pub(super) resume: Option<MilliAmps>,
 }
@@ -83,6 +85,7 @@ impl Current {
             standing: Standing::Uncommanded,
             most: None,
             maybe_paused: true,
+            pausing: false,
             resume: None,
         }
     }
@@ -118,7 +121,7 @@ impl Current {
             (Some(most), Some(offered)) => Some(most.max(offered)),
             (None, _) | (_, None) => None,
         };
-        if self.wish.is_off() {
+        if self.wish.is_off() || self.pausing {
             self.maybe_paused = true;
         }
     }
@@ -126,7 +129,7 @@ impl Current {
     /// The recipe is done.
     pub(super) fn done(&mut self, checks: Vec<Check>, restored: bool) {
         self.most = self.wish.offered();
-        self.maybe_paused = self.wish.is_off() || self.wish.safe;
+        self.maybe_paused = self.wish.is_off() || self.wish.safe || self.pausing;
         self.standing = Standing::InForce {
             checks,
             disputes: u8::from(restored),

@@ -66,6 +66,8 @@ pub struct Driver {
     pub(super) current: Current,
     /// The phases last commanded.
     pub(super) phases: Option<u8>,
+    /// Whether the fallback was last told to hold, where that depends on a setting.
+    pub(super) fallback_told: Option<bool>,
     pub(super) watchdog: Watchdog,
     pub(super) feed: Option<Run>,
     pub(super) watch: Watch,
@@ -90,6 +92,7 @@ impl Driver {
             flights: Flights::default(),
             current: Current::new(),
             phases: None,
+            fallback_told: None,
             feed: None,
             watch: Watch::default(),
             effects: VecDeque::new(),

@@ -81,6 +81,9 @@ impl Driver {
         if self.stage != Stage::Learning || learning || !self.polling.onces_done() {
             return false;
         }
+        if self.book.is_undecided() {
+            return false;
+        }
         if self.book.replan() {
             self.timetable(now);
             return true;
@@ -198,6 +201,9 @@ impl Driver {
                     return Err(DriveError::Unsupported);
                 }
             };
+            if errand == Errand::Current {
+                self.current.pausing = self.book.is_pause(&self.current);
+            }
             if errand == Errand::Phases {
                 // Until it is over the device may be on one phase, and charging is paused.
                 self.book.assume_phases(1);

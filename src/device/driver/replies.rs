@@ -130,6 +130,7 @@ impl Driver {
         } else {
             ARM_RETRY
         });
+        self.fallback_told = self.book.fallback_holds();
         if let Some(report) = self.book.failsafe(result) {
             self.effects.push_back(Effect::Failsafe(report));
         }
@@ -151,6 +152,7 @@ impl Driver {
                 Ok(observations) => {
                     self.observed(observations);
                     self.compare(now, block, &reply);
+                    self.tell_fallback();
                 }
                 Err(_) => self.unanswered(now, index, block),
             },
@@ -162,6 +164,18 @@ impl Driver {
                 }
             }
             Err(_) => self.unanswered(now, index, block),
+        }
+    }
+
+    /// Tells the safe state anew when the setting it depends on has changed.
+    fn tell_fallback(&mut self) {
+        let holds = self.book.fallback_holds();
+        if self.watchdog.is_armed()
+            && holds != self.fallback_told
+            && let Some(report) = self.book.failsafe(&Ok(()))
+        {
+            self.fallback_told = holds;
+            self.effects.push_back(Effect::Failsafe(report));
         }
     }
 

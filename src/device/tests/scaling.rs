@@ -249,3 +249,150 @@ energy = { at = 12, type = "u32", quantity = "energy_import" }"#;
         ]
     );
 }
+
+#[test]
+fn a_term_that_is_not_available_may_count_nothing() {
+    let sum = |extra: &str| {
+        let profile = meter(&format!(
+            r#"total = {{ at = 0, type = "u32", unit = "Wh", na = ["max"], quantity = "energy_import", plus = ["l2", "l3"]{extra} }}
+l2 = {{ at = 2, type = "u32", unit = "Wh", na = ["max"] }}
+l3 = {{ at = 4, type = "u32", unit = "Wh", na = ["max"] }}"#
+        ))
+        .unwrap();
+        let registers = Registers::default().set(3, 0, &[0, 700, 0xFFFF, 0xFFFF, 0, 5]);
+        let seen = registers.poll(&profile, &mut Image::new());
+        milli(&seen, Quantity::EnergyImport, Phase::Total)
+    };
+    assert_eq!(sum(""), [0; 0]);
+    assert_eq!(sum(", skip_na = true"), [705_000]);
+}
+
+#[test]
+fn values_out_of_range_are_no_readings() {
+    let profile =
+        meter(r#"current = { at = 0, type = "u16", scale = 0.1, quantity = "current", valid = [0, 80] }"#)
+            .unwrap();
+    let current = |raw| {
+        let registers = Registers::default().set(3, 0, &[raw]);
+        milli(
+            &registers.poll(&profile, &mut Image::new()),
+            Quantity::Current,
+            Phase::Total,
+        )
+    };
+    assert_eq!((current(800), current(801)), (vec![80_000], vec![]));
+    assert_eq!(
+        complaints(r#"current = { at = 0, type = "u16", quantity = "current", valid = [80, 0] }"#),
+        [
+            "made-up.toml:10:65: points.current.valid: expected the least and the largest value of a point with a `quantity`"
+        ]
+    );
+}
+
+#[test]
+fn fingerprints_of_texts() {
+    let profile = meter(
+        r#"power = { at = 0, type = "u16", quantity = "power", when = [{ point = "name", starts_with = ["countis e2", "Diris"] }, { point = "serial", min_chars = 4 }] }
+name = { at = 1, type = "ascii", len = 6 }
+serial = { at = 7, type = "ascii", len = 3, skip = 1 }"#,
+    )
+    .unwrap();
+    let words = |text: &str| -> Vec<u16> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|w| u16::from_be_bytes([w[0], w[1]]))
+            .collect()
+    };
+    let there = |name: &str, serial: &str| {
+        let registers =
+            Registers::default()
+                .set(3, 0, &[5])
+                .set(3, 1, &words(name))
+                .set(3, 7, &words(serial));
+        !milli(
+            &registers.poll(&profile, &mut Image::new()),
+            Quantity::Power,
+            Phase::Total,
+        )
+        .is_empty()
+    };
+    assert!(there("COUNTIS E23\0", "P12345"));
+    assert!(there("diris a10 \0\0", "P1234\0"));
+    assert!(!there("Countis E1 \0", "P12345"), "another family");
+    assert!(
+        !there("COUNTIS E23\0", "P123\0\0"),
+        "the first byte does not count"
+    );
+    assert!(!there("COUNTIS E23\0", "P12\u{e4}5"), "not printable");
+}
+
+#[test]
+fn connectors_may_share_a_register() {
+    let profile =
+        meter(r#"power = { at = 0, type = "u16", mask = 0x00FF, connector_shift = 8, quantity = "power" }"#)
+            .unwrap();
+    let power = |connector| {
+        let cost = LinkCost {
+            char_us: 0,
+            silence_us: 0,
+            think_us: 1,
+        };
+        let mut image = Image::new();
+        let plan = profile.plan(cost, connector, &image, Caution::Normal);
+        let reply = crate::device::Reply::Registers(vec![0x0207]);
+        let electrical = crate::device::Electrical::default();
+        let seen = profile.decode(
+            &plan[0],
+            &reply,
+            connector,
+            electrical,
+            &mut image,
+            crate::domain::Mono(0),
+        );
+        milli(&seen.unwrap(), Quantity::Power, Phase::Total)
+    };
+    assert_eq!((power(1), power(2)), (vec![7_000], vec![2_000]));
+    assert_eq!(
+        complaints(
+            r#"power = { at = 0, type = "u16", connector_shift = 8, quantity = "power", skip_na = true }
+text = { at = 1, type = "ascii", len = 1, skip = 2 }"#
+        ),
+        [
+            "made-up.toml:10:51: points.power.connector_shift: moves `mask` or `bit`: give one of them",
+            "made-up.toml:10:84: points.power.skip_na: is for a sum: give `plus` or `minus`",
+            "made-up.toml:11:50: points.text.skip: is for texts and bytes that are longer than it",
+        ]
+    );
+}
+
+#[test]
+fn a_read_back_may_be_lower_where_another_limit_wins() {
+    let rest = |compare: &str| {
+        format!(
+            "[limits]\nmax_a = 32\n[recipes]\nlimit = [{{ write = \"limit\", value = \"limit\", verify = \"limit\", {compare} }}]\n"
+        )
+    };
+    let point = r#"limit = { at = 1, access = "rw", type = "u16", unit = "A", off = 0 }"#;
+    let verdicts = |compare: &str, amps: i64| {
+        let profile = super::charger(point, &rest(compare)).unwrap();
+        let image = Image::new();
+        let command = DeviceCommand::Limit(MilliAmps::from_base(amps));
+        let steps = profile.recipe(command, &RecipeContext::new(&image)).unwrap();
+        let crate::device::Step::Write {
+            verify: Some(check), ..
+        } = &steps[0]
+        else {
+            panic!("the limit is verified");
+        };
+        let agrees = |raw| check.judge(&crate::device::Reply::Registers(vec![raw])).is_ok();
+        [0, 10, 13, 14].map(agrees)
+    };
+    assert_eq!(verdicts("tolerance = 0", 13), [false, false, true, false]);
+    assert_eq!(verdicts("compare = \"at_most\"", 13), [true, true, true, false]);
+    assert_eq!(verdicts("compare = \"at_least\"", 13), [false, false, true, true]);
+    assert_eq!(
+        verdicts("compare = \"at_least\"", 0),
+        [true, false, false, false],
+        "a pause is a pause"
+    );
+}

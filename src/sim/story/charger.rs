@@ -67,10 +67,11 @@ pub(super) fn idle(stage: &mut Stage) -> Told {
 /// A vehicle is plugged in while nothing is offered.
 pub(super) fn plug_in(stage: &mut Stage) -> Told {
     stage.drive(DeviceCommand::Limit(MilliAmps::ZERO))?;
-    let mut spec = EvSpec::default();
-    spec.max = MilliAmps::from_base(80);
-    spec.phases = stage.profile.about().phases;
-    stage.device.body.ev = Some(Ev::new(spec));
+    stage.device.body.ev = Some(Ev::new(EvSpec {
+        max: MilliAmps::from_base(80),
+        phases: stage.profile.about().phases,
+        ..EvSpec::default()
+    }));
     stage.look();
     stage.offers(MilliAmps::ZERO)?;
     match stage.seen.vehicle {

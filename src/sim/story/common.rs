@@ -140,8 +140,10 @@ pub(super) fn counts(stage: &mut Stage) -> Told {
 
 /// An hour of a vehicle that charges at full current.
 fn load(stage: &mut Stage) {
-    let mut spec = EvSpec::default();
-    spec.phases = stage.profile.about().phases;
+    let spec = EvSpec {
+        phases: stage.profile.about().phases,
+        ..EvSpec::default()
+    };
     let flow = Ev::new(spec).step(5_000, MilliAmps::from_base(16), [230_000; 3]);
     stage.device.body.carry(flow, 3_600_000);
 }

@@ -10,6 +10,7 @@ mod charger;
 mod common;
 mod stage;
 mod supervision;
+mod variants;
 
 use crate::device::{Kind, Profile};
 use stage::Stage;
@@ -83,6 +84,7 @@ const METER: &[(&str, Act)] = &[
     ("counts", common::counts),
     ("card", common::card),
     ("power cut", common::power_cut),
+    ("other versions", variants::tell),
 ];
 
 /// Of a charger.
@@ -106,6 +108,7 @@ const CHARGER: &[(&str, Act)] = &[
     ("unlock", charger::unlock),
     ("leave", supervision::leave),
     ("unplug", charger::unplug),
+    ("other versions", variants::tell),
 ];
 
 /// Plays the story. Every step is played, whatever became of those before it.

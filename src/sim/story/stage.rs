@@ -4,8 +4,8 @@ use super::super::body::Supervision;
 use super::super::device::{DeviceSpec, SimDevice};
 use super::super::world::STEP_MS;
 use crate::device::{
-    Driver, Effect, Electrical, FailsafeReport, Image, Input, LinkCost, Pdu, Point, Profile, Reply, Request,
-    Role, all_hold, current_of, current_raw,
+    Driver, Effect, Electrical, FailsafeReport, Image, Input, LinkCost, Pdu, Point, Profile, Raw, Reply,
+    Request, Role, all_hold, current_of, current_raw,
 };
 use crate::domain::{
     DeviceCommand, DeviceFault, DeviceId, DeviceSetup, DriveError, IdToken, MilliAmps, MilliWattHours, Mono,
@@ -54,6 +54,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(profile: Arc<Profile>) -> Self {
+        Self::with(profile, BTreeMap::new())
+    }
+
+    /// A device whose points begin with these raw values.
+    pub(super) fn with(profile: Arc<Profile>, presets: BTreeMap<String, Raw>) -> Self {
         let timeout = profile
             .watchdog()
             .map(|watchdog| SHORT_TIMEOUT.clamp(watchdog.min_timeout, watchdog.max_timeout));
@@ -75,7 +80,9 @@ impl Stage {
             think_us: 5_000,
         };
         let driver = Driver::new(Arc::clone(&profile), &setup, cost, 1).with_electrical(electrical(&profile));
-        let device = SimDevice::new(spec(&profile), Mono(0));
+        let mut spec = spec(&profile);
+        spec.presets = presets;
+        let device = SimDevice::new(spec, Mono(0));
         Self {
             profile,
             device,
@@ -94,7 +101,7 @@ impl Stage {
     /// The device loses its power and gets it back: everything a power cut resets is as delivered.
     pub(super) fn power_cycle(&mut self) {
         let (energy, ev) = (self.device.body.energy().whole(), self.device.body.ev.take());
-        let mut spec = spec(&self.profile);
+        let mut spec = self.device.spec().clone();
         spec.energy = energy;
         self.device = SimDevice::new(spec, self.now);
         self.device.body.ev = ev;
@@ -263,7 +270,7 @@ impl Stage {
                 }
                 Action::Write(_) | Action::Wait(_) => None,
             });
-        written.filter(|point| all_hold(&point.when, image)).last()
+        written.filter(|point| all_hold(&point.when, image)).next_back()
     }
 
     /// Whether the device offers a current, give or take what rounding in its unit costs.

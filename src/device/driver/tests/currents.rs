@@ -308,3 +308,19 @@ fn after_a_safe_state_that_switched_off_the_next_limit_switches_on() {
     assert_eq!(bench.registers[&SWITCH], 1);
     assert_eq!(bench.done, [(1, Ok(())), (2, Ok(())), (3, Ok(()))]);
 }
+
+#[test]
+fn a_limit_that_no_value_fits_pauses_and_the_next_one_ends_the_pause() {
+    let mut bench = Bench::settled(maps::coarse());
+    bench.limit(1, 10);
+    bench.run_for(1_000);
+    assert_eq!((bench.registers[&LIMIT], bench.registers[&SWITCH]), (23, 1));
+    // 6.05 A are 1,391 W, and 1,300 W would be less than 6 A.
+    bench.drive(2, DeviceCommand::Limit(MilliAmps(6_050)));
+    bench.run_for(1_000);
+    assert_eq!(bench.registers[&SWITCH], 0);
+    bench.limit(3, 10);
+    bench.run_for(1_000);
+    assert_eq!((bench.registers[&LIMIT], bench.registers[&SWITCH]), (23, 1));
+    assert_eq!(bench.done, [(1, Ok(())), (2, Ok(())), (3, Ok(()))]);
+}

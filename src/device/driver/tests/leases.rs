@@ -219,3 +219,26 @@ fn a_watchdog_that_cannot_be_verified_is_fed_and_reported() {
         .count();
     assert!((6..=8).contains(&feeds), "{feeds}");
 }
+
+#[test]
+fn a_fallback_that_can_only_be_read_counts_while_it_is_safe() {
+    let mut bench = Bench::new(maps::told_fallback());
+    bench.input(Input::Lease {
+        until: Mono(86_400_000),
+    });
+    bench.run_for(20_000);
+    let told: Vec<(bool, bool)> = bench
+        .reports
+        .iter()
+        .map(|report| (report.armed, report.safe))
+        .collect();
+    assert_eq!(told, [(true, true)]);
+    bench.registers.insert(FALLBACK, 160);
+    bench.run_for(20_000);
+    let report = bench.reports.last().unwrap();
+    assert!(report.armed && !report.safe && report.detail.ends_with("its fallback protects nothing."));
+    bench.registers.insert(FALLBACK, 60);
+    bench.run_for(20_000);
+    let told: Vec<bool> = bench.reports.iter().map(|report| report.safe).collect();
+    assert_eq!(told, [true, false, true]);
+}

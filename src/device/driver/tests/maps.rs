@@ -111,6 +111,17 @@ arm = [
     ])
 }
 
+/// As [`any_fed`], but its fallback current can only be read, and is safe from 6 A down.
+pub(super) fn told_fallback() -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 }]
+arm = [{ write = "timeout", value = "watchdog_timeout", verify = "timeout" }]
+"#;
+    let when = "fallback_when = [{ point = \"fallback\", max = 60 }]\nfeed = \"any_request\"\n";
+    parse(&[HEAD, &link(0), POINTS, SHOWN, recipes, WATCHDOG, when])
+}
+
 /// As [`any_fed`], with the switch as a phase switch: charging is paused for two seconds before and one after.
 pub(super) fn two_phased() -> Arc<Profile> {
     let recipes = r#"
@@ -123,6 +134,23 @@ before_ms = 2000
 after_ms = 1000
 "#;
     parse(&[HEAD, &link(0), POINTS, SHOWN, recipes])
+}
+
+/// A limit in steps of 100 W beside a switch that pauses.
+pub(super) fn coarse() -> Arc<Profile> {
+    let points = POINTS.replace(
+        r#"scale = 0.1, unit = "A", off = 0, allowed = [0, [60, 160]]"#,
+        r#"scale = 100, unit = "W""#,
+    );
+    let recipes = r#"
+[recipes]
+limit = [
+  { write = "limit", value = "limit", verify = "limit", settle_ms = 1000 },
+  { write = "switch", value = 1, when_paused = true },
+]
+pause = [{ write = "switch", value = 0 }]
+"#;
+    parse(&[HEAD, &link(0), &points, SHOWN, recipes])
 }
 
 /// Fed by writing the time-out; pauses by a switch; at least five seconds between two writes.
