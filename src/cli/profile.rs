@@ -298,7 +298,7 @@ fn transcript(name: &str, profile: &Profile, report: &Report, writes: bool) -> S
     let _ = match failed {
         0 => writeln!(
             text,
-            "  all steps hold; compare the readings with the real device next (`retrovolt probe`)"
+            "  all steps hold; whether the registers are right only the real device knows"
         ),
         _ => writeln!(text, "  {failed} of {} steps failed", report.scenes.len()),
     };

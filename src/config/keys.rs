@@ -82,7 +82,7 @@ settings! {
     bus: String = Kind::Id, Required, "\"garage\"", "The `id` of the `[[bus]]` it is connected to.";
     profile: String = Kind::Text { max: 80 }, Required, "\"heidelberg-energy-control\"",
         "What it is: the id of a device profile, shipped or in `gateway.device_dir`.";
-    unit: u8 = Kind::Int { min: 1, max: 255 }, Is("1"), "1",
+    unit: u8 = Kind::Int { min: 1, max: 255 }, Absent("the unit id as delivered, by the profile"), "1",
         "Modbus unit id; 1 to 247 on a serial line, 255 is usual for TCP devices.";
     connector: u16 = Kind::Int { min: 1, max: 64 }, Is("1"), "1",
         "Which connector or channel of the device, where its profile has several.";

@@ -31,7 +31,7 @@ pub(super) fn check(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
 }
 
 fn reserved_unit(device: &Device, context: &mut Context<'_>) {
-    if let Some(unit) = device.keys.unit.value.filter(|unit| *unit > 247) {
+    if let Some(unit) = device.keys.unit.value.filter(|unit| *unit > 247 || *unit == 0) {
         device.keys.unit.warning(
             &mut context.found,
             format!("{unit} is reserved on a serial line"),

@@ -285,7 +285,7 @@ fn stable_path(port: &Path) -> Option<PathBuf> {
 }
 
 fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
-    let keys = DeviceKeys::read(section, &mut context.found);
+    let mut keys = DeviceKeys::read(section, &mut context.found);
     let profile = keys.profile.value.as_deref().and_then(|id| {
         let profile = context.catalogue.get(id);
         if profile.is_none() {
@@ -303,6 +303,10 @@ fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
         profile
     });
     if let Some(profile) = &profile {
+        if !keys.unit.is_bad() {
+            keys.unit.value = keys.unit.value.or(Some(profile.link().unit));
+        }
+        experimental(&keys, profile, context);
         match profile.kind() {
             Kind::Charger => {
                 consent(&keys, profile, context);
@@ -312,6 +316,22 @@ fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
         }
     }
     Device { keys, profile }
+}
+
+/// A profile that is not proven is used knowingly.
+fn experimental(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
+    if let Some(why) = &profile.about().experimental {
+        keys.profile.warning(
+            &mut context.found,
+            format!(
+                "'{}' is experimental: {}",
+                profile.id(),
+                why.trim_end_matches('.')
+            ),
+            "a profile that was tried on the device",
+            "watch it at first, and tell us whether it holds",
+        );
+    }
 }
 
 fn no_watchdog(keys: &DeviceKeys, what: &str, context: &mut Context<'_>) {

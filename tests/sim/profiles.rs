@@ -103,6 +103,29 @@ fn the_story_finds_what_does_not_fit_together() {
     assert!(nobody.contains(&"recognised"), "{nobody:?}");
 }
 
+#[test]
+fn whoever_follows_the_guide_gets_a_sound_profile() {
+    let guide = include_str!("../../docs/devices/adding.md");
+    let blocks = guide
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let parts: Vec<&str> = blocks.filter(|block| !block.contains("[[")).collect();
+    let text = parts.join("\n").replace(
+        "source = [\"Vendor",
+        "experimental = \"made up\"\nsource = [\"Vendor",
+    );
+    let profile = Profile::parse("mybox.toml", &text).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert!(profile.watchdog().is_some() && profile.identify().is_some());
+    let report = rehearse(&Arc::new(profile));
+    assert!(report.is_good(), "{:?}", report.failures().collect::<Vec<_>>());
+    let neighbour = guide
+        .split("retrovolt profile show ")
+        .nth(1)
+        .and_then(|rest| rest.lines().next());
+    assert!(Library::builtin().get(neighbour.unwrap()).is_some());
+}
+
 fn pages() -> BTreeMap<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/devices");
     let profiles = shipped();

@@ -31,6 +31,7 @@ fn command() -> impl Strategy<Value = DeviceCommand> {
         1 => Just(DeviceCommand::Unlock),
         1 => Just(DeviceCommand::ArmWatchdog),
         1 => Just(DeviceCommand::SafeState),
+        1 => any::<bool>().prop_map(|one| DeviceCommand::Phases(if one { 1 } else { 3 })),
     ]
 }
 
@@ -142,7 +143,9 @@ fn obeys(bench: &Bench, word: Word) -> Result<(), TestCaseError> {
                     word.limit
                 );
             }
-            Pdu::WriteSingle { addr: SWITCH, value } if value != 0 => prop_assert!(word.most() > 0),
+            Pdu::WriteSingle { addr: SWITCH, value } if value != 0 && word.switch => {
+                prop_assert!(word.most() > 0);
+            }
             _ => {}
         }
     }
@@ -150,7 +153,13 @@ fn obeys(bench: &Bench, word: Word) -> Result<(), TestCaseError> {
 }
 
 fn play(map: u8, seed: u64, events: &[Event]) -> Result<String, TestCaseError> {
-    let profile = [maps::any_fed(), maps::write_fed(), maps::bare()][usize::from(map)].clone();
+    let profile = [
+        maps::any_fed(),
+        maps::write_fed(),
+        maps::bare(),
+        maps::two_phased(),
+    ][usize::from(map)]
+    .clone();
     let mut bench = Bench::with(profile, &setup(), seed);
     bench.answering = false;
     bench.input(Input::Lease { until: Mono(30_000) });
@@ -195,7 +204,7 @@ fn play(map: u8, seed: u64, events: &[Event]) -> Result<String, TestCaseError> {
 
 proptest! {
     #[test]
-    fn any_order_of_events(map in 0_u8..3, seed: u64, events in prop::collection::vec(event(), 0..120)) {
+    fn any_order_of_events(map in 0_u8..4, seed: u64, events in prop::collection::vec(event(), 0..120)) {
         let log = play(map, seed, &events)?;
         prop_assert_eq!(log, play(map, seed, &events)?);
     }
