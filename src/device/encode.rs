@@ -101,7 +101,7 @@ impl Factor {
         milli: 1000,
         exponent: 0,
     };
-    /// Scale factors beyond this are taken for "not implemented" (SunSpec: -10 to 10).
+    /// Scale factors beyond this are none (SunSpec: -10 to 10).
     const MOST: i128 = 10;
 
     /// The factor of a point; `None` while a register it depends on is not known or says nothing usable.
@@ -116,9 +116,12 @@ impl Factor {
             factor.milli = i64::try_from(product / 1000).ok().filter(|milli| *milli > 0)?;
         }
         if let Some(id) = point.exponent {
-            let raw = image.get(id).filter(|raw| !is_na(profile.point(id), raw))?;
-            let exponent = raw.int().filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
-            factor.exponent = i32::try_from(exponent).ok()?;
+            // A scale factor that is not implemented is 0 (SunSpec information model specification).
+            let raw = image.get(id)?;
+            if !is_na(profile.point(id), raw) {
+                let exponent = raw.int().filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
+                factor.exponent = i32::try_from(exponent).ok()?;
+            }
         }
         Some(factor)
     }

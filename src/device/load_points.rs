@@ -55,7 +55,7 @@ impl Loader<'_> {
         for (to, table, path) in others {
             let when = self.conditions(&table.when, &path.key("when"));
             self.poll_for(&when, Cadence::Once, &path.key("when"));
-            let (times, exponent) = self.factors(table, &path);
+            let (times, exponent) = self.factors(table, from, &path);
             for index in from..to {
                 let phase = table.phases.as_ref().and_then(|phases| phases.get(index - from));
                 let plus = self.terms(&table.plus, phase.copied(), index, &path.key("plus"));

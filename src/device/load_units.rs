@@ -79,8 +79,9 @@ impl Loader<'_> {
         }
     }
 
-    /// Points whose values scale this one: they are read before it, and it says nothing until they are known.
-    pub fn factors(&mut self, raw: &PointTable, path: &Path) -> (Vec<PointId>, Option<PointId>) {
+    /// Points whose values scale this one: it says nothing until they are known. Ratios are read once; a power of
+    /// ten may change while the device runs and is read together with its value.
+    pub fn factors(&mut self, raw: &PointTable, of: usize, path: &Path) -> (Vec<PointId>, Option<PointId>) {
         let written = raw.access.unwrap_or_default() != Access::R;
         if written && !(raw.times.is_empty() && raw.exponent.is_none()) {
             self.wrong(path, "`times` and `exponent` are for points that are only read");
@@ -91,6 +92,14 @@ impl Loader<'_> {
         }
         let name = raw.exponent.as_deref();
         let exponent = name.and_then(|name| self.factor(name, &path.key("exponent")));
+        if let Some(id) = exponent {
+            let cadence = self.points[of].cadence;
+            let point = &mut self.points[usize::from(id.0)];
+            point.cadence = point.cadence.min(cadence);
+            if point.cadence == Cadence::Once {
+                point.cadence = cadence;
+            }
+        }
         if let Some(id) = exponent
             && !self.points[usize::from(id.0)].layout.kind.is_integer()
         {

@@ -1,7 +1,9 @@
 //! Every shipped profile goes through the conformance story, and every device has its page.
 
-use retrovolt::device::{Kind, Library, Profile, devices_index};
+use retrovolt::device::{Confidence, Electrical, Image, Kind, Library, Profile, Reply, devices_index};
+use retrovolt::domain::Mono;
 use retrovolt::sim::story::{Outcome, Report, rehearse};
+use retrovolt::sim::{DeviceSpec, SimDevice};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,4 +168,64 @@ fn the_pages_of_devices_are_current() {
         .chain(found.iter().filter(stray))
         .collect();
     assert!(stale.is_empty(), "run `make docs-devices` and commit: {stale:?}");
+}
+
+/// What a scan would find: profiles whose fingerprint holds on a device that answers only what its own profile has.
+fn recognised_as(device: &Arc<Profile>, all: &[Arc<Profile>]) -> Vec<Arc<Profile>> {
+    let same_wire = |other: &Profile| {
+        let (a, b) = (device.link(), other.link());
+        (a.serial.is_some() && b.serial.is_some()) || (a.tcp_port.is_some() && b.tcp_port.is_some())
+    };
+    let candidates = all
+        .iter()
+        .filter(|other| other.kind() != Kind::Reader && same_wire(other));
+    candidates
+        .filter(|other| fingerprint_holds(device, other))
+        .cloned()
+        .collect()
+}
+
+fn fingerprint_holds(device: &Arc<Profile>, other: &Profile) -> bool {
+    let mut sim = SimDevice::new(DeviceSpec::new("d", Arc::clone(device), 1), Mono(0));
+    let mut image = Image::new();
+    for block in other.identify_reads() {
+        let mut words = Vec::new();
+        for at in block.addr..block.addr + block.count {
+            let Some(word) = sim.register(block.fc.code(), at) else {
+                return false;
+            };
+            words.push(word);
+        }
+        let reply = if block.fc.is_bits() {
+            Reply::Bits(words.iter().map(|word| *word != 0).collect())
+        } else {
+            Reply::Registers(words)
+        };
+        if other
+            .decode(&block, &reply, 1, Electrical::default(), &mut image, Mono(0))
+            .is_err()
+        {
+            return false;
+        }
+    }
+    other.matches(&image) == Some(true)
+}
+
+#[test]
+fn a_sure_fingerprint_is_nobody_elses() {
+    let all = shipped();
+    let mut wrong = Vec::new();
+    for device in &all {
+        for other in recognised_as(device, &all) {
+            let sure = other.identify().map(|identify| identify.confidence) == Some(Confidence::High);
+            if other.id() != device.id() && sure {
+                wrong.push(format!(
+                    "{} would surely be taken for {}",
+                    device.id(),
+                    other.id()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,6 +1,6 @@
 //! Values that other registers have a say in: factors, sums, blocks that are read whole.
 
-use super::{Registers, fact, milli};
+use super::{Registers, WIRE, fact, milli};
 use crate::device::{Cadence, Caution, Image, LinkCost, Pdu, Profile, ReadFc, RecipeContext};
 use crate::domain::{DeviceCommand, DeviceFact, MilliAmps, Phase, Quantity};
 
@@ -58,7 +58,7 @@ pt = { at = 1, type = "u16", scale = 0.1 }"#,
 fn a_power_of_ten_may_stand_behind_its_value_in_the_same_block() {
     let profile = meter(
         r#"voltage = { at = 10, type = "u16", quantity = "voltage", exponent = "voltage_sf" }
-voltage_sf = { at = 11, type = "i16", na = ["min"], every = "fast" }"#,
+voltage_sf = { at = 11, type = "i16", na = ["min"] }"#,
     )
     .unwrap();
     let voltage = |sf: i16| {
@@ -71,7 +71,9 @@ voltage_sf = { at = 11, type = "i16", na = ["min"], every = "fast" }"#,
     };
     assert_eq!(voltage(-1), [230_100]);
     assert_eq!(voltage(0), [2_301_000]);
-    assert_eq!(voltage(i16::MIN), [0; 0], "not implemented");
+    assert_eq!(voltage(i16::MIN), [2_301_000], "not implemented is 0");
+    let plan = profile.plan(WIRE, 1, &Image::new(), Caution::Normal);
+    assert_eq!(plan.len(), 1, "it may change and is read together with its value");
     assert_eq!(voltage(77), [0; 0], "no such scale factor");
 }
 

@@ -4,8 +4,8 @@ use super::super::body::Supervision;
 use super::super::device::{DeviceSpec, SimDevice};
 use super::super::world::STEP_MS;
 use crate::device::{
-    Driver, Effect, Electrical, FailsafeReport, Image, Input, LinkCost, Pdu, Point, Profile, Raw, Reply,
-    Request, Role, all_hold, current_of, current_raw,
+    Action, Driver, Effect, Electrical, FailsafeReport, Image, Input, LinkCost, Pdu, Point, Profile, Raw,
+    Reply, Request, Role, StepSpec, ValueSpec, all_hold, current_of, current_raw,
 };
 use crate::domain::{
     DeviceCommand, DeviceFault, DeviceId, DeviceSetup, DriveError, IdToken, MilliAmps, MilliWattHours, Mono,
@@ -260,17 +260,13 @@ impl Stage {
     }
 
     fn limit_point(&self, image: &Image) -> Option<&Point> {
-        use crate::device::{Action, ValueSpec};
-        let steps = self.profile.recipes().limit.iter();
-        let mut written = steps
-            .filter(|step| all_hold(&step.when, image))
-            .filter_map(|step| match &step.action {
-                Action::Write(write) if write.value == ValueSpec::Limit => {
-                    Some(self.profile.point(write.point))
-                }
-                Action::Write(_) | Action::Wait(_) => None,
-            });
-        written.rfind(|point| all_hold(&point.when, image))
+        let limits = |step: &&StepSpec| all_hold(&step.when, image);
+        let written = self.profile.recipes().limit.iter().filter(limits);
+        let mut points = written.filter_map(|step| match &step.action {
+            Action::Write(write) if write.value == ValueSpec::Limit => Some(self.profile.point(write.point)),
+            Action::Write(_) | Action::Wait(_) => None,
+        });
+        points.rfind(|point| all_hold(&point.when, image))
     }
 
     /// Whether the device offers a current, give or take what rounding in its unit costs.
