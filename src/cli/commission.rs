@@ -3,7 +3,6 @@
 use super::line::{load, usage};
 use crate::commission::acceptance::{Plan, Report, Step, Verdict, accept};
 use crate::device::Kind;
-use crate::domain::BootId;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::{self, exit};
 use clap::Args;
@@ -81,7 +80,7 @@ pub async fn run(args: CommissionArgs) -> ExitCode {
         failsafe: !args.no_failsafe,
         unlock: args.unlock,
     };
-    let clock = Arc::new(SystemClock::new(BootId(0), None, crate::ocpp::FLOOR_UNIX_MS));
+    let clock = Arc::new(SystemClock::for_a_tool());
     let json = args.json;
     let mut tell = move |step: &Step| {
         if !json {

@@ -8,7 +8,10 @@ use super::judge::{Framing, Verdict as Heard};
 use super::medium::{Medium, Real, Target};
 use super::talk::Talk;
 use crate::bus::{self, BusError, BusHandle, FromBus, ToBus};
-use crate::device::{Electrical, FailsafeReport, Image, Library, Profile, Role, current_of};
+use crate::device::{
+    Block, Caution, Electrical, FailsafeReport, Image, Library, LinkCost, Point, PointId, Profile, Reply,
+    Role, current_of, milli_of,
+};
 use crate::domain::{
     BusSetup, Clock, DeviceCommand, DeviceFact, DeviceId, DeviceSetup, DriveError, MilliAmps, Mono,
     Observation, Phase, Quantity, VehicleState,
@@ -464,16 +467,40 @@ async fn silence(
     let Some((target, framing)) = target else {
         return skip("only Modbus devices can be read without feeding them");
     };
-    match read_limit(target, framing, setup, device, profile).await {
+    let quiet = Quiet {
+        setup,
+        device,
+        profile,
+    };
+    let silence = format!("after {} s of silence", timeout.as_secs());
+    let (what, result) = if plan.vehicle && quiet.points(is_current).next().is_some() {
+        let ceiling = fallback.0 + fallback.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0;
+        let flows = quiet.read(target, framing, is_current).await;
+        ("flow", flows.map(|amps| (amps, amps.0 <= ceiling)))
+    } else {
+        let limit = quiet
+            .read(target, framing, |role| *role == Role::LimitReadBack)
+            .await;
+        ("is its limit", limit.map(|amps| (amps, amps <= fallback)))
+    };
+    match result {
         Err(why) => step_of(STEP, Verdict::Failed, why),
-        Ok(amps) => {
-            let seen = format!(
-                "after {} s of silence its limit reads {amps}, to be {fallback}",
-                timeout.as_secs()
-            );
-            step_of(STEP, passed_if(amps <= fallback), seen)
-        }
+        Ok((amps, fell)) => step_of(
+            STEP,
+            passed_if(fell),
+            format!("{silence} {amps} {what}; its fallback is {fallback}"),
+        ),
     }
+}
+
+fn is_current(role: &Role) -> bool {
+    matches!(
+        role,
+        Role::Reading {
+            quantity: Quantity::Current,
+            ..
+        }
+    )
 }
 
 impl Target {
@@ -491,51 +518,88 @@ impl Target {
     }
 }
 
-/// The limit in force, by one single read.
-async fn read_limit(
-    target: Target,
-    framing: Framing,
-    setup: &BusSetup,
-    device: &DeviceSetup,
-    profile: &Profile,
-) -> Result<MilliAmps, String> {
-    let point = profile
-        .numbered()
-        .find(|(_, point)| point.role == Role::LimitReadBack)
-        .ok_or("no register tells its limit")?;
-    let block = profile
-        .block_of(point.0, device.connector)
-        .ok_or("its limit cannot be read")?;
-    let gap = profile.link().min_gap.max(setup.min_gap);
-    let mut medium = Real::new(target, gap);
-    medium
-        .open(super::Settings::of(&setup.link))
-        .await
-        .map_err(|error| error.to_string())?;
-    let mut talk = Talk {
-        medium: &mut medium,
-        framing,
-        timeout: device.timeout.unwrap_or(profile.link().timeout),
-        thorough: false,
-    };
-    // The first request after a long silence may be lost: some devices wake up by it.
-    for _ in 0..3 {
-        let told = talk
-            .ask(device.unit, &block.pdu())
-            .await
-            .map_err(|error| error.to_string())?;
-        if let Heard::Reply(reply) = told.judged.verdict {
-            let mut image = Image::new();
-            let connector = device.connector;
-            let electrical = Electrical::default();
-            profile
-                .decode(&block, &reply, connector, electrical, &mut image, Mono(0))
-                .map_err(|error| error.to_string())?;
-            let raw = image.get(point.0).ok_or("its limit was not told")?;
-            return current_of(point.1, raw, electrical).ok_or_else(|| "its limit is no current".to_owned());
-        }
+/// A charger that nobody feeds, looked at with as few reads as can be.
+struct Quiet<'a> {
+    setup: &'a BusSetup,
+    device: &'a DeviceSetup,
+    profile: &'a Profile,
+}
+
+impl Quiet<'_> {
+    fn points(&self, wanted: fn(&Role) -> bool) -> impl Iterator<Item = (PointId, &Point)> {
+        let fits = move |(_, point): &(PointId, &Point)| wanted(&point.role) && point.when.is_empty();
+        self.profile.numbered().filter(fits)
     }
-    Err("it does not answer any more".to_owned())
+
+    /// The largest of the wanted currents.
+    async fn read(
+        &self,
+        target: Target,
+        framing: Framing,
+        wanted: fn(&Role) -> bool,
+    ) -> Result<MilliAmps, String> {
+        let gap = self.profile.link().min_gap.max(self.setup.min_gap);
+        let mut medium = Real::new(target, gap);
+        let settings = super::Settings::of(&self.setup.link);
+        medium.open(settings).await.map_err(|error| error.to_string())?;
+        let mut talk = Talk {
+            medium: &mut medium,
+            framing,
+            timeout: self.device.timeout.unwrap_or(self.profile.link().timeout),
+            thorough: false,
+        };
+        let block = self.block(wanted).ok_or("no register tells it")?;
+        // The first request after a long silence may be lost: some devices wake up by it.
+        for _ in 0..3 {
+            let told = talk
+                .ask(self.device.unit, &block.pdu())
+                .await
+                .map_err(|error| error.to_string())?;
+            if let Heard::Reply(reply) = told.judged.verdict {
+                return self.most(&block, &reply, wanted);
+            }
+        }
+        Err("it does not answer any more".to_owned())
+    }
+
+    /// The one request that tells as much as possible of what is wanted: the answer to a second one may already show
+    /// a charger that was fed by the first.
+    fn block(&self, wanted: fn(&Role) -> bool) -> Option<Block> {
+        let connector = self.device.connector;
+        let cost = LinkCost {
+            char_us: 1_000,
+            silence_us: 4_000,
+            think_us: 10_000,
+        };
+        let (first, _) = self.points(wanted).next()?;
+        let planned = self
+            .profile
+            .plan(cost, connector, &Image::new(), Caution::default());
+        let within = planned.into_iter().find(|block| block.points.contains(&first));
+        within.or_else(|| self.profile.block_of(first, connector))
+    }
+
+    fn most(&self, block: &Block, reply: &Reply, wanted: fn(&Role) -> bool) -> Result<MilliAmps, String> {
+        let (mut image, electrical) = (Image::new(), Electrical::default());
+        self.profile
+            .decode(
+                block,
+                reply,
+                self.device.connector,
+                electrical,
+                &mut image,
+                Mono(0),
+            )
+            .map_err(|error| error.to_string())?;
+        let amps = self.points(wanted).filter_map(|(id, point)| {
+            let raw = image.get(id)?;
+            match point.role {
+                Role::Reading { .. } => milli_of(point, raw).map(MilliAmps),
+                _ => current_of(point, raw, electrical),
+            }
+        });
+        amps.max().ok_or_else(|| "it is no current".to_owned())
+    }
 }
 
 fn step_of(step: impl Into<String>, verdict: Verdict, seen: impl Into<String>) -> Step {

@@ -48,6 +48,12 @@ impl SystemClock {
         clock
     }
 
+    /// A clock for a tool that keeps no records.
+    #[must_use]
+    pub fn for_a_tool() -> Self {
+        Self::new(BootId(0), None, crate::ocpp::FLOOR_UNIX_MS)
+    }
+
     /// Looks whether NTP has set the clock by now; called every few seconds, not at every reading.
     pub fn refresh(&self) {
         self.look_for_ntp(Path::new(NTP_MARK));

@@ -5,6 +5,7 @@
     reason = "tables of faults read better in one piece; the scan on a real line runs in real time"
 )]
 
+mod acceptance;
 mod doctor;
 mod line;
 mod scan;
