@@ -369,14 +369,13 @@ impl Station {
         };
         let metered = evse.tx.is_none() || evse.meter_well(now);
         let silent = evse.lease.too_silent(evse.heard, now);
-        let health = if self.leaving || stuck || evse.links.get(&Role::Charger) != Some(&true) {
+        let answers = evse.links.get(&Role::Charger) == Some(&true);
+        let health = if self.leaving || stuck || (!metered && !evse.meters_itself()) {
             Health::Bad
-        } else if silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
+        } else if !metered || !answers || silent || evse.actuator.is_not_obeying() {
             Health::Doubtful
-        } else if metered {
-            Health::Good
         } else {
-            Health::Bad
+            Health::Good
         };
         if let Some(until) = evse.lease.renew(health, now) {
             self.outbox.push_express(Effect::Lease { evse: id, until });
