@@ -93,6 +93,8 @@ pub struct House {
     runs: u32,
     todo: VecDeque<Todo>,
     disk_free: u64,
+    /// A station took something in: its demands may have changed.
+    touched: bool,
     asked: BTreeMap<(CpId, u64), Command>,
 }
 
@@ -116,6 +118,7 @@ impl House {
             runs: 0,
             todo: VecDeque::new(),
             disk_free: 0,
+            touched: false,
             asked: BTreeMap::new(),
         }
     }
@@ -180,11 +183,11 @@ impl House {
             }
         }
         for (cp, point) in &process.points {
-            if due(point.station.next_deadline()) {
+            if point.wakes[0].is_some_and(|at| at <= mono) {
                 self.todo
                     .push_back(Todo::Station(cp.clone(), station::Input::Tick));
             }
-            if due(point.machine.next_deadline()) {
+            if point.wakes[1].is_some_and(|at| at <= mono) {
                 self.todo.push_back(Todo::Machine(cp.clone(), ocpp::Input::Tick));
             }
         }
@@ -329,10 +332,13 @@ impl House {
             let wait = self.rng.below(1_000);
             self.later(wait, Happening::Dial { cp });
         }
-        for device in 0..DEVICES.len() {
-            if !self.faults.no_port[DEVICES[device].2] {
-                self.todo.push_back(Todo::Driver(device, device::Input::PortBack));
-            }
+        for (device, row) in DEVICES.iter().enumerate() {
+            let input = if self.faults.no_port[row.2] {
+                device::Input::PortLost
+            } else {
+                device::Input::PortBack
+            };
+            self.todo.push_back(Todo::Driver(device, input));
         }
         self.settle();
     }
@@ -381,10 +387,11 @@ impl House {
         self.port(line, &device::Input::PortLost);
     }
 
-    /// It is back.
+    /// It is back, unless it was already.
     pub fn port_back(&mut self, line: usize) {
-        self.faults.no_port[line] = false;
-        self.port(line, &device::Input::PortBack);
+        if std::mem::take(&mut self.faults.no_port[line]) {
+            self.port(line, &device::Input::PortBack);
+        }
     }
 
     fn port(&mut self, line: usize, input: &device::Input) {
@@ -410,10 +417,10 @@ impl House {
                 self.carry(todo);
             }
             let Some(process) = &mut self.process else { return };
-            let changed = process.changed_demands();
-            if changed.is_empty() {
+            if !std::mem::take(&mut self.touched) {
                 break;
             }
+            let changed = process.changed_demands();
             for (place, demand) in changed {
                 self.todo.push_back(Todo::Fuse(FuseInput::Demand(place, demand)));
             }
@@ -439,6 +446,8 @@ impl House {
                 while let Some(effect) = point.station.poll() {
                     effects.push(effect);
                 }
+                point.wakes[0] = point.station.next_deadline().map(|(at, _)| at);
+                self.touched = true;
                 for effect in effects {
                     self.from_station(&cp, effect);
                 }
@@ -452,6 +461,7 @@ impl House {
                 while let Some(effect) = point.machine.poll() {
                     effects.push(effect);
                 }
+                point.wakes[1] = point.machine.next_deadline().map(|(at, _)| at);
                 for effect in effects {
                     self.from_machine(&cp, effect);
                 }
@@ -705,5 +715,18 @@ impl House {
     pub fn device(&mut self, name: &str) -> &mut retrovolt::sim::SimDevice {
         self.world.catch_up(self.now);
         &mut self.world.devices[index_of(name)]
+    }
+}
+
+/// What a failure is looked into with: how it came to it, and all of it where `RETROVOLT_LOG` names a file.
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines: Vec<&str> = self.log.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            if let Ok(file) = std::env::var("RETROVOLT_LOG") {
+                let _ = std::fs::write(file, &self.log);
+            }
+        }
     }
 }

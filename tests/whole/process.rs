@@ -23,6 +23,8 @@ pub struct Point {
     pub machine: Machine,
     /// What its devices said about themselves.
     pub facts: Facts,
+    /// When each is to be woken; asking is too dear to be done for every happening.
+    pub wakes: [Option<Mono>; 2],
 }
 
 /// One run.
@@ -73,6 +75,7 @@ impl Process {
                 station,
                 machine,
                 facts,
+                wakes: [None; 2],
             };
             (point.setup.id.clone(), point)
         };

@@ -47,7 +47,7 @@ fn evse((_, id, charger, meter): &(&str, u16, &str, Option<&str>), auth: &AuthMo
         min_current: MilliAmps(6_000),
         nominal_voltage: 230,
         auth: auth.clone(),
-        meter_stale_after: Duration::from_secs(10),
+        meter_stale_after: Duration::from_secs(15),
     }
 }
 

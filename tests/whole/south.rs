@@ -111,7 +111,7 @@ impl Buses {
                 profile: (*profile).into(),
                 unit: *unit,
                 connector: 1,
-                poll: Some(Duration::from_secs(2)),
+                poll: Some(Duration::from_secs(4)),
                 timeout: None,
                 watchdog_timeout: None,
                 watchdog_feed: None,

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fmt;
 
 /// Fate strikes until then, milliseconds.
-const STORM: u64 = 360_000;
+const STORM: u64 = 300_000;
 /// Everything must be told this long after it (T3).
 const CALM: u64 = 120_000;
 const CHARGERS: [&str; 3] = ["box-a", "box-b1", "box-b2"];
@@ -73,7 +73,6 @@ pub fn tell(seed: u64) -> Told {
     while let Some(what) = house.step(end) {
         recover(&mut house, what);
     }
-    if std::env::var("DUMP").is_ok() { std::fs::write(format!("/tmp/bx/seed{seed}.log"), &house.log).unwrap(); }
     check(seed, &house);
     let begun = house
         .csms
@@ -88,7 +87,7 @@ pub fn tell(seed: u64) -> Told {
         repeats: house.csms.points.values().map(|p| p.repeats).sum(),
         judged: house.account.judged,
         most: house.account.most,
-        log: house.log,
+        log: std::mem::take(&mut house.log),
     }
 }
 
@@ -105,7 +104,7 @@ fn strike(house: &mut House) -> u64 {
     let name = CHARGERS[pick(house, 3)];
     match house.rng.below(22) {
         0..=3 => plug(house, name),
-        4 => {
+        4 if house.rng.below(2) == 0 => {
             house.note(format_args!("{name} is unplugged"));
             house.device(name).body.ev = None;
         }
@@ -132,8 +131,8 @@ fn strike(house: &mut House) -> u64 {
         11 => house.csms.swallow = 1 + house.rng.below(3),
         12 => house.csms.delay = [0, 0, 200, 2_000][pick(house, 4)],
         13 => house.faults.disk_hangs_until = house.now + house.rng.below(15_000),
-        14 | 15 => return kill(house),
-        16 | 17 => remote_start(house),
+        14 => return kill(house),
+        15..=17 => remote_start(house),
         18 => remote_stop(house),
         19 | 20 => limit(house),
         _ => {
@@ -225,9 +224,7 @@ fn limit(house: &mut House) {
 fn heal(house: &mut House) {
     house.note(format_args!("calm"));
     for line in 0..LINES {
-        if house.faults.no_port[line] {
-            house.port_back(line);
-        }
+        house.port_back(line);
     }
     house.faults = crate::house::Faults::default();
     (house.csms.reachable, house.csms.swallow, house.csms.delay) = (true, 0, 0);
