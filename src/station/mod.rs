@@ -62,7 +62,8 @@ pub struct Station {
     leaving: bool,
     inoperative: bool,
     reboot: Option<ResetKind>,
-    evses: BTreeMap<EvseId, Evse>,
+    /// Boxed: a node of the map has room for eleven.
+    evses: BTreeMap<EvseId, Box<Evse>>,
     cache: auth::Cache,
     smart: smart::Smart,
     grid: samples::Grid,
@@ -87,7 +88,11 @@ impl Station {
         restored: &[(String, String)],
         controlling: ReaderId,
     ) -> Self {
-        let evses = setup.evses.iter().map(|e| (e.id, Evse::new(e.clone()))).collect();
+        let evses = setup
+            .evses
+            .iter()
+            .map(|e| (e.id, Box::new(Evse::new(e.clone()))))
+            .collect();
         let mut station = Self {
             scope: format!("station/{}", setup.id),
             setup,
