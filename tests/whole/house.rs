@@ -434,7 +434,7 @@ impl House {
         match todo {
             Todo::Driver(device, input) => {
                 for effect in process.buses.tell(now, device, input) {
-                    self.from_driver(device, effect);
+                    self.driver_wants(device, effect);
                 }
             }
             Todo::Station(cp, input) => {
@@ -449,7 +449,7 @@ impl House {
                 point.wakes[0] = point.station.next_deadline().map(|(at, _)| at);
                 self.touched = true;
                 for effect in effects {
-                    self.from_station(&cp, effect);
+                    self.station_wants(&cp, effect);
                 }
             }
             Todo::Machine(cp, input) => {
@@ -463,7 +463,7 @@ impl House {
                 }
                 point.wakes[1] = point.machine.next_deadline().map(|(at, _)| at);
                 for effect in effects {
-                    self.from_machine(&cp, effect);
+                    self.machine_wants(&cp, effect);
                 }
             }
             Todo::Fuse(input) => {
@@ -487,7 +487,7 @@ impl House {
         }
     }
 
-    fn from_driver(&mut self, device: usize, effect: device::Effect) {
+    fn driver_wants(&mut self, device: usize, effect: device::Effect) {
         let name = DEVICES[device].0;
         let Some(process) = &mut self.process else { return };
         match effect {
@@ -537,7 +537,7 @@ impl House {
         }
     }
 
-    fn from_station(&mut self, cp: &CpId, effect: station::Effect) {
+    fn station_wants(&mut self, cp: &CpId, effect: station::Effect) {
         match effect {
             station::Effect::Commit { id, batch } => self.commit(cp, id, batch, true),
             station::Effect::Drive {
@@ -591,7 +591,7 @@ impl House {
         }
     }
 
-    fn from_machine(&mut self, cp: &CpId, effect: ocpp::Effect) {
+    fn machine_wants(&mut self, cp: &CpId, effect: ocpp::Effect) {
         match effect {
             ocpp::Effect::Send(text) => {
                 self.note(format_args!("says {cp} {text}"));

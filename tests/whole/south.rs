@@ -53,12 +53,11 @@ impl World {
             for device in self.devices.iter_mut().filter(|d| d.is_charger()) {
                 device.body.step(Mono(self.at), ms);
             }
-            for index in 0..self.devices.len() {
-                let Some(source) = DEVICES[index].4.first() else {
-                    continue;
-                };
-                let flow = self.devices[index_of(source)].body.flow;
-                self.devices[index].body.carry(flow, ms);
+            for (index, row) in DEVICES.iter().enumerate() {
+                if let Some(source) = row.4.first() {
+                    let flow = self.devices[index_of(source)].body.flow;
+                    self.devices[index].body.carry(flow, ms);
+                }
             }
         }
     }

@@ -65,13 +65,13 @@ pub fn tell(seed: u64) -> Told {
                 let wait = 300 + house.rng.below(6_000);
                 house.later(wait, Happening::Fate);
             }
-            other => recover(&mut house, other),
+            other => recover(&mut house, &other),
         }
     }
     heal(&mut house);
     let end = STORM + CALM;
     while let Some(what) = house.step(end) {
-        recover(&mut house, what);
+        recover(&mut house, &what);
     }
     check(seed, &house);
     let begun = house
@@ -91,10 +91,10 @@ pub fn tell(seed: u64) -> Told {
     }
 }
 
-fn recover(house: &mut House, what: Happening) {
+fn recover(house: &mut House, what: &Happening) {
     match what {
         Happening::Start => house.start(),
-        Happening::PortBack { line } => house.port_back(line),
+        Happening::PortBack { line } => house.port_back(*line),
         _ => {}
     }
 }
