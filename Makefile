@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test check fmt fmt-check lint deny kills setup docs-devices
+.PHONY: help demo test check fmt fmt-check lint deny kills setup docs-devices bench
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -36,3 +36,6 @@ docs-devices: ## write docs/devices/ anew from the profiles
 
 kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills
+
+bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
+	cargo bench --bench bus --bench memory -- --check

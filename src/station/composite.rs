@@ -46,7 +46,7 @@ impl Station {
     ) -> Result<CompositeSchedule, &'static str> {
         let concerned: Vec<(EvseId, &Evse)> = match evse {
             Some(id) => vec![(id, self.evses.get(&id).ok_or("no such EVSE")?)],
-            None => self.evses.iter().map(|(id, e)| (*id, e)).collect(),
+            None => self.evses.iter().map(|(id, e)| (*id, &**e)).collect(),
         };
         let unit = unit.or_else(|| self.smart.usual_unit()).unwrap_or(RateUnit::Amps);
         let duration_s = duration_s.min(DURATION_MAX_S);

@@ -10,7 +10,7 @@ const RENEW: Duration = Duration::from_secs(5);
 /// How long a charger may be silent while its link counts as up.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// After so long without a lease one more is given on trial: a device that is fed by any request is not asked
-/// anything without one, and could never show that it is well again.
+/// anything without one, and could never show that it is there, or well again.
 const TRIAL: Duration = Duration::from_secs(60);
 
 /// Health as far as it concerns a lease.

@@ -68,7 +68,7 @@ pub(super) struct Actuator {
     most: MilliAmps,
     limit: Option<Told<MilliAmps>>,
     enable: Option<Told<bool>>,
-    /// The last limit it is known to keep.
+    /// The most it may still be keeping: what it confirmed last, or more that it was told since. `None`: anything.
     kept: Option<MilliAmps>,
     /// Last change of a current that was on offer.
     changed: Option<Mono>,
@@ -206,6 +206,8 @@ impl Actuator {
         if told != Some(wanted) && (wanted.0 > 0 || told.is_some_and(|t| t.0 > 0)) {
             self.changed = Some(now);
         }
+        // What was told and not confirmed may be on the wire already: less counts only once it is confirmed.
+        self.kept = self.kept.map(|kept| told.map_or(kept, |t| t.max(kept)));
         self.limit = Some(Told::new(wanted, now));
         self.disagreements = 0;
         self.over_since = None;
@@ -220,8 +222,10 @@ impl Actuator {
             // Said but not heard yet: a device that has only its limit would take it as the word to go on.
             self.enable = None;
         }
-        // For the same reason charging is allowed only together with a current; a pause leaves it allowed.
-        let enable = enable && (wanted.0 > 0 || self.enable.is_some_and(|t| t.value));
+        // For the same reason charging is allowed only once a current was told, not while a raise still waits: the
+        // device would go on with what it offered before. A pause leaves it allowed.
+        let told = self.limit.is_some_and(|t| t.value.0 > 0);
+        let enable = enable && (told || self.enable.is_some_and(|t| t.value));
         if self.enable.map(|t| t.value) == Some(enable) || (self.retry_at.is_some() && enable) {
             return None;
         }

@@ -62,7 +62,8 @@ pub struct Station {
     leaving: bool,
     inoperative: bool,
     reboot: Option<ResetKind>,
-    evses: BTreeMap<EvseId, Evse>,
+    /// Boxed: a node of the map has room for eleven.
+    evses: BTreeMap<EvseId, Box<Evse>>,
     cache: auth::Cache,
     smart: smart::Smart,
     grid: samples::Grid,
@@ -89,7 +90,11 @@ impl Station {
         restored: &[(String, String)],
         controlling: ReaderId,
     ) -> Self {
-        let evses = setup.evses.iter().map(|e| (e.id, Evse::new(e.clone()))).collect();
+        let evses = setup
+            .evses
+            .iter()
+            .map(|e| (e.id, Box::new(Evse::new(e.clone()))))
+            .collect();
         let mut station = Self {
             scope: format!("station/{}", setup.id),
             setup,
@@ -373,14 +378,13 @@ impl Station {
         };
         let metered = evse.tx.is_none() || evse.meter_well(now);
         let silent = evse.lease.too_silent(evse.heard, now);
-        let health = if self.leaving || stuck || evse.links.get(&Role::Charger) != Some(&true) {
+        let answers = evse.links.get(&Role::Charger) == Some(&true);
+        let health = if self.leaving || stuck || (!metered && !evse.meters_itself()) {
             Health::Bad
-        } else if silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
+        } else if !metered || !answers || silent || evse.actuator.is_not_obeying() {
             Health::Doubtful
-        } else if metered {
-            Health::Good
         } else {
-            Health::Bad
+            Health::Good
         };
         if let Some(until) = evse.lease.renew(health, now) {
             self.outbox.push_express(Effect::Lease { evse: id, until });

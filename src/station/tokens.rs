@@ -220,7 +220,7 @@ impl Station {
         let found = served
             .iter()
             .copied()
-            .find(|id| self.evses.get(id).is_some_and(stops));
+            .find(|id| self.evses.get(id).is_some_and(|e| stops(e)));
         if let Some(id) = found {
             self.end_tx(id, StopReason::Local, Some(token.clone()));
         }
@@ -236,7 +236,7 @@ impl Station {
         let found = served
             .iter()
             .copied()
-            .find(|id| self.evses.get(id).is_some_and(waits));
+            .find(|id| self.evses.get(id).is_some_and(|e| waits(e)));
         if let Some(evse) = found.and_then(|id| self.evses.get_mut(&id)) {
             evse.pending = None;
         }

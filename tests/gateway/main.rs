@@ -9,6 +9,7 @@
 mod dropin;
 mod foreign_csms;
 mod foreign_slaves;
+mod hang;
 mod kills;
 mod reload;
 mod rig;

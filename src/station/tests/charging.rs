@@ -390,3 +390,53 @@ fn a_session_that_begins_paused_is_not_enabled() {
     b.run(3);
     assert_eq!(b.show(1).status, ConnectorStatus::Charging);
 }
+
+#[test]
+fn a_raise_that_may_be_on_the_wire_counts_until_less_is_confirmed() {
+    let mut b = charging();
+    let share = |b: &mut Bench, amps: i64| {
+        b.act(Input::SharedFuse {
+            evse: EvseId(1),
+            amps: Some(MilliAmps::from_base(amps)),
+        });
+    };
+    share(&mut b, 8);
+    b.run(6);
+    assert_eq!(b.show(1).in_force, MilliAmps(8_000));
+    b.bus = false;
+    share(&mut b, 16);
+    share(&mut b, 10);
+    assert_eq!(b.drives.len(), 2, "a raise and less again, both on their way");
+    let (_, raise, _) = b.drives.pop_front().expect("the raise");
+    b.act(Input::Driven {
+        ticket: raise,
+        result: Err(DriveError::Superseded),
+    });
+    assert_eq!(
+        b.show(1).in_force,
+        MilliAmps(16_000),
+        "the other members of a fuse must not be given what may still be drawn"
+    );
+    b.drive();
+    assert_eq!(b.show(1).in_force, MilliAmps(10_000));
+}
+
+#[test]
+fn charging_is_not_allowed_while_the_current_that_goes_with_it_is_held_back() {
+    let mut b = charging();
+    b.unplug(1);
+    assert_eq!(b.outlet(1).limit, MilliAmps::ZERO);
+    b.act(Input::SharedFuse {
+        evse: EvseId(1),
+        amps: Some(MilliAmps(10_000)),
+    });
+    b.outlet(1).plugged = true;
+    b.poll_devices();
+    b.look();
+    b.authorise("B");
+    b.run(7);
+    let log = b.look();
+    let at = |line: &str| log.iter().position(|l| l == line);
+    let (limit, enable) = (at("drive 1 limit 10 A"), at("drive 1 enable"));
+    assert!(limit.is_some() && enable > limit, "{log:?}");
+}

@@ -313,7 +313,7 @@ fn a_vehicle_that_draws_more_than_it_may_stops_the_charger() {
 }
 
 #[test]
-fn a_lease_is_given_only_while_the_charger_answers() {
+fn a_charger_that_does_not_answer_gets_a_lease_on_trial_once_a_minute() {
     let mut b = bench(1);
     b.run(30);
     assert!(b.lease(1) > b.now.mono);
@@ -326,7 +326,20 @@ fn a_lease_is_given_only_while_the_charger_answers() {
     });
     let before = b.outlet(1).leases;
     b.run(300);
-    assert_eq!(b.outlet(1).leases, before);
+    let trials = b.outlet(1).leases - before;
+    assert!((4..=5).contains(&trials), "{trials} trials in five minutes");
+}
+
+#[test]
+fn a_charger_never_heard_of_gets_a_lease_so_that_it_can_be_asked() {
+    let mut s = setup(1);
+    s.evses[0].meter = None;
+    let mut b = Bench::new(s);
+    b.outlet(1).link = false;
+    b.act(Input::Tick);
+    assert!(b.lease(1) > b.now.mono, "without one nobody may ask it anything");
+    b.run(30);
+    assert!(b.lease(1) <= b.now.mono, "it is only a trial");
 }
 
 #[test]
