@@ -4,17 +4,13 @@
 //! The charger is driven by the very driver that will drive it later. For the fail-safe the line really falls silent; what
 //! the charger does then is read without feeding it more than the reading itself does.
 
-use super::judge::{Framing, Verdict as Heard};
-use super::medium::{Medium, Real, Target};
-use super::talk::Talk;
+mod quiet;
+
 use crate::bus::{self, BusError, BusHandle, FromBus, ToBus};
-use crate::device::{
-    Block, Caution, Electrical, FailsafeReport, Image, Library, LinkCost, Point, PointId, Profile, Reply,
-    Role, current_of, milli_of,
-};
+use crate::device::{FailsafeReport, Library, Profile};
 use crate::domain::{
-    BusSetup, Clock, DeviceCommand, DeviceFact, DeviceId, DeviceSetup, DriveError, MilliAmps, Mono,
-    Observation, Phase, Quantity, VehicleState,
+    BusSetup, Clock, DeviceCommand, DeviceFact, DeviceId, DeviceSetup, DriveError, MilliAmps, Observation,
+    Phase, Quantity, VehicleState,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -163,7 +159,7 @@ pub async fn accept(
     } = run;
     let facts = desk.close().await;
     if answered {
-        let step = silence(&setup, &device, &profile, plan, library, clock).await;
+        let step = quiet::silence(&setup, &device, &profile, plan, library, clock).await;
         tell(&step);
         steps.push(step);
     }
@@ -423,182 +419,6 @@ impl Desk {
         events.close();
         let _ = self.bus.join.await;
         self.known.facts
-    }
-}
-
-/// Charges again, falls silent for longer than the watchdog's time-out, and reads what the charger made of it.
-async fn silence(
-    setup: &BusSetup,
-    device: &DeviceSetup,
-    profile: &Arc<Profile>,
-    plan: Plan,
-    library: &Library,
-    clock: Arc<dyn Clock>,
-) -> Step {
-    const STEP: &str = "it falls back when the gateway is silent";
-    let skip = |why: &str| step_of(STEP, Verdict::Skipped, why);
-    if !plan.failsafe {
-        return skip("not asked for");
-    }
-    let Some(limits) = profile.limits() else {
-        return skip("the profile knows no limits");
-    };
-    let target = Target::of(&setup.link);
-    let mut desk = match Desk::open(setup, device, library, clock) {
-        Ok(desk) => desk,
-        Err(error) => return step_of(STEP, Verdict::Failed, error.to_string()),
-    };
-    let armed = desk
-        .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
-        .await;
-    let report = desk.known.failsafe.clone();
-    let obeyed = desk.drive(DeviceCommand::Limit(limits.max), false).await;
-    desk.close().await;
-    let Some(report) = report.filter(|_| armed) else {
-        return skip("it has no watchdog that could be armed");
-    };
-    let (Some(timeout), Some(fallback)) = (report.timeout, report.fallback) else {
-        return skip("its time-out or fallback current is not known");
-    };
-    if let Err(error) = obeyed {
-        return step_of(STEP, Verdict::Failed, error);
-    }
-    tokio::time::sleep(timeout + Duration::from_secs(3)).await;
-    let Some((target, framing)) = target else {
-        return skip("only Modbus devices can be read without feeding them");
-    };
-    let quiet = Quiet {
-        setup,
-        device,
-        profile,
-    };
-    let silence = format!("after {} s of silence", timeout.as_secs());
-    let (what, result) = if plan.vehicle && quiet.points(is_current).next().is_some() {
-        let ceiling = fallback.0 + fallback.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0;
-        let flows = quiet.read(target, framing, is_current).await;
-        ("flow", flows.map(|amps| (amps, amps.0 <= ceiling)))
-    } else {
-        let limit = quiet
-            .read(target, framing, |role| *role == Role::LimitReadBack)
-            .await;
-        ("is its limit", limit.map(|amps| (amps, amps <= fallback)))
-    };
-    match result {
-        Err(why) => step_of(STEP, Verdict::Failed, why),
-        Ok((amps, fell)) => step_of(
-            STEP,
-            passed_if(fell),
-            format!("{silence} {amps} {what}; its fallback is {fallback}"),
-        ),
-    }
-}
-
-fn is_current(role: &Role) -> bool {
-    matches!(
-        role,
-        Role::Reading {
-            quantity: Quantity::Current,
-            ..
-        }
-    )
-}
-
-impl Target {
-    /// Where a link leads, with its framing; `None`: not Modbus.
-    fn of(link: &crate::domain::Link) -> Option<(Self, Framing)> {
-        match link {
-            crate::domain::Link::Serial { path, .. } => {
-                Some((Self::Serial { path: path.clone() }, Framing::Rtu))
-            }
-            crate::domain::Link::Tcp { host, port } => {
-                let (host, port) = (host.clone(), *port);
-                Some((Self::Tcp { host, port }, Framing::Tcp))
-            }
-        }
-    }
-}
-
-/// A charger that nobody feeds, looked at with as few reads as can be.
-struct Quiet<'a> {
-    setup: &'a BusSetup,
-    device: &'a DeviceSetup,
-    profile: &'a Profile,
-}
-
-impl Quiet<'_> {
-    fn points(&self, wanted: fn(&Role) -> bool) -> impl Iterator<Item = (PointId, &Point)> {
-        let fits = move |(_, point): &(PointId, &Point)| wanted(&point.role) && point.when.is_empty();
-        self.profile.numbered().filter(fits)
-    }
-
-    /// The largest of the wanted currents.
-    async fn read(
-        &self,
-        target: Target,
-        framing: Framing,
-        wanted: fn(&Role) -> bool,
-    ) -> Result<MilliAmps, String> {
-        let gap = self.profile.link().min_gap.max(self.setup.min_gap);
-        let mut medium = Real::new(target, gap);
-        let settings = super::Settings::of(&self.setup.link);
-        medium.open(settings).await.map_err(|error| error.to_string())?;
-        let mut talk = Talk {
-            medium: &mut medium,
-            framing,
-            timeout: self.device.timeout.unwrap_or(self.profile.link().timeout),
-            thorough: false,
-        };
-        let block = self.block(wanted).ok_or("no register tells it")?;
-        // The first request after a long silence may be lost: some devices wake up by it.
-        for _ in 0..3 {
-            let told = talk
-                .ask(self.device.unit, &block.pdu())
-                .await
-                .map_err(|error| error.to_string())?;
-            if let Heard::Reply(reply) = told.judged.verdict {
-                return self.most(&block, &reply, wanted);
-            }
-        }
-        Err("it does not answer any more".to_owned())
-    }
-
-    /// The one request that tells as much as possible of what is wanted: the answer to a second one may already show
-    /// a charger that was fed by the first.
-    fn block(&self, wanted: fn(&Role) -> bool) -> Option<Block> {
-        let connector = self.device.connector;
-        let cost = LinkCost {
-            char_us: 1_000,
-            silence_us: 4_000,
-            think_us: 10_000,
-        };
-        let (first, _) = self.points(wanted).next()?;
-        let planned = self
-            .profile
-            .plan(cost, connector, &Image::new(), Caution::default());
-        let within = planned.into_iter().find(|block| block.points.contains(&first));
-        within.or_else(|| self.profile.block_of(first, connector))
-    }
-
-    fn most(&self, block: &Block, reply: &Reply, wanted: fn(&Role) -> bool) -> Result<MilliAmps, String> {
-        let (mut image, electrical) = (Image::new(), Electrical::default());
-        self.profile
-            .decode(
-                block,
-                reply,
-                self.device.connector,
-                electrical,
-                &mut image,
-                Mono(0),
-            )
-            .map_err(|error| error.to_string())?;
-        let amps = self.points(wanted).filter_map(|(id, point)| {
-            let raw = image.get(id)?;
-            match point.role {
-                Role::Reading { .. } => milli_of(point, raw).map(MilliAmps),
-                _ => current_of(point, raw, electrical),
-            }
-        });
-        amps.max().ok_or_else(|| "it is no current".to_owned())
     }
 }
 
