@@ -6,6 +6,7 @@
 //! * `task`: hosts the drivers of a port, keeps the port open, stops first.
 
 pub mod frame;
+mod gpio;
 mod outbox;
 mod port;
 mod queue;
@@ -47,6 +48,13 @@ pub enum ToBus {
         device: DeviceId,
         /// The end.
         until: Mono,
+    },
+    /// A pulse meter counted at least so many pulses before; its count is told from then on.
+    Counted {
+        /// Which device.
+        device: DeviceId,
+        /// How many.
+        pulses: u64,
     },
     /// Write what is under way, then end; at most two seconds.
     Stop,
@@ -145,6 +153,10 @@ pub fn spawn(
     events: mpsc::Sender<FromBus>,
     seed: u64,
 ) -> Result<BusHandle, BusError> {
+    if let Link::Gpio(link) = &setup.link {
+        let link = link.clone();
+        return Ok(gpio::spawn(setup, link, clock, events));
+    }
     let cost = link_cost(&setup);
     let mut hosts = Vec::with_capacity(setup.devices.len());
     for (index, device) in setup.devices.iter().enumerate() {
@@ -184,7 +196,7 @@ fn link_cost(setup: &BusSetup) -> LinkCost {
                 think_us: micros(THINK),
             }
         }
-        Link::Tcp { .. } => LinkCost {
+        Link::Tcp { .. } | Link::Gpio(_) => LinkCost {
             char_us: 1,
             silence_us: micros(setup.min_gap),
             think_us: micros(THINK),

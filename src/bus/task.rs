@@ -137,6 +137,7 @@ fn name(link: &Link) -> String {
     match link {
         Link::Serial { path, .. } => path.display().to_string(),
         Link::Tcp { host, port } => format!("{host}:{port}"),
+        Link::Gpio(link) => link.chip.clone(),
     }
 }
 
@@ -315,6 +316,8 @@ impl Core {
                     self.tell(index, Input::Lease { until });
                 }
             }
+            // Only lines of a GPIO chip count pulses.
+            ToBus::Counted { .. } => {}
             ToBus::Stop => self.leaving = Some(self.clock.now().mono.plus(FAREWELL)),
         }
     }

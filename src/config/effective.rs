@@ -96,6 +96,7 @@ impl Page {
                 self.text("host", host);
                 self.line("tcp_port", port);
             }
+            Link::Gpio(link) => self.text("gpio", &link.chip),
         }
         self.time("min_gap", bus.min_gap);
         self.time("timeout", bus.timeout);

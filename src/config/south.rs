@@ -448,6 +448,7 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
                 bus.keys.host.at,
                 "bus.host",
             ),
+            Some(Link::Gpio(_)) => continue,
             None => continue,
         };
         match seen.get(&name) {

@@ -6,6 +6,7 @@ mod auth;
 mod command;
 mod device;
 mod evse;
+mod gpio;
 mod ids;
 mod ledger;
 mod limit;
@@ -24,6 +25,7 @@ pub use command::{
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
+pub use gpio::{Bias, GpioDevice, GpioLine, GpioLink, GpioSignal, LineName, PulseSetup, RelaySetup};
 pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
 pub use ledger::{
     Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,

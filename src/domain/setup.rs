@@ -1,6 +1,7 @@
 //! The site as configured: what `config` builds and every other room is given. Checked, never changed in place.
 
 use super::auth::IdToken;
+use super::gpio::GpioLink;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
 use super::reading::Phase;
 use super::units::MilliAmps;
@@ -69,6 +70,8 @@ pub enum Link {
         /// Usually 502.
         port: u16,
     },
+    /// Lines of a GPIO chip.
+    Gpio(GpioLink),
 }
 
 /// Parity bit of a serial port.

@@ -1,8 +1,9 @@
 //! From buses to stations: a device may serve several EVSEs, in several roles.
 
 use super::conductor::ToStation;
+use super::counts::Counts;
 use crate::bus::FromBus;
-use crate::domain::{CpSetup, DeviceId, EvseId};
+use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
 use crate::station::{Input, Role};
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, watch};
@@ -58,10 +59,12 @@ pub async fn run(
     mut from: mpsc::Receiver<FromBus>,
     routes: watch::Receiver<Routes>,
     south: watch::Sender<South>,
+    counts: watch::Sender<Counts>,
 ) {
     while let Some(event) = from.recv().await {
         let routes = routes.borrow().clone();
         note(&south, &event);
+        count(&counts, &event);
         pass(&routes, event).await;
     }
 }
@@ -115,6 +118,21 @@ async fn pass(routes: &Routes, event: FromBus) {
             }
         }
         FromBus::Port { .. } | FromBus::Failsafe { .. } => {}
+    }
+}
+
+/// Notes how far pulse meters have counted.
+fn count(counts: &watch::Sender<Counts>, event: &FromBus) {
+    let FromBus::Observed {
+        device, observations, ..
+    } = event
+    else {
+        return;
+    };
+    for observation in observations {
+        if let Observation::Pulses(pulses) = observation {
+            counts.send_if_modified(|all| all.insert(device.clone(), *pulses) != Some(*pulses));
+        }
     }
 }
 

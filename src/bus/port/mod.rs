@@ -32,6 +32,7 @@ pub(crate) fn opener(link: Link) -> Opener {
             match link {
                 Link::Serial { .. } => serial::open(&link),
                 Link::Tcp { host, port } => tcp::connect(&host, port).await,
+                Link::Gpio(_) => Err(io::ErrorKind::Unsupported.into()),
             }
         })
     })
@@ -117,7 +118,7 @@ impl Line {
                 let pace = serial::Pace::of(link, min_gap);
                 Self::Rtu(rtu::RtuLine::new(wire, timer, pace, *echo))
             }
-            Link::Tcp { .. } => Self::Mbap(tcp::MbapLine::new(wire, timer, min_gap)),
+            Link::Tcp { .. } | Link::Gpio(_) => Self::Mbap(tcp::MbapLine::new(wire, timer, min_gap)),
         }
     }
 
