@@ -9,7 +9,7 @@ use super::place::Place;
 use super::profiles::{kind_name, most};
 use super::setting::{Given, Section};
 use super::south::{Device, failsafe_within};
-use super::{ocpp16, ocpp201};
+use super::{gpio, ocpp16, ocpp201};
 use crate::device::Kind;
 use crate::domain::{
     AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, IdToken, MilliAmps, OcppVersion, Phase, TokenKind,
@@ -240,6 +240,7 @@ fn evse_devices(evse: &EvseKeys, devices: &[Device], context: &mut Context<'_>) 
         {
             failsafe_within(device, max, context);
             within_charger(evse, device, max, context);
+            gpio::serves(evse, device, max, context);
         }
     }
 }

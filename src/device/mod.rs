@@ -9,15 +9,18 @@ mod encode;
 mod error;
 mod file;
 mod file_control;
+mod file_stream;
 mod gpio;
 mod library;
 mod load;
 mod load_control;
 mod load_points;
+mod load_stream;
 mod pdu;
 mod plan;
 mod profile;
 mod recipe;
+mod registry;
 mod stream;
 mod value;
 
@@ -35,6 +38,7 @@ pub use profile::{
     LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog, WriteFcs,
 };
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use registry::{StreamDevice, StreamPort, stream_machine};
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};
 
@@ -42,6 +46,14 @@ pub use value::{Layout, Order, Raw, ValueType};
 #[must_use]
 pub fn json_schema() -> String {
     let mut text = serde_json::to_string_pretty(load::schema()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema of profiles whose protocol is not Modbus, as `config/schema/stream-device.schema.json`.
+#[must_use]
+pub fn stream_json_schema() -> String {
+    let mut text = serde_json::to_string_pretty(load_stream::schema()).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -21,6 +21,7 @@ fn setup() -> DeviceSetup {
         id: DeviceId::new("box"),
         profile: "gpio-contactor".into(),
         unit: 1,
+        address: None,
         connector: 1,
         poll: None,
         timeout: None,
