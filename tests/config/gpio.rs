@@ -183,3 +183,26 @@ fn wires_on_another_bus_and_relays_on_a_meter_are_refused() {
     assert!(told(&text, "device.line.signal").contains("a meter has no \"relay\""));
     assert!(told(&text, "device.gpio.rated_current").contains("has no effect on a meter"));
 }
+
+/// What docs/gpio.md shows can be copied as it stands.
+#[test]
+fn the_examples_of_the_guide_are_accepted() {
+    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gpio.md"))
+        .expect("the guide");
+    let examples: Vec<&str> = guide
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let loaded = Site::new(example).good();
+        let errors: Vec<&Issue> = loaded
+            .warnings
+            .iter()
+            // The second example is one device and no site.
+            .filter(|issue| issue.key != "charge_point" && !issue.problem.contains("no EVSE uses"))
+            .collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+}

@@ -2,7 +2,11 @@
 //!
 //! Each test here boots a machine (`machine`) whose only programs are the gateway and this very test binary; in it the
 //! test runs again as the story of `guest` with the same name. `tests/gpio/setup.sh` loads the kernel.
-#![allow(clippy::disallowed_methods, reason = "not a pure room")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "not a pure room"
+)]
 
 mod cpio;
 mod guest;

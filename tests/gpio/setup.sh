@@ -62,15 +62,15 @@ kernel() {
   apt-get update -qq || missing "the index of $suite cannot be loaded"
   image=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: linux-image-\([0-9].*\)/\1/p' | head -1)
   version=${image:?}
-  mkdir "$work/debs" "$work/root" && cd "$work/debs" || missing "no temporary folder"
+  mkdir "$work/debs" "$work/unpacked" && cd "$work/debs" || missing "no temporary folder"
   apt-get download -qq "linux-binary-$version" "linux-modules-$version" ||
     missing "linux-binary-$version and linux-modules-$version cannot be loaded"
   local deb
   for deb in *.deb; do
-    dpkg-deb -x "$deb" "$work/root" || missing "$deb cannot be unpacked"
+    dpkg-deb -x "$deb" "$work/unpacked" || missing "$deb cannot be unpacked"
   done
   mkdir -p "$lab"
-  local modules=$work/root/usr/lib/modules/$version
+  local modules=$work/unpacked/usr/lib/modules/$version
   cp "$modules/vmlinuz" "$lab/vmlinuz.new" || missing "no kernel in linux-binary-$version"
   xz -dc "$modules/kernel/fs/configfs/configfs.ko.xz" >"$lab/configfs.ko" || missing "no configfs in linux-modules-$version"
   xz -dc "$modules/kernel/drivers/gpio/gpio-sim.ko.xz" >"$lab/gpio-sim.ko" || missing "no gpio-sim in linux-modules-$version"

@@ -116,6 +116,12 @@ fn edges_the_kernel_dropped_are_reported_and_not_guessed() {
     bench.pulse(30, 327);
     assert_eq!(counted(&bench), 2);
     assert_eq!(bench.machine.snapshot().lost_edges, 7);
+    // Whether this is the end of the activity that began before the gap nobody knows.
+    bench.edge_at(0, true);
+    bench.seqno += 2;
+    bench.run(100);
+    bench.edge_at(0, false);
+    assert_eq!((counted(&bench), bench.remarks), (2, 2));
 }
 
 #[test]
