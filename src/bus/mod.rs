@@ -166,10 +166,6 @@ pub fn spawn(
     events: mpsc::Sender<FromBus>,
     seed: u64,
 ) -> Result<BusHandle, BusError> {
-    if let Link::Gpio(link) = &setup.link {
-        let link = link.clone();
-        return Ok(gpio::spawn(setup, link, clock, events));
-    }
     let mut devices = Vec::with_capacity(setup.devices.len());
     for device in &setup.devices {
         let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
@@ -180,6 +176,10 @@ pub fn spawn(
             setup: device.clone(),
             profile,
         });
+    }
+    if let Link::Gpio(link) = &setup.link {
+        let link = link.clone();
+        return Ok(gpio::spawn(setup, link, devices, clock, events));
     }
     // Tried once here, so that a kernel without timers is an error at start and not a bus that never opens.
     timer::Timer::system().map_err(|source| BusError::Timer {

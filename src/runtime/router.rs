@@ -52,6 +52,8 @@ pub struct South {
     pub devices: BTreeMap<String, (bool, String)>,
     /// Fail-safe of each charger as last verified.
     pub failsafe: BTreeMap<String, String>,
+    /// Contacts of the site, `device/contact`: whether they are active.
+    pub contacts: BTreeMap<String, bool>,
 }
 
 /// Passes on what the buses say until every bus is gone.
@@ -171,6 +173,26 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
                 s.failsafe.insert(device.to_string(), format!("{report:?}"));
             });
         }
-        FromBus::Observed { .. } | FromBus::Done { .. } => {}
+        FromBus::Observed {
+            device, observations, ..
+        } => {
+            for observation in observations {
+                if let Observation::Contact { contact, active } = observation {
+                    contacts(south, device, contact.word(), *active);
+                }
+            }
+        }
+        FromBus::Done { .. } => {}
+    }
+}
+
+/// A contact is worth a line only when it changed.
+fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) {
+    let key = format!("{device}/{contact}");
+    let changed = south.send_if_modified(|s| s.contacts.insert(key, active) != Some(active));
+    if changed && active {
+        tracing::warn!(%device, contact, "a contact is active");
+    } else if changed {
+        tracing::info!(%device, contact, "a contact is idle");
     }
 }

@@ -31,3 +31,8 @@ fn a_chip_that_vanishes_is_found_again_by_its_label() {
 fn a_line_somebody_else_holds_is_named_and_taken_once_it_is_free() {
     machine::run("a_line_somebody_else_holds_is_named_and_taken_once_it_is_free");
 }
+
+#[test]
+fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
+    machine::run("edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number");
+}

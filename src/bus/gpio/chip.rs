@@ -29,6 +29,14 @@ pub(super) enum ChipError {
         /// What was found.
         there: String,
     },
+    /// Several with this label.
+    #[error("{wanted:?} is the label of several GPIO chips: {there}; write the path of one")]
+    ManyChips {
+        /// What was looked for.
+        wanted: String,
+        /// Their paths.
+        there: String,
+    },
     /// No such line.
     #[error("the chip has no line {0}")]
     NoLine(LineName),
@@ -53,15 +61,28 @@ pub(super) fn find(wanted: &str) -> Result<PathBuf, ChipError> {
     if wanted.starts_with('/') {
         return Ok(Chip::from_path(wanted)?.path().to_owned());
     }
-    let mut there = Vec::new();
+    let (mut there, mut labelled) = (Vec::new(), Vec::new());
     for path in gpiocdev::chip::chips().unwrap_or_default() {
         let Ok(info) = Chip::from_path(&path).and_then(|chip| chip.info()) else {
             continue;
         };
-        if info.label == wanted || info.name == wanted {
+        if info.name == wanted {
             return Ok(path);
         }
         there.push(format!("{} ({})", info.label, info.name));
+        if info.label == wanted {
+            labelled.push(path);
+        }
+    }
+    if labelled.len() > 1 {
+        let paths: Vec<String> = labelled.iter().map(|path| path.display().to_string()).collect();
+        return Err(ChipError::ManyChips {
+            wanted: wanted.to_owned(),
+            there: paths.join(", "),
+        });
+    }
+    if let Some(path) = labelled.pop() {
+        return Ok(path);
     }
     Err(ChipError::NoChip {
         wanted: wanted.to_owned(),

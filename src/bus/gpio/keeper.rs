@@ -72,3 +72,25 @@ async fn write(mut files: Vec<(String, Option<CountFile>)>, mut wanted: watch::R
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_count_of_each_device_is_on_disk_when_the_writer_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| CountFile::open(dir.path(), name).unwrap();
+        let files = ["a", "b", "c"].map(|name| (name.to_owned(), Some(open(name).0)));
+        let mut keeper = Keeper::start(files.into());
+        for count in 1..=1_000 {
+            keeper.keep(0, count);
+            keeper.keep(2, count * 2);
+        }
+        keeper.finish().await;
+        assert_eq!(
+            ["a", "b", "c"].map(|name| open(name).1),
+            [Some(1_000), None, Some(2_000)]
+        );
+    }
+}

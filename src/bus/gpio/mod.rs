@@ -12,7 +12,7 @@ mod keeper;
 
 use super::outbox::Outbox;
 use super::{BusHandle, COMMANDS, FromBus, ToBus};
-use crate::device::{GpioEffect, GpioInput, GpioMachine};
+use crate::device::{GpioEffect, GpioInput, GpioMachine, StreamDevice};
 use crate::domain::{BusId, BusSetup, Clock, DeviceId, DriveError, GpioDevice, GpioLink, Mono};
 use chip::{ChipError, Edges, Lines};
 use counts::CountFile;
@@ -68,14 +68,15 @@ enum Happened {
 pub(super) fn spawn(
     setup: BusSetup,
     link: GpioLink,
+    devices: Vec<StreamDevice>,
     clock: Arc<dyn Clock>,
     events: mpsc::Sender<FromBus>,
 ) -> BusHandle {
     let (to, commands) = mpsc::channel(COMMANDS);
     let (beat, heartbeat) = watch::channel(clock.now().mono);
-    let mut files = Vec::with_capacity(setup.devices.len());
-    let mut hosts = Vec::with_capacity(setup.devices.len());
-    for own in &setup.devices {
+    let mut files = Vec::with_capacity(devices.len());
+    let mut hosts = Vec::with_capacity(devices.len());
+    for StreamDevice { setup: own, profile } in devices {
         // A device without lines would be a mistake of the configuration, which finds it.
         let Some(device) = link.devices.get(&own.id).cloned() else {
             continue;
@@ -84,7 +85,7 @@ pub(super) fn spawn(
         files.push((own.id.to_string(), file));
         hosts.push(Host {
             id: own.id.clone(),
-            machine: GpioMachine::new(device.clone(), own),
+            machine: GpioMachine::new(device.clone(), own.poll.unwrap_or(profile.link().poll)),
             device,
             lines: None,
             trouble: None,

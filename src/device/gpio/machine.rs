@@ -22,15 +22,13 @@ use super::relay::{Followed, Relay, Wish};
 use super::{Edge, GpioEffect, GpioInput};
 use crate::device::FailsafeReport;
 use crate::domain::{
-    DeviceCommand, DeviceFault, DeviceSetup, DriveError, FaultKind, GpioDevice, GpioSignal, MilliAmps, Mono,
-    Now, Observation, VehicleState,
+    DeviceCommand, DeviceFault, DriveError, FaultKind, GpioDevice, GpioSignal, MilliAmps, Mono, Now,
+    Observation, VehicleState,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Period of observations unless configured.
-const POLL: Duration = Duration::from_secs(1);
 /// A contactor that did not close is left alone for so long.
 const STUCK_FOR: Duration = Duration::from_secs(60);
 /// By the pulses, a vehicle charges above this power, milliwatt.
@@ -80,14 +78,14 @@ pub struct GpioSnapshot {
 }
 
 impl GpioMachine {
-    /// A device whose lines are not taken yet.
+    /// A device whose lines are not taken yet; it says what it knows so often, and whenever that changes.
     #[must_use]
-    pub fn new(device: GpioDevice, setup: &DeviceSetup) -> Self {
+    pub fn new(device: GpioDevice, every: Duration) -> Self {
         Self {
             relay: device.relay.map(Relay::new),
             counter: device.pulses.map(Counter::new),
             device,
-            every: setup.poll.unwrap_or(POLL),
+            every,
             levels: BTreeMap::new(),
             up: None,
             limit: MilliAmps::ZERO,

@@ -7,6 +7,7 @@ use chip::Chip;
 use retrovolt::sim::GatewayProcess;
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{online, sessions, up, waiting};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,11 @@ struct Rig {
 impl Rig {
     /// Chip and CSMS are there, the gateway is configured and not started.
     async fn new() -> Self {
+        Self::with(str::to_owned).await
+    }
+
+    /// The same with another configuration.
+    async fn with(change: impl Fn(&str) -> String) -> Self {
         assert!(
             std::env::var_os(GUEST).is_some(),
             "this story runs in the machine that the test of the same name boots"
@@ -39,7 +45,7 @@ impl Rig {
         let csms = Csms::start().await.expect("a CSMS");
         let dir = PathBuf::from("/tmp/site");
         std::fs::create_dir_all(&dir).expect("a folder");
-        let toml = configuration(&dir, &csms.url("{id}"));
+        let toml = change(&configuration(&dir, &csms.url("{id}")));
         let gateway = GatewayProcess::new(GATEWAY, &dir, &toml).expect("the configuration is written");
         Self {
             chip,
@@ -47,6 +53,13 @@ impl Rig {
             gateway,
             dir,
         }
+    }
+
+    /// Sends the gateway a signal.
+    fn signal(&self, signal: Signal) {
+        let id = self.gateway.pid().and_then(|id| i32::try_from(id).ok());
+        let pid = id.and_then(Pid::from_raw).expect("it runs");
+        kill_process(pid, signal).expect("sent");
     }
 
     /// Starts the gateway and awaits device and CSMS.
@@ -330,4 +343,58 @@ async fn a_line_somebody_else_holds_is_named_and_taken_once_it_is_free() {
     rig.count(5).await;
     rig.register(5).await;
     rig.finish(5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs in the machine"]
+async fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
+    const LED: Duration = Duration::from_millis(2);
+    let mut rig = Rig::with(|toml| {
+        toml.replace(
+            "pulses_per_kwh = 1000",
+            "pulses_per_kwh = 10000\npulse_width = \"1ms\"",
+        )
+    })
+    .await;
+    rig.start().await;
+    rig.chip.pulses("PULSE", 100, LED, LED).await;
+    rig.register(10).await;
+
+    // The process stands still for 400 pulses, 800 edges; the kernel keeps them with their times.
+    rig.signal(Signal::STOP);
+    rig.chip.pulses("PULSE", 400, LED, LED).await;
+    rig.signal(Signal::CONT);
+    rig.register(50).await;
+
+    // Twice as many are more than it keeps.
+    rig.signal(Signal::STOP);
+    rig.chip.pulses("PULSE", 800, LED, LED).await;
+    rig.signal(Signal::CONT);
+    let dropped = |log: &str| -> Option<i64> {
+        let line = log
+            .lines()
+            .find(|line| line.contains("were dropped by the kernel"))?;
+        line.split_whitespace().find_map(|word| word.parse().ok())
+    };
+    rig.until("the loss is told", |_| dropped(&rig.log()).is_some())
+        .await;
+    let lost = dropped(&rig.log()).unwrap_or_default();
+    assert!(
+        (500..=700).contains(&lost),
+        "{lost} of 1600 edges do not fit into 1024"
+    );
+    // What is left is counted, in whole pulses; of the one that was cut in two nothing is guessed.
+    let left = (1600 - lost) / 2;
+    let status = rig
+        .until("the rest is counted", |s| {
+            register(s) >= Some(START * 1000 + 50_000 + (left - 1) * 100)
+        })
+        .await;
+    let counted = (register(&status).unwrap_or_default() - START * 1000 - 50_000) / 100;
+    assert!(
+        (left - 1..=left).contains(&counted),
+        "{counted} counted, {lost} edges lost"
+    );
+    let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
+    assert!(ended.success(), "{}", rig.log());
 }

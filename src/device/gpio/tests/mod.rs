@@ -6,31 +6,14 @@ mod pulses;
 use super::{Edge, GpioEffect, GpioInput, GpioMachine};
 use crate::device::FailsafeReport;
 use crate::domain::{
-    Bias, DeviceCommand, DeviceFault, DeviceId, DeviceSetup, DriveError, GpioDevice, GpioLine, GpioSignal,
-    LineName, MilliAmps, MilliWattHours, Mono, Now, Observation, Phase, PulseSetup, Quantity, RelaySetup,
-    VehicleState,
+    Bias, DeviceCommand, DeviceFault, DriveError, GpioDevice, GpioLine, GpioSignal, LineName, MilliAmps,
+    MilliWattHours, Mono, Now, Observation, Phase, PulseSetup, Quantity, RelaySetup, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time zero of the kernel's clock is not ours.
 const KERNEL_ORIGIN_NS: u64 = 86_400_000_000_000;
-
-fn setup() -> DeviceSetup {
-    DeviceSetup {
-        id: DeviceId::new("box"),
-        profile: "gpio-contactor".into(),
-        unit: 1,
-        address: None,
-        connector: 1,
-        poll: None,
-        timeout: None,
-        watchdog_timeout: None,
-        watchdog_feed: None,
-        failsafe_current: None,
-        accept_no_failsafe: true,
-    }
-}
 
 /// A device with these inputs beside its relay, and a meter of 1000 pulses per kWh that showed 5 kWh.
 fn device(inputs: &[GpioSignal], relay: bool, pulses: bool) -> GpioDevice {
@@ -90,7 +73,7 @@ impl Bench {
             .map(|signal| (*signal, false))
             .collect();
         let mut bench = Self {
-            machine: GpioMachine::new(device, &setup()),
+            machine: GpioMachine::new(device, Duration::from_secs(1)),
             now: 1_000,
             levels,
             seqno: 0,
