@@ -64,11 +64,14 @@ impl Rig {
 
     /// Starts the gateway and awaits device and CSMS.
     async fn start(&mut self) {
+        self.restart().await;
+        self.until("the CSMS accepts", |s| online(s) == 1).await;
+    }
+
+    /// Starts the gateway and awaits the device.
+    async fn restart(&mut self) {
         self.gateway.start().expect("the gateway starts");
-        self.until("the lines are taken and the CSMS accepts", |s| {
-            up(s, "devices") == 1 && online(s) == 1
-        })
-        .await;
+        self.until("the lines are taken", |s| up(s, "devices") == 1).await;
     }
 
     /// Awaits a status.
@@ -251,7 +254,7 @@ async fn kills_and_restarts_neither_lose_nor_double_a_pulse() {
         rig.chip.set("PULSE", true);
         rig.gateway.kill().await.expect("killed");
         rig.chip.until("RELAY", false).await;
-        rig.start().await;
+        rig.restart().await;
         rig.chip.until("RELAY", true).await;
         rig.chip.set("PULSE", false);
         counted += 1;
@@ -268,7 +271,20 @@ async fn kills_and_restarts_neither_lose_nor_double_a_pulse() {
         counted + 10
     );
     counted = kept;
-    rig.start().await;
+    rig.restart().await;
+    rig.register(counted).await;
+
+    // A power cut takes the files in the midst of a session. Some pulses are gone, but the count stands at or above
+    // what the session's records stand on: the next pulses show in full.
+    rig.count(7).await;
+    rig.gateway.kill().await.expect("killed");
+    std::fs::remove_dir_all(rig.dir.join("state/counts")).expect("there are counts");
+    rig.restart().await;
+    let status = rig.until("the register is read", |s| register(s).is_some()).await;
+    let found = register(&status).unwrap_or_default() / 1000 - START;
+    assert!((0..=counted + 7).contains(&found), "{found} of {}", counted + 7);
+    counted = found + 5;
+    rig.count(5).await;
     rig.register(counted).await;
 
     // A stop in good order, and a power cut that takes the files: the ledger knows the count.
@@ -279,7 +295,7 @@ async fn kills_and_restarts_neither_lose_nor_double_a_pulse() {
     assert!(ended.success());
     assert!(!rig.chip.level("RELAY"), "released by a gateway that leaves");
     std::fs::remove_dir_all(rig.dir.join("state/counts")).expect("there are counts");
-    rig.start().await;
+    rig.restart().await;
     rig.register(counted).await;
     rig.chip.until("RELAY", true).await;
     rig.count(5).await;
