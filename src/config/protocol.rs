@@ -7,7 +7,7 @@ use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
 use crate::device::Serial;
-use crate::domain::{Link, Protocol};
+use crate::domain::{Framing, Link, Protocol};
 
 /// Every word of `bus.protocol`.
 pub(super) const WORDS: &[&str] = &["modbus", "sml", "iec62056-21", "dsmr-p1", "rapi", "twc", "rfid"];
@@ -16,6 +16,20 @@ pub(super) const WORDS: &[&str] = &["modbus", "sml", "iec62056-21", "dsmr-p1", "
 pub(super) fn of(keys: &BusKeys) -> Protocol {
     let word = keys.protocol.value.as_deref();
     word.and_then(Protocol::of).unwrap_or_default()
+}
+
+/// How Modbus frames are wrapped on a bus.
+pub(super) fn framing(keys: &BusKeys) -> Framing {
+    let usual = if keys.host.written {
+        Framing::Tcp
+    } else {
+        Framing::Rtu
+    };
+    keys.framing
+        .value
+        .as_deref()
+        .and_then(Framing::of)
+        .unwrap_or(usual)
 }
 
 /// Whether a device speaks Modbus, as far as it is known.
