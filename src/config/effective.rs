@@ -4,7 +4,7 @@ use super::quantity::duration;
 use super::south::parity_word;
 use crate::domain::{
     AuthMode, Bias, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
-    LineName, Link, MilliAmps, OcppVersion, Phase, Security, SiteSetup,
+    LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -101,6 +101,9 @@ impl Page {
             }
         }
         self.text("protocol", bus.protocol.word());
+        if bus.protocol == Protocol::Modbus {
+            self.text("framing", bus.framing.word());
+        }
         self.time("min_gap", bus.min_gap);
         self.time("timeout", bus.timeout);
         self.time("reopen_wait", bus.reopen_wait);

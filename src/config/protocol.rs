@@ -3,11 +3,12 @@
 use super::context::Context;
 use super::gpio;
 use super::issue::Told;
-use super::keys::BusKeys;
+use super::keys::{BusKeys, EvseKeys};
+use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
 use crate::device::Serial;
-use crate::domain::{Link, Protocol};
+use crate::domain::{Framing, Link, Protocol};
 
 /// Every word of `bus.protocol`.
 pub(super) const WORDS: &[&str] = &[
@@ -28,6 +29,20 @@ pub(super) fn of(keys: &BusKeys) -> Protocol {
     }
     let word = keys.protocol.value.as_deref();
     word.and_then(Protocol::of).unwrap_or_default()
+}
+
+/// How Modbus frames are wrapped on a bus.
+pub(super) fn framing(keys: &BusKeys) -> Framing {
+    let usual = if keys.host.written {
+        Framing::Tcp
+    } else {
+        Framing::Rtu
+    };
+    keys.framing
+        .value
+        .as_deref()
+        .and_then(Framing::of)
+        .unwrap_or(usual)
 }
 
 /// Whether a device speaks Modbus, as far as it is known.
@@ -228,6 +243,40 @@ fn fill<T, U: PartialEq + Copy>(
             format!("did you mean {usual}, or remove the line: the profile knows it"),
         );
     }
+}
+
+/// A meter that speaks seldom makes its readings old by itself: what is not written allows for two and a half of its
+/// periods.
+pub(super) fn freshness(evse: &mut EvseKeys, devices: &[Device], context: &mut Context<'_>) {
+    let metered = evse.meter.value.as_ref().or(evse.charger.value.as_ref());
+    let meter = devices
+        .iter()
+        .find(|device| metered.is_some() && device.keys.id.value.as_ref() == metered);
+    let Some((meter, profile)) = meter.and_then(|meter| Some((meter, meter.profile.as_deref()?))) else {
+        return;
+    };
+    let period = meter.keys.poll.value.unwrap_or(profile.link().poll);
+    let (needed, stale) = (period * 5 / 2, &mut evse.meter_stale_after);
+    if profile.protocol() == Protocol::Modbus || stale.value.is_none_or(|stale| stale >= needed) {
+        return;
+    }
+    if !stale.written {
+        stale.value = Some(needed);
+        return;
+    }
+    stale.warning(
+        &mut context.found,
+        format!(
+            "'{}' tells its values every {} only",
+            profile.id(),
+            duration(period)
+        ),
+        format!("at least {}", duration(needed)),
+        format!(
+            "write meter_stale_after = \"{}\", or remove the line",
+            duration(needed)
+        ),
+    );
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
 use crate::device::{Kind, Profile};
-use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Parity, Protocol};
+use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Framing, Link, MilliAmps, Parity, Protocol};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,6 +83,7 @@ pub(super) fn build(buses: &[Bus], devices: &[Device]) -> Option<Vec<BusSetup>> 
             id: BusId::new(id),
             link: bus.link.clone()?,
             protocol: protocol::of(&bus.keys),
+            framing: protocol::framing(&bus.keys),
             min_gap: bus.keys.min_gap.value?,
             timeout: bus.keys.timeout.value?,
             reopen_wait: bus.keys.reopen_wait.value?,
@@ -163,10 +164,13 @@ fn chip(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
 
 fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     strangers("port", "a serial port", &[mark(&keys.tcp_port)], context);
-    framing(keys, "rtu", context);
+    framing(keys, &["rtu", "ascii"], context);
     let path = keys.port.value.clone()?;
     port_path(&keys.port, &path, context);
-    if keys.data_bits.value == Some(7) && protocol::of(keys) == Protocol::Modbus {
+    if keys.data_bits.value == Some(7)
+        && protocol::of(keys) == Protocol::Modbus
+        && protocol::framing(keys) == Framing::Rtu
+    {
         keys.data_bits.warning(
             &mut context.found,
             "Modbus RTU needs 8 data bits",
@@ -210,7 +214,7 @@ fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
         mark(&keys.echo),
     ];
     strangers("host", "Modbus TCP", &serial_only, context);
-    framing(keys, "tcp", context);
+    framing(keys, &["tcp", "rtu", "ascii", "auto"], context);
     let host = keys.host.value.clone()?;
     let bad = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '@' | '[' | ']');
     let port_in_it = host.matches(':').count() == 1;
@@ -253,7 +257,7 @@ fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &
     }
 }
 
-fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
+fn framing(keys: &BusKeys, right: &[&str], context: &mut Context<'_>) {
     let protocol = protocol::of(keys);
     if protocol != Protocol::Modbus {
         if keys.framing.written {
@@ -266,12 +270,17 @@ fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
         }
         return;
     }
-    if let Some(framing) = keys.framing.value.as_deref().filter(|framing| *framing != right) {
+    if let Some(framing) = keys
+        .framing
+        .value
+        .as_deref()
+        .filter(|framing| !right.contains(framing))
+    {
         keys.framing.error(
             &mut context.found,
             format!("'{framing}' does not go with this kind of bus"),
-            format!("\"{right}\""),
-            format!("did you mean '{right}', or remove the line"),
+            format!("\"{}\"", right.join("\" or \"")),
+            format!("did you mean '{}', or remove the line", right[0]),
         );
     }
 }

@@ -1,6 +1,12 @@
 //! Which machine speaks which protocol.
 
+use super::file_stream::Sent;
+use super::iec62056::Pushed;
+use super::iec62056::asker::Asker;
+use super::obis::listener::Listener;
+use super::p1::P1;
 use super::profile::{Profile, Serial};
+use super::sml::Sml;
 use super::stream::StreamMachine;
 use crate::domain::{DeviceSetup, Protocol};
 use std::sync::Arc;
@@ -25,17 +31,19 @@ pub struct StreamPort {
     pub seed: u64,
 }
 
-/// The machine of a port; `None`: no machine speaks this protocol (Modbus has a driver for each device instead).
+/// The machine of a port; `None`: there is no device on it, or no machine speaks this protocol (Modbus has a driver for
+/// each device instead).
 #[must_use]
-pub fn stream_machine(protocol: Protocol, _port: StreamPort) -> Option<Box<dyn StreamMachine>> {
-    match protocol {
-        Protocol::Modbus
-        | Protocol::Sml
-        | Protocol::Iec62056
-        | Protocol::DsmrP1
-        | Protocol::Rapi
-        | Protocol::Twc
-        | Protocol::Rfid
-        | Protocol::Gpio => None,
-    }
+pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn StreamMachine>> {
+    let first = port.devices.first()?;
+    let telegram = first.profile.telegram();
+    Some(match protocol {
+        Protocol::Sml => Box::new(Listener::new(first, Sml::new(telegram.message_crc))),
+        Protocol::DsmrP1 => Box::new(Listener::new(first, P1::new(telegram.checksum))),
+        Protocol::Iec62056 => match telegram.sent {
+            Sent::Asked => Box::new(Asker::new(port)),
+            Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
+        },
+        Protocol::Modbus | Protocol::Rapi | Protocol::Twc | Protocol::Rfid | Protocol::Gpio => return None,
+    })
 }

@@ -94,3 +94,38 @@ impl std::fmt::Display for Protocol {
         f.write_str(self.word())
     }
 }
+
+/// How Modbus frames are wrapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Binary with CRC and silence in between, on a serial line or behind a serial device server.
+    #[default]
+    Rtu,
+    /// Hexadecimal digits between `:` and CR LF.
+    Ascii,
+    /// Modbus TCP.
+    Tcp,
+    /// Behind TCP: Modbus TCP or RTU, whichever is answered.
+    Auto,
+}
+
+impl Framing {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rtu => "rtu",
+            Self::Ascii => "ascii",
+            Self::Tcp => "tcp",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The framing of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Rtu, Self::Ascii, Self::Tcp, Self::Auto]
+            .into_iter()
+            .find(|framing| framing.word() == word)
+    }
+}

@@ -3,7 +3,7 @@
 use super::auth::IdToken;
 use super::gpio::GpioLink;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
-use super::protocol::Protocol;
+use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::units::MilliAmps;
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct BusSetup {
     pub link: Link,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// How Modbus frames are wrapped.
+    pub framing: Framing,
     /// Silence to keep after a frame, where more than the standard's 3.5 characters is wanted.
     pub min_gap: Duration,
     /// Reply time-out where neither device nor profile says one.

@@ -12,6 +12,7 @@ mod line;
 mod process;
 pub mod slave;
 mod tcp;
+pub mod telegram;
 mod wire;
 mod world;
 

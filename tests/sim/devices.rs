@@ -171,12 +171,11 @@ impl Seen {
 
 fn chargers() -> Vec<String> {
     let library = Library::builtin();
-    let is_charger = |id: &&str| {
-        library
-            .get(id)
-            .is_some_and(|p| p.kind() == retrovolt::device::Kind::Charger && p.protocol() == Protocol::Modbus)
-    };
-    library.ids().filter(is_charger).map(str::to_owned).collect()
+    library
+        .speaking(Protocol::Modbus)
+        .filter(|(_, profile)| profile.kind() == retrovolt::device::Kind::Charger)
+        .map(|(id, _)| id.to_owned())
+        .collect()
 }
 
 /// The least step a point can show, in milli-units.
@@ -195,9 +194,7 @@ fn grain(profile: &Profile, quantity: Quantity, phase: Phase, value: i64) -> i64
 
 #[test]
 fn every_shipped_device_reads_back_through_its_decoder() {
-    let library = Library::builtin();
-    let modbus = |id: &&str| library.get(id).is_some_and(|p| p.protocol() == Protocol::Modbus);
-    for id in library.ids().filter(modbus) {
+    for (id, _) in Library::builtin().speaking(Protocol::Modbus) {
         let mut bench = Bench::new(id);
         bench.device.body.ev = Some(Ev::new(EvSpec::default()));
         if bench.device.is_charger() {
