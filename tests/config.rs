@@ -1,8 +1,12 @@
 //! The configuration as an installer meets it: what is accepted, what is refused, and in which words (U5, X2).
 #![allow(clippy::disallowed_methods, reason = "not a pure room")]
 
+#[path = "config/gpio.rs"]
+mod gpio;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/protocols.rs"]
+mod protocols;
 
 use mistakes::{GOOD, MISTAKES, Mistake};
 use proptest::prelude::*;
@@ -805,6 +809,7 @@ fn the_example_is_current_and_passes() {
         "trust_dir",
         "device_dir",
         "host",
+        "gpio",
         "tcp_port",
         "framing",
         "reader",

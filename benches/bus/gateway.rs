@@ -132,6 +132,7 @@ async fn count(mut from: mpsc::Receiver<FromBus>, readings: Arc<AtomicU64>) {
 
 fn setup(path: PathBuf, baud: u32, slaves: u8) -> BusSetup {
     let device = |unit: u8| DeviceSetup {
+        address: None,
         id: DeviceId::new(format!("meter-{unit}")),
         profile: "bench-meter".into(),
         unit,
@@ -144,6 +145,8 @@ fn setup(path: PathBuf, baud: u32, slaves: u8) -> BusSetup {
         accept_no_failsafe: false,
     };
     BusSetup {
+        protocol: retrovolt::domain::Protocol::Modbus,
+        framing: retrovolt::domain::Framing::Rtu,
         id: BusId::new("bench"),
         link: Link::Serial {
             path,

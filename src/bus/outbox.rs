@@ -110,6 +110,9 @@ fn replaced(old: &Observation, new: &Observation) -> bool {
         | (Observation::Token(None), Observation::Token(_))
         | (Observation::Token(Some(_)), Observation::Token(Some(_))) => true,
         (Observation::Fact(a, _), Observation::Fact(b, _)) => a == b,
+        (Observation::Pulses(_), Observation::Pulses(_)) => true,
+        // That a contact was active is not undone by its being idle again.
+        (Observation::Contact { .. }, Observation::Contact { .. }) => old == new,
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! `retrovolt doctor`: causes with evidence and next step.
 
-use super::line::{LineArgs, Spot, of_device, of_link};
+use super::line::{self, LineArgs, Spot, of_device};
 use crate::commission::doctor::{Finding, Line, Subject, endpoint, serial, unopened};
 use crate::commission::identify::order;
 use crate::commission::medium::{Medium, Real, Target};
@@ -95,34 +95,36 @@ fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
         }]);
     }
     let loaded = args.line.load()?;
-    Ok(loaded
-        .setup
-        .buses
-        .iter()
-        .map(|bus| of_bus(bus, &loaded.library))
-        .collect())
+    let mut jobs = Vec::new();
+    for bus in &loaded.setup.buses {
+        match of_bus(bus, &loaded.library) {
+            Ok(job) => jobs.push(job),
+            Err(why) => eprintln!("retrovolt: left out: {why}"),
+        }
+    }
+    Ok(jobs)
 }
 
-fn of_bus(bus: &BusSetup, library: &Library) -> Job {
+fn of_bus(bus: &BusSetup, library: &Library) -> Result<Job, String> {
+    let (target, settings, echo) = line::of_bus(bus)?;
     let spots: Vec<Spot> = bus
         .devices
         .iter()
-        .map(|device| of_device(bus, device, library))
+        .filter_map(|device| of_device(bus, device, library).ok())
         .collect();
-    let (target, settings, framing, echo) = of_link(&bus.link);
     let subjects = bus.devices.iter().map(|device| Subject {
         id: device.id.to_string(),
         unit: device.unit,
         connector: device.connector,
         profile: library.get(&device.profile),
     });
-    Job {
+    Ok(Job {
         name: format!("bus {} ({})", bus.id, place(&target)),
         subjects: subjects.collect(),
         line: Spot {
             target,
             settings,
-            framing,
+            framing: bus.framing,
             echo,
             unit: 1,
             connector: 1,
@@ -131,7 +133,7 @@ fn of_bus(bus: &BusSetup, library: &Library) -> Job {
             gap: spots.iter().map(|spot| spot.gap).max().unwrap_or(bus.min_gap),
             socket: None,
         },
-    }
+    })
 }
 
 fn place(target: &Target) -> String {
@@ -152,6 +154,7 @@ async fn examine(job: &Job) -> Vec<Finding> {
         Ok(()) if is_serial => {
             let known = Line {
                 settings: line.settings,
+                framing: line.framing,
                 echo: line.echo,
                 timeout: line.timeout,
             };

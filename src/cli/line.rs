@@ -1,14 +1,13 @@
 //! Which line, which unit: shared by the installer's verbs.
 
 use crate::commission::doctor::{Finding, unopened};
-use crate::commission::judge::Framing;
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::Roots;
 use crate::commission::talk::Talk;
 use crate::commission::{ParityBit, Settings};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::device::{Library, Profile};
-use crate::domain::{BusSetup, DeviceSetup, Link};
+use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Protocol};
 use crate::runtime::{self, exit};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -40,6 +39,9 @@ pub struct LineArgs {
     /// The endpoint is a serial device server: RTU frames over TCP.
     #[arg(long, requires = "host")]
     rtu: bool,
+    /// Modbus ASCII.
+    #[arg(long, conflicts_with = "rtu")]
+    ascii: bool,
     /// Bits per second.
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
@@ -132,7 +134,7 @@ impl LineArgs {
                 let socket = loaded.setup.socket.clone();
                 Spot {
                     socket: Some(socket),
-                    ..of_device(bus, own, &loaded.library)
+                    ..of_device(bus, own, &loaded.library).map_err(|text| usage(&text))?
                 }
             }
             (None, Some(path), _) => self.bare(Target::Serial { path: path.clone() }),
@@ -160,6 +162,7 @@ impl LineArgs {
 
     fn bare(&self, target: Target) -> Spot {
         let framing = match target {
+            _ if self.ascii => Framing::Ascii,
             Target::Tcp { .. } if !self.rtu => Framing::Tcp,
             Target::Tcp { .. } | Target::Serial { .. } => Framing::Rtu,
         };
@@ -188,17 +191,20 @@ impl LineArgs {
 }
 
 /// The line of a bus and a device on it.
-pub fn of_device(bus: &BusSetup, device: &DeviceSetup, library: &Library) -> Spot {
-    let (target, settings, framing, echo) = of_link(&bus.link);
+///
+/// # Errors
+/// As [`of_bus`].
+pub fn of_device(bus: &BusSetup, device: &DeviceSetup, library: &Library) -> Result<Spot, String> {
+    let (target, settings, echo) = of_bus(bus)?;
     let profile = library.get(&device.profile);
     let own = profile.as_ref().map(|profile| profile.link().timeout);
     let gap = profile
         .as_ref()
         .map_or(bus.min_gap, |profile| profile.link().min_gap.max(bus.min_gap));
-    Spot {
+    Ok(Spot {
         target,
         settings,
-        framing,
+        framing: bus.framing,
         echo,
         unit: device.unit,
         connector: device.connector,
@@ -206,41 +212,25 @@ pub fn of_device(bus: &BusSetup, device: &DeviceSetup, library: &Library) -> Spo
         profile,
         gap,
         socket: None,
-    }
+    })
 }
 
-/// Where a configured link leads and how it is set.
-pub fn of_link(link: &Link) -> (Target, Settings, Framing, bool) {
-    match link {
-        Link::Serial {
-            path,
-            baud,
-            parity,
-            data_bits,
-            stop_bits,
-            echo,
-        } => {
-            let settings = Settings {
-                baud: *baud,
-                data_bits: *data_bits,
-                parity: (*parity).into(),
-                stop_bits: *stop_bits,
-            };
-            (
-                Target::Serial { path: path.clone() },
-                settings,
-                Framing::Rtu,
-                *echo,
+/// Where a configured bus leads, how it is set, and whether its adapter is known to echo.
+///
+/// # Errors
+/// The bus is not Modbus: these tools cannot speak to it.
+pub fn of_bus(bus: &BusSetup) -> Result<(Target, Settings, bool), String> {
+    let target = Target::of(&bus.link).filter(|_| bus.protocol == Protocol::Modbus);
+    let echo = matches!(bus.link, Link::Serial { echo: true, .. });
+    target
+        .map(|target| (target, Settings::of(&bus.link), echo))
+        .ok_or_else(|| {
+            format!(
+                "bus {} speaks {}, not Modbus; `retrovolt status` shows its devices",
+                bus.id,
+                bus.protocol.word()
             )
-        }
-        Link::Tcp { host, port } => {
-            let target = Target::Tcp {
-                host: host.clone(),
-                port: *port,
-            };
-            (target, crate::commission::USUAL[0], Framing::Tcp, false)
-        }
-    }
+        })
 }
 
 impl Spot {

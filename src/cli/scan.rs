@@ -2,13 +2,13 @@
 
 use super::line::{closed, usage};
 use crate::commission::identify::order;
-use crate::commission::judge::Framing;
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::{Roots, list};
 use crate::commission::scan::{Depth, Event, endpoint, serial};
 use crate::commission::stanza::{Finding, stanza};
 use crate::commission::{Settings, USUAL};
 use crate::device::{Library, Profile};
+use crate::domain::Framing;
 use crate::runtime::exit;
 use clap::Args;
 use serde_json::{Value, json};

@@ -1,25 +1,16 @@
 //! What was heard after a request, judged to the byte. Pure.
 
-use crate::bus::frame::{Answer, FrameError, mbap, rtu};
+use crate::bus::frame::{Answer, FrameError, ascii, mbap, rtu};
 use crate::device::{Pdu, Reply};
-use std::fmt;
+use crate::domain::Framing;
 
-/// How requests are framed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
-    /// Unit, PDU, CRC: serial lines, and serial device servers.
-    #[default]
-    Rtu,
-    /// MBAP header: Modbus TCP.
-    Tcp,
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rtu => "Modbus RTU",
-            Self::Tcp => "Modbus TCP",
-        })
+/// How a framing is called.
+#[must_use]
+pub const fn called(framing: Framing) -> &'static str {
+    match framing {
+        Framing::Rtu => "Modbus RTU",
+        Framing::Ascii => "Modbus ASCII",
+        Framing::Tcp | Framing::Auto => "Modbus TCP",
     }
 }
 
@@ -64,7 +55,8 @@ pub struct Judged {
 pub fn judge(framing: Framing, unit: u8, pdu: &Pdu, request: &[u8], heard: &[u8]) -> Judged {
     match framing {
         Framing::Rtu => judge_rtu(unit, pdu, request, heard),
-        Framing::Tcp => judge_tcp(unit, pdu, heard),
+        Framing::Ascii => judge_ascii(unit, pdu, request, heard),
+        Framing::Tcp | Framing::Auto => judge_tcp(unit, pdu, heard),
     }
 }
 
@@ -77,7 +69,8 @@ pub fn is_enough(framing: Framing, request: &[u8], heard: &[u8]) -> bool {
             let rest = trim(rest.strip_prefix(request).unwrap_or(rest));
             rtu::sound(rest).is_some()
         }
-        Framing::Tcp => match mbap::frame_len(heard) {
+        Framing::Ascii => heard.strip_prefix(request).unwrap_or(heard).ends_with(b"\n"),
+        Framing::Tcp | Framing::Auto => match mbap::frame_len(heard) {
             Ok(len) => len.is_some_and(|len| heard.len() >= len),
             Err(_) => true,
         },
@@ -103,10 +96,7 @@ fn judge_rtu(unit: u8, pdu: &Pdu, request: &[u8], heard: &[u8]) -> Judged {
         match rtu::decode(unit, pdu, &rest[..len]) {
             Ok(answer) => {
                 answers += 1;
-                verdict.get_or_insert(match answer {
-                    Answer::Reply(reply) => Verdict::Reply(reply),
-                    Answer::Exception(code) => Verdict::Exception(code),
-                });
+                verdict.get_or_insert(of_answer(answer));
             }
             Err(error) => {
                 wrong.get_or_insert(Verdict::Foreign(error));
@@ -130,12 +120,44 @@ fn judge_rtu(unit: u8, pdu: &Pdu, request: &[u8], heard: &[u8]) -> Judged {
     }
 }
 
+fn judge_ascii(unit: u8, pdu: &Pdu, request: &[u8], heard: &[u8]) -> Judged {
+    let echo = heard.starts_with(request);
+    let rest = heard.strip_prefix(request).unwrap_or(heard);
+    let lines = rest
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .filter(|line| !line.is_empty())
+        .map(|line| ascii::decode(unit, pdu, line));
+    let (mut verdict, mut answers, mut wrong) = (None, 0, None);
+    for decoded in lines {
+        match decoded {
+            Ok(answer) => {
+                answers += 1;
+                verdict.get_or_insert(of_answer(answer));
+            }
+            Err(error @ FrameError::Unit { .. }) => wrong = Some(Verdict::Foreign(error)),
+            Err(error) => wrong = Some(Verdict::Damaged(error)),
+        }
+    }
+    let nothing = if echo { Verdict::OnlyEcho } else { Verdict::Silence };
+    Judged {
+        verdict: verdict.or(wrong).unwrap_or(nothing),
+        echo,
+        answers,
+    }
+}
+
+fn of_answer(answer: Answer) -> Verdict {
+    match answer {
+        Answer::Reply(reply) => Verdict::Reply(reply),
+        Answer::Exception(code) => Verdict::Exception(code),
+    }
+}
+
 fn judge_tcp(unit: u8, pdu: &Pdu, heard: &[u8]) -> Judged {
     let verdict = match heard {
         [] => Verdict::Silence,
         _ => match mbap::decode(TRANSACTION, unit, pdu, heard) {
-            Ok(Answer::Reply(reply)) => Verdict::Reply(reply),
-            Ok(Answer::Exception(code)) => Verdict::Exception(code),
+            Ok(answer) => of_answer(answer),
             Err(error @ (FrameError::Unit { .. } | FrameError::Transaction { .. })) => {
                 Verdict::Foreign(error)
             }
@@ -160,7 +182,8 @@ pub const TRANSACTION: u16 = 0x5256;
 pub fn encode(framing: Framing, unit: u8, pdu: &Pdu) -> Result<Vec<u8>, FrameError> {
     match framing {
         Framing::Rtu => rtu::encode(unit, pdu),
-        Framing::Tcp => mbap::encode(TRANSACTION, unit, pdu),
+        Framing::Ascii => ascii::encode(unit, pdu),
+        Framing::Tcp | Framing::Auto => mbap::encode(TRANSACTION, unit, pdu),
     }
 }
 

@@ -46,6 +46,21 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// Where a link leads; `None`: no bytes go there.
+    #[must_use]
+    pub fn of(link: &Link) -> Option<Self> {
+        match link {
+            Link::Serial { path, .. } => Some(Self::Serial { path: path.clone() }),
+            Link::Tcp { host, port } => Some(Self::Tcp {
+                host: host.clone(),
+                port: *port,
+            }),
+            Link::Gpio(_) => None,
+        }
+    }
+}
+
 impl Real {
     /// A port that is not open yet. `gap`: silence before each request, where more than the standard's is wanted.
     #[must_use]

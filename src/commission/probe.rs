@@ -134,6 +134,7 @@ fn describe(point: &Point, raw: Option<&Raw>, seen: &[Observation]) -> (String, 
         Some(Observation::Token(None)) => ("no card".to_owned(), None),
         Some(Observation::HardwareLimit(amps) | Observation::LimitReadBack(amps)) => (amps.to_string(), None),
         Some(Observation::Fact(_, text)) => (text.clone(), None),
+        Some(Observation::Contact { .. } | Observation::Pulses(_)) => (raw_text, None),
         None if matches!(point.role, Role::Reading { .. }) => (format!("{raw_text} = not available"), None),
         None => (raw_text, None),
     }

@@ -8,11 +8,12 @@
 //!   speed: those settings are not given up.
 
 use super::identify::{Match, identify};
-use super::judge::{Framing, Verdict};
+use super::judge::Verdict;
 use super::medium::Medium;
 use super::talk::Talk;
 use super::{LIKELY_UNITS, Settings, USUAL};
 use crate::device::Profile;
+use crate::domain::Framing;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

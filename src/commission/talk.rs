@@ -1,8 +1,9 @@
 //! One question and its answer.
 
-use super::judge::{Framing, Judged, Verdict, encode, is_enough, judge};
+use super::judge::{Judged, Verdict, encode, is_enough, judge};
 use super::medium::Medium;
 use crate::device::{Pdu, ReadFc, Reply};
+use crate::domain::Framing;
 use std::io;
 use std::time::Duration;
 
@@ -48,11 +49,19 @@ impl Told {
 }
 
 impl<M: Medium> Talk<'_, M> {
-    /// Asks a unit.
+    /// Asks a unit. Devices that speak Modbus ASCII may sleep: the first question only wakes them.
     ///
     /// # Errors
     /// The port is gone, or the request itself is impossible.
     pub async fn ask(&mut self, unit: u8, pdu: &Pdu) -> io::Result<Told> {
+        let told = self.ask_once(unit, pdu).await?;
+        if self.framing == Framing::Ascii && told.judged.verdict == Verdict::Silence && !pdu.is_write() {
+            return self.ask_once(unit, pdu).await;
+        }
+        Ok(told)
+    }
+
+    async fn ask_once(&mut self, unit: u8, pdu: &Pdu) -> io::Result<Told> {
         let framing = self.framing;
         let request =
             encode(framing, unit, pdu).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;

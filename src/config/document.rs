@@ -131,6 +131,51 @@ const STANZAS: &[Stanza] = &[
         full: false,
     },
     Stanza {
+        table: "bus",
+        intro: "Variant: a wallbox without a data line and an S0 meter, wired to the GPIO chip of a Raspberry Pi 4 (docs/gpio.md).",
+        chosen: &[("id", "\"pins\""), ("gpio", "\"pinctrl-bcm2711\"")],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "device",
+        intro: "Variant, continued: the wallbox behind its relay.",
+        chosen: &[
+            ("id", "\"contactor\""),
+            ("bus", "\"pins\""),
+            ("profile", "\"gpio-contactor\""),
+            ("accept_no_failsafe", "true"),
+        ],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "device.gpio",
+        intro: "Variant, continued: what the wallbox offers once released, and the constant of the meter.",
+        chosen: &[("rated_current", "\"16A\""), ("pulses_per_kwh", "1000")],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "device.line",
+        intro: "Variant, continued: its output.",
+        chosen: &[("signal", "\"relay\""), ("line", "\"GPIO17\"")],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "device.line",
+        intro: "Variant, continued: the S0 output of its meter.",
+        chosen: &[
+            ("signal", "\"pulse\""),
+            ("line", "\"GPIO27\""),
+            ("active_low", "true"),
+            ("bias", "\"pull-up\""),
+        ],
+        variant: true,
+        full: false,
+    },
+    Stanza {
         table: "charge_point",
         intro: "",
         chosen: &[

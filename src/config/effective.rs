@@ -3,8 +3,8 @@
 use super::quantity::duration;
 use super::south::parity_word;
 use crate::domain::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, MilliAmps, OcppVersion,
-    Phase, Security, SiteSetup,
+    AuthMode, Bias, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
+    LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -96,6 +96,13 @@ impl Page {
                 self.text("host", host);
                 self.line("tcp_port", port);
             }
+            Link::Gpio(link) => {
+                self.text("gpio", &link.chip);
+            }
+        }
+        self.text("protocol", bus.protocol.word());
+        if bus.protocol == Protocol::Modbus {
+            self.text("framing", bus.framing.word());
         }
         self.time("min_gap", bus.min_gap);
         self.time("timeout", bus.timeout);
@@ -107,7 +114,12 @@ impl Page {
         self.text("id", device.id.as_str());
         self.text("bus", bus.id.as_str());
         self.text("profile", &device.profile);
-        self.line("unit", device.unit);
+        if !matches!(bus.link, Link::Gpio(_)) {
+            self.line("unit", device.unit);
+        }
+        if let Some(address) = &device.address {
+            self.text("address", address);
+        }
         self.line("connector", device.connector);
         let times = [
             ("poll", device.poll),
@@ -124,6 +136,44 @@ impl Page {
             self.current("failsafe_current", value);
         }
         self.line("accept_no_failsafe", device.accept_no_failsafe);
+        if let Link::Gpio(link) = &bus.link
+            && let Some(wired) = link.devices.get(&device.id)
+        {
+            self.wiring(wired);
+        }
+    }
+
+    fn wiring(&mut self, wired: &GpioDevice) {
+        self.header("[device.gpio]");
+        if let Some(relay) = wired.relay {
+            self.current("rated_current", relay.rated);
+            self.time("min_on", relay.min_on);
+            self.time("min_off", relay.min_off);
+        }
+        if let Some(pulses) = wired.pulses {
+            self.line("pulses_per_kwh", pulses.per_kwh);
+            self.line("meter_start_wh", pulses.start.base());
+            self.time("pulse_width", pulses.width);
+        }
+        for (signal, line) in &wired.lines {
+            self.header("[[device.line]]");
+            self.text("signal", signal.word());
+            match &line.at {
+                LineName::Name(name) => self.text("line", name),
+                LineName::Offset(offset) => self.line("offset", offset),
+            }
+            self.line("active_low", line.active_low);
+            let bias = match line.bias {
+                Bias::AsIs => "as-is",
+                Bias::Disabled => "none",
+                Bias::PullUp => "pull-up",
+                Bias::PullDown => "pull-down",
+            };
+            self.text("bias", bias);
+            if *signal != GpioSignal::Relay {
+                self.time("debounce", line.debounce);
+            }
+        }
     }
 
     fn charge_point(&mut self, point: &CpSetup) {

@@ -1,7 +1,9 @@
 //! Every setting there is, declared once. Error text, `docs/configuration.md` and `config/retrovolt.toml` follow.
 
+use super::gpio;
 use super::issue::Issues;
 use super::place::Place;
+use super::protocol;
 use super::setting::Fallback::{Absent, Is, Required};
 use super::setting::{Given, Key, Kind, Section, Table, settings};
 use crate::domain::{MilliAmps, MilliVolts};
@@ -50,16 +52,20 @@ settings! {
 }
 
 settings! {
-    /// One line or endpoint on the south side: a serial port with Modbus RTU, or a host with Modbus TCP.
+    /// One line or endpoint on the south side: a serial port, a host with Modbus TCP or a serial device server, or a GPIO chip.
     BusKeys in "bus", many: true, tables: [];
     id: String = Kind::Id, Required, "\"garage\"", "Its name, used by `device.bus` and in logs.";
-    port: PathBuf = Kind::Path, Absent("needed unless `host` is given"), "\"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"",
+    port: PathBuf = Kind::Path, Absent("needed unless `host` or `gpio` is given"), "\"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"",
         "Serial port by its stable path; `/dev/ttyUSB0` may be another adapter after the next start.";
-    host: String = Kind::Text { max: 253 }, Absent("needed unless `port` is given"), "\"192.168.1.50\"",
-        "Name or address of a Modbus TCP device or bridge.";
+    host: String = Kind::Text { max: 253 }, Absent("needed unless `port` or `gpio` is given"), "\"192.168.1.50\"",
+        "Name or address of a Modbus TCP device, a bridge or a serial device server.";
+    gpio: String = Kind::Text { max: 128 }, Absent("needed unless `port` or `host` is given"), "\"pinctrl-bcm2711\"",
+        "GPIO chip by its label, its name or the path of its device; names like `gpiochip0` may change from start to start. See gpio.md.";
+    protocol: String = Kind::OneOf(protocol::WORDS), Is("modbus"), "\"modbus\"",
+        "What the devices on it speak. With anything but `modbus`, what is not written about the port is taken from the profile of its device.";
     tcp_port: u16 = Kind::Int { min: 1, max: 65_535 }, Is("502"), "502", "TCP port, with `host`.";
-    framing: String = Kind::OneOf(&["rtu", "tcp"]), Absent("`rtu` with `port`, `tcp` with `host`"), "\"rtu\"",
-        "How Modbus frames are wrapped.";
+    framing: String = Kind::OneOf(&["rtu", "ascii", "tcp", "auto"]), Absent("`rtu` with `port`, `tcp` with `host`"), "\"rtu\"",
+        "How Modbus frames are wrapped: `rtu` or `ascii` at a serial port; `tcp` (Modbus TCP), or `rtu` or `ascii` behind a serial device server, with `host`; `auto` finds out which of `tcp` and `rtu` is answered.";
     baud: u32 = Kind::OneOfInt(&[1200, 2400, 4800, 9600, 14_400, 19_200, 38_400, 57_600, 76_800, 115_200, 230_400]), Is("9600"), "19200",
         "Bits per second, the same on every device of the line.";
     parity: String = Kind::OneOf(&["none", "even", "odd"]), Is("none"), "\"even\"", "Parity bit.";
@@ -77,13 +83,15 @@ settings! {
 
 settings! {
     /// One charger, meter or card reader on a bus.
-    DeviceKeys in "device", many: true, tables: [];
+    DeviceKeys in "device", many: true, tables: [GpioKeys::TABLE, LineKeys::TABLE];
     id: String = Kind::Id, Required, "\"wallbox\"", "Its name, used by `charge_point.evse` and in logs.";
     bus: String = Kind::Id, Required, "\"garage\"", "The `id` of the `[[bus]]` it is connected to.";
     profile: String = Kind::Text { max: 80 }, Required, "\"heidelberg-energy-control\"",
         "What it is: the id of a device profile, shipped or in `gateway.device_dir`.";
     unit: u8 = Kind::Int { min: 1, max: 255 }, Absent("the unit id as delivered, by the profile"), "1",
         "Modbus unit id; 1 to 247 on a serial line, 255 is usual for TCP devices.";
+    address: String = Kind::Text { max: 32 }, Absent("not needed by most"), "\"12345678\"",
+        "Address of the device where its protocol has one that is no Modbus unit id, e.g. the number of an IEC 62056-21 meter.";
     connector: u16 = Kind::Int { min: 1, max: 64 }, Is("1"), "1",
         "Which connector or channel of the device, where its profile has several.";
     poll: Duration = time(100, HOUR), Absent("the profile's"), "\"1s\"", "How often state and measurements are read.";
@@ -96,6 +104,36 @@ settings! {
         "Current the charger falls to when the gateway is silent; written into the charger.";
     accept_no_failsafe: bool = Kind::Bool, Is("false"), "true",
         "Your consent to run a charger that cannot fall to a safe current by itself: when the gateway dies, it goes on with the last current.";
+}
+
+settings! {
+    /// What is wired to the lines of a device on a GPIO chip: a contactor or a release input, and a meter with an S0 output.
+    GpioKeys in "device.gpio", many: false, tables: [];
+    rated_current: MilliAmps = Kind::Current { min: 6_000, max: 80_000, zero: None }, Absent("needed by a charger"), "\"16A\"",
+        "What the wallbox offers once it is released, per phase. A relay cannot offer less: below it charging pauses.";
+    min_on: Duration = Kind::Time { min: 1_000, max: HOUR, zero: Some("none") }, Is("60s"), "\"60s\"",
+        "Shortest time closed before a limit below the rated current opens the contactor. A stop opens it at once.";
+    min_off: Duration = Kind::Time { min: 1_000, max: HOUR, zero: Some("none") }, Is("60s"), "\"60s\"",
+        "Shortest time open before the contactor closes again.";
+    pulses_per_kwh: u32 = Kind::Int { min: 1, max: 100_000 }, Absent("needed with a line `pulse`"), "1000",
+        "Constant printed on the meter, imp/kWh.";
+    meter_start_wh: i64 = Kind::Int { min: 0, max: 1_000_000_000_000 }, Is("0"), "1234567",
+        "What the meter's display showed, in Wh, when the gateway had not counted a pulse yet.";
+    pulse_width: Duration = time(1, 1_000), Is("20ms"), "\"20ms\"",
+        "Shortest pulse, and shortest pause, that counts. IEC 62053-31 asks meters for at least 30 ms of both; a sensor on a meter's LED needs less.";
+}
+
+settings! {
+    /// One line of the chip and what it means to the device above it.
+    LineKeys in "device.line", many: true, tables: [];
+    signal: String = Kind::OneOf(gpio::SIGNALS), Required, "\"relay\"",
+        "`relay`: output, active closes the contactor or releases the wallbox; inputs: `vehicle` (plugged in), `charging` (draws or asks for current), `feedback` (mirror contact of the contactor), `fault`, `emergency_stop`, `tamper`, `dimming` (grid operator), `pulse` (S0).";
+    line: String = Kind::Text { max: 31 }, Absent("needed unless `offset` is given"), "\"GPIO17\"", "The line by its name; `gpioinfo` lists them.";
+    offset: u32 = Kind::Int { min: 0, max: 4_095 }, Absent("needed unless `line` is given"), "17", "The line by its number on the chip.";
+    active_low: bool = Kind::Bool, Is("false"), "true", "A low level is the active one.";
+    bias: String = Kind::OneOf(gpio::BIASES), Is("as-is"), "\"pull-up\"", "Resistor inside the chip.";
+    debounce: Duration = Kind::Time { min: 1, max: 5_000, zero: Some("every edge counts") }, Absent("20 ms; none for `pulse`, whose width is judged"), "\"20ms\"",
+        "An input must keep a new level for so long.";
 }
 
 settings! {
@@ -131,7 +169,7 @@ settings! {
         "Who may charge. `free`: anybody; `remote`: who the back end starts; `reader`: a card, which the back end is asked about; `charger`: the charger decides by itself.";
     id_token: String = Kind::Text { max: 36 }, Absent("needed with `auth = \"free\"`"), "\"FREE\"",
         "Token that is put in the records of `free` sessions, and of `charger` sessions without a card.";
-    meter_stale_after: Duration = time(500, HOUR), Is("10s"), "\"10s\"", "Readings older than this are not believed any more.";
+    meter_stale_after: Duration = time(500, HOUR), Is("10s"), "\"10s\"", "Readings older than this are not believed any more. With a meter that is not Modbus it is two and a half of its periods unless written.";
 }
 
 settings! {

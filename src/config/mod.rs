@@ -13,6 +13,7 @@ mod document;
 mod effective;
 mod fuse;
 mod gather;
+mod gpio;
 mod issue;
 mod keys;
 mod line;
@@ -22,6 +23,7 @@ mod ocpp16;
 mod ocpp201;
 mod place;
 mod profiles;
+mod protocol;
 mod quantity;
 mod secret;
 mod setting;
@@ -137,11 +139,14 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let fuses = fuse::read(&root, &points, &mut context);
     let Context { found, catalogue, .. } = context;
     let parts = (|| {
+        let state_dir = places.state_dir?;
+        let mut buses = south::build(&buses, &devices)?;
+        gpio::place(&mut buses, &state_dir);
         let setup = SiteSetup {
-            buses: south::build(&buses, &devices)?,
+            buses,
             charge_points: north::build(&points)?,
             fuses: fuse::build(&fuses)?,
-            state_dir: places.state_dir?,
+            state_dir,
             socket: places.socket?,
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,

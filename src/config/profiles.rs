@@ -3,7 +3,7 @@
 use super::issue::{Issue, Issues, Severity, Told};
 use super::place::Place;
 use crate::device::{Kind, Library, Profile, ProfileError};
-use crate::domain::MilliAmps;
+use crate::domain::{MilliAmps, Protocol};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +119,9 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
 /// Why the device does not protect the installation by itself when the gateway dies; `None`: it does.
 pub(super) fn unsafe_because(profile: &Profile) -> Option<String> {
     match profile.watchdog() {
+        None if profile.protocol() == Protocol::Gpio => {
+            Some("then the GPIO driver and the relay board decide, see docs/gpio.md".to_owned())
+        }
         None => Some("it has no watchdog and keeps the last current".to_owned()),
         Some(watchdog) if !watchdog.fallback_safe => {
             Some(watchdog.fallback.trim().trim_end_matches('.').to_owned())

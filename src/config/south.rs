@@ -1,17 +1,19 @@
 //! Buses and devices.
 
 use super::context::{Context, Names};
+use super::gpio::{self, Wiring};
 use super::issue::Told;
 use super::keys::{BusKeys, DeviceKeys};
 use super::line;
 use super::nearest::did_you_mean;
 use super::place::Place;
 use super::profiles::{kind_name, unsafe_because, watchdog_times};
+use super::protocol;
 use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
 use crate::device::{Kind, Profile};
-use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Parity};
+use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Framing, Link, MilliAmps, Parity, Protocol};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,11 +36,13 @@ pub(super) struct Device {
     pub keys: DeviceKeys,
     /// Its profile.
     pub profile: Option<Arc<Profile>>,
+    /// What is wired to lines of a GPIO chip.
+    pub wiring: Wiring,
 }
 
 /// Reads all buses and devices and checks them against each other.
 pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, Vec<Device>) {
-    let buses: Vec<Bus> = root
+    let mut buses: Vec<Bus> = root
         .tables(BusKeys::TABLE, &mut context.found)
         .iter()
         .map(|section| bus(section, context))
@@ -56,6 +60,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, 
         context.refers(&device.keys.bus, "bus", "[[bus]]", &ids);
     }
     same_unit(&devices, context);
+    protocol::settle(&mut buses, &devices, context);
     for bus in &buses {
         line::check(bus, &devices, context);
     }
@@ -77,6 +82,8 @@ pub(super) fn build(buses: &[Bus], devices: &[Device]) -> Option<Vec<BusSetup>> 
         setups.push(BusSetup {
             id: BusId::new(id),
             link: bus.link.clone()?,
+            protocol: protocol::of(&bus.keys),
+            framing: protocol::framing(&bus.keys),
             min_gap: bus.keys.min_gap.value?,
             timeout: bus.keys.timeout.value?,
             reopen_wait: bus.keys.reopen_wait.value?,
@@ -91,6 +98,7 @@ fn device_setup(keys: &DeviceKeys) -> Option<DeviceSetup> {
         id: DeviceId::new(keys.id.value.as_deref()?),
         profile: keys.profile.value.clone()?,
         unit: keys.unit.value?,
+        address: keys.address.value.clone(),
         connector: keys.connector.value?,
         poll: keys.poll.value,
         timeout: keys.timeout.value,
@@ -104,6 +112,17 @@ fn device_setup(keys: &DeviceKeys) -> Option<DeviceSetup> {
 fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
     let keys = BusKeys::read(section, &mut context.found);
     let link = match (keys.port.written, keys.host.written) {
+        (false, false) if keys.gpio.written => chip(&keys, context),
+        (port, host) if keys.gpio.written => {
+            let word = if port || !host { "port" } else { "host" };
+            keys.gpio.error(
+                &mut context.found,
+                format!("a bus cannot have both `{word}` and `gpio`"),
+                "one of the two",
+                "remove one, or make two [[bus]] tables of it",
+            );
+            None
+        }
         (true, true) => {
             keys.host.error(
                 &mut context.found,
@@ -117,7 +136,7 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
             let told = Told::new(
                 "bus.port",
                 "is missing, and `host` too",
-                "`port` for a serial line or `host` for Modbus TCP",
+                "`port` for a serial line, `host` for Modbus TCP or `gpio` for a GPIO chip",
                 "add port = \"/dev/serial/by-id/...\"; `retrovolt ports` lists them",
             );
             context.found.error(section.at, told);
@@ -129,12 +148,29 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
     Bus { keys, link }
 }
 
+fn chip(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
+    let not_here = [
+        mark(&keys.tcp_port),
+        mark(&keys.framing),
+        mark(&keys.baud),
+        mark(&keys.parity),
+        mark(&keys.data_bits),
+        mark(&keys.stop_bits),
+        mark(&keys.echo),
+    ];
+    strangers("gpio", "a GPIO chip", &not_here, context);
+    gpio::link(keys, context)
+}
+
 fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     strangers("port", "a serial port", &[mark(&keys.tcp_port)], context);
-    framing(keys, "rtu", context);
+    framing(keys, &["rtu", "ascii"], context);
     let path = keys.port.value.clone()?;
     port_path(&keys.port, &path, context);
-    if keys.data_bits.value == Some(7) {
+    if keys.data_bits.value == Some(7)
+        && protocol::of(keys) == Protocol::Modbus
+        && protocol::framing(keys) == Framing::Rtu
+    {
         keys.data_bits.warning(
             &mut context.found,
             "Modbus RTU needs 8 data bits",
@@ -178,7 +214,7 @@ fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
         mark(&keys.echo),
     ];
     strangers("host", "Modbus TCP", &serial_only, context);
-    framing(keys, "tcp", context);
+    framing(keys, &["tcp", "rtu", "ascii", "auto"], context);
     let host = keys.host.value.clone()?;
     let bad = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '@' | '[' | ']');
     let port_in_it = host.matches(':').count() == 1;
@@ -221,13 +257,30 @@ fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &
     }
 }
 
-fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
-    if let Some(framing) = keys.framing.value.as_deref().filter(|framing| *framing != right) {
+fn framing(keys: &BusKeys, right: &[&str], context: &mut Context<'_>) {
+    let protocol = protocol::of(keys);
+    if protocol != Protocol::Modbus {
+        if keys.framing.written {
+            keys.framing.error(
+                &mut context.found,
+                format!("has no meaning with {protocol}"),
+                "it on buses with protocol = \"modbus\" only",
+                "remove it",
+            );
+        }
+        return;
+    }
+    if let Some(framing) = keys
+        .framing
+        .value
+        .as_deref()
+        .filter(|framing| !right.contains(framing))
+    {
         keys.framing.error(
             &mut context.found,
             format!("'{framing}' does not go with this kind of bus"),
-            format!("\"{right}\""),
-            format!("did you mean '{right}', or remove the line"),
+            format!("\"{}\"", right.join("\" or \"")),
+            format!("did you mean '{}', or remove the line", right[0]),
         );
     }
 }
@@ -315,7 +368,11 @@ fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
             Kind::Meter | Kind::Reader => no_watchdog(&keys, kind_name(profile.kind()), context),
         }
     }
-    Device { keys, profile }
+    Device {
+        wiring: Wiring::read(section, &mut context.found),
+        keys,
+        profile,
+    }
 }
 
 /// A profile that is not proven is used knowingly.
@@ -468,6 +525,7 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
                 bus.keys.host.at,
                 "bus.host",
             ),
+            Some(Link::Gpio(link)) => (link.chip.clone(), bus.keys.gpio.at, "bus.gpio"),
             None => continue,
         };
         match seen.get(&name) {
@@ -493,7 +551,7 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
 
 fn same_unit(devices: &[Device], context: &mut Context<'_>) {
     let mut seen: BTreeMap<(&str, u8), Vec<&Device>> = BTreeMap::new();
-    for device in devices {
+    for device in devices.iter().filter(|device| protocol::is_modbus(device)) {
         let (Some(bus), Some(unit)) = (device.keys.bus.value.as_deref(), device.keys.unit.value) else {
             continue;
         };

@@ -2,10 +2,15 @@
 
 use super::condition::Condition;
 use super::decimal::Decimal;
+use super::file_stream::Sent;
+use super::obis::ObisPoint;
 use super::pdu::ReadFc;
 use super::recipe::{Recipes, StepSpec};
+use super::sml::MessageCrc;
 use super::value::{Layout, Raw};
-use crate::domain::{DeviceFact, FaultKind, MilliAmps, Parity, Phase, Quality, Quantity, VehicleState};
+use crate::domain::{
+    DeviceFact, FaultKind, MilliAmps, Parity, Phase, Protocol, Quality, Quantity, VehicleState,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -28,6 +33,8 @@ pub struct PointId(pub u16);
 /// A checked profile. Everything the driver, the simulator and the scan need to know of a device family.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    pub(super) protocol: Protocol,
+    pub(super) stream: StreamFacts,
     pub(super) id: String,
     pub(super) kind: Kind,
     pub(super) about: About,
@@ -39,6 +46,26 @@ pub struct Profile {
     pub(super) watchdog: Option<Watchdog>,
     pub(super) identify: Option<Identify>,
     pub(super) phase_switch: Option<PhaseSwitch>,
+}
+
+/// What only profiles of protocols other than Modbus say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamFacts {
+    /// How telegrams are made.
+    pub telegram: Telegram,
+    /// What their values mean.
+    pub values: Vec<ObisPoint>,
+}
+
+/// How a meter's telegrams are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Telegram {
+    /// When the meter speaks (IEC 62056-21).
+    pub sent: Sent,
+    /// Whether its telegrams end with a checksum (P1).
+    pub checksum: bool,
+    /// The checksum inside its messages (SML).
+    pub message_crc: MessageCrc,
 }
 
 /// What a person wants to know.

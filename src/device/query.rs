@@ -1,12 +1,14 @@
 //! Questions one asks of a profile.
 
+use super::obis::ObisPoint;
 use super::pdu::Pdu;
 use super::plan::Block;
 use super::profile::{
     About, Cadence, Identify, Kind, Limits, LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role,
-    StateMap, Watchdog,
+    StateMap, Telegram, Watchdog,
 };
 use super::recipe::Recipes;
+use crate::domain::Protocol;
 use std::collections::BTreeSet;
 
 impl Profile {
@@ -20,6 +22,24 @@ impl Profile {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// How the telegrams of a meter that is not Modbus are made.
+    #[must_use]
+    pub fn telegram(&self) -> Telegram {
+        self.stream.telegram
+    }
+
+    /// What the values of such a meter mean.
+    #[must_use]
+    pub fn values(&self) -> &[ObisPoint] {
+        &self.stream.values
     }
 
     /// What a person wants to know.

@@ -2,6 +2,7 @@
 
 use super::auth::IdToken;
 use super::evse::{FaultKind, VehicleState};
+use super::gpio::GpioSignal;
 use super::reading::Reading;
 use super::units::MilliAmps;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,15 @@ pub enum Observation {
     LimitReadBack(MilliAmps),
     /// A fact that seldom changes.
     Fact(DeviceFact, String),
+    /// A contact of the site: emergency stop, tamper, dimming by the grid operator. Only the signal.
+    Contact {
+        /// Which.
+        contact: GpioSignal,
+        /// Whether it is active.
+        active: bool,
+    },
+    /// Pulses counted in the life of a pulse meter; made durable together with what depends on it.
+    Pulses(u64),
 }
 
 /// A fault with the vendor's code.

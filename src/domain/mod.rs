@@ -6,11 +6,13 @@ mod auth;
 mod command;
 mod device;
 mod evse;
+mod gpio;
 mod ids;
 mod ledger;
 mod limit;
 mod params;
 mod profile;
+mod protocol;
 mod reading;
 mod rng;
 mod setup;
@@ -24,6 +26,7 @@ pub use command::{
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
+pub use gpio::{Bias, GpioDevice, GpioLine, GpioLink, GpioSignal, LineName, PulseSetup, RelaySetup};
 pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
 pub use ledger::{
     Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,
@@ -35,6 +38,7 @@ pub use profile::{
     ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
     Schedule, SchedulePeriod,
 };
+pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{

@@ -1,7 +1,9 @@
 //! The site as configured: what `config` builds and every other room is given. Checked, never changed in place.
 
 use super::auth::IdToken;
+use super::gpio::GpioLink;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::units::MilliAmps;
 use std::collections::BTreeMap;
@@ -34,6 +36,10 @@ pub struct BusSetup {
     pub id: BusId,
     /// What it is.
     pub link: Link,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// How Modbus frames are wrapped.
+    pub framing: Framing,
     /// Silence to keep after a frame, where more than the standard's 3.5 characters is wanted.
     pub min_gap: Duration,
     /// Reply time-out where neither device nor profile says one.
@@ -47,7 +53,7 @@ pub struct BusSetup {
 /// How a bus is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// A serial port, Modbus RTU.
+    /// A serial port.
     Serial {
         /// Stable path, `/dev/serial/by-id/...`.
         path: PathBuf,
@@ -62,13 +68,15 @@ pub enum Link {
         /// The adapter repeats what we send; it is taken off the answer.
         echo: bool,
     },
-    /// Modbus TCP.
+    /// A TCP connection: Modbus TCP, or the byte stream of a serial device server.
     Tcp {
         /// Name or address.
         host: String,
-        /// Usually 502.
+        /// Usually 502 for Modbus.
         port: u16,
     },
+    /// Lines of a GPIO chip.
+    Gpio(GpioLink),
 }
 
 /// Parity bit of a serial port.
@@ -92,6 +100,8 @@ pub struct DeviceSetup {
     pub profile: String,
     /// Modbus unit id.
     pub unit: u8,
+    /// Address of the device where the protocol has one that is no Modbus unit id.
+    pub address: Option<String>,
     /// Which connector or channel of the device, from 1 (register offset by the profile).
     pub connector: u16,
     /// Poll period of fast points; `None`: the profile's.

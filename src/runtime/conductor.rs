@@ -3,6 +3,7 @@
 //! It never waits for disk, network or another task while a command that stops power is due: commits run in
 //! tasks of their own and come back as messages, uplinks are written to through a [`Spool`].
 
+use super::counts::Heard;
 use super::spool::Spool;
 use crate::bus::ToBus;
 use crate::domain::{Batch, Clock, CpId, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono};
@@ -80,6 +81,7 @@ struct Conductor {
     tickets: BTreeMap<u64, u64>,
     demands: BTreeMap<EvseId, Demand>,
     facts: Facts,
+    counts: Heard,
     snapshot: watch::Sender<Snapshot>,
     heartbeat: watch::Sender<Mono>,
 }
@@ -104,6 +106,7 @@ pub fn spawn(
         tickets: BTreeMap::new(),
         demands: BTreeMap::new(),
         facts: Facts::default(),
+        counts: Heard::default(),
         snapshot,
         heartbeat,
     };
@@ -188,10 +191,15 @@ impl Conductor {
 
     fn feed(&mut self, input: Input) {
         if let Input::Observed {
-            role, observations, ..
+            evse,
+            role,
+            observations,
         } = &input
         {
             self.note_facts(*role, observations);
+            if let Some(device) = self.device(*evse, *role) {
+                self.counts.hear(&device, observations);
+            }
         }
         self.station.handle(self.around.clock.now(), input);
         while let Some(effect) = self.station.poll() {
@@ -201,7 +209,10 @@ impl Conductor {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit { id, batch } => self.commit(id, batch),
+            Effect::Commit { id, mut batch } => {
+                self.counts.join(&self.setup.id, &mut batch);
+                self.commit(id, batch);
+            }
             Effect::Drive {
                 evse,
                 ticket,
@@ -278,6 +289,16 @@ impl Conductor {
             .buses
             .get(device)
             .is_some_and(|bus| bus.try_send(message).is_ok())
+    }
+
+    /// What serves an EVSE in a role.
+    fn device(&self, evse: EvseId, role: Role) -> Option<DeviceId> {
+        let setup = self.evse(evse)?;
+        match role {
+            Role::Charger => Some(setup.charger.clone()),
+            Role::Meter => setup.meter.clone(),
+            Role::Reader => setup.reader.clone(),
+        }
     }
 
     fn evse(&self, id: EvseId) -> Option<&EvseSetup> {

@@ -2,12 +2,15 @@
 
 use super::clock::SystemClock;
 use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
+use super::counts;
 use super::feed::StoreFeed;
 use super::fuses::{self, Stations};
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
-use crate::domain::{BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup};
+use crate::domain::{
+    BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Link, Mono, ReaderId, SiteSetup,
+};
 use crate::ocpp::Machine;
 use crate::site::FuseInput;
 use crate::station::Station;
@@ -67,6 +70,8 @@ pub struct Gateway {
     south: watch::Receiver<South>,
     fuses: mpsc::Sender<(CpId, EvseId, FuseInput)>,
     fuse_task: JoinHandle<()>,
+    count_tasks: Vec<JoinHandle<()>>,
+    counted: watch::Receiver<counts::Counts>,
     time: mpsc::Sender<i64>,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
@@ -94,7 +99,11 @@ impl Gateway {
         let (south_tx, south) = watch::channel(South::default());
         let (fuses, demands) = mpsc::channel(STATION_QUEUE);
         let (time, time_told) = mpsc::channel(16);
-        tokio::spawn(router::run(bus_events, routes_rx, south_tx));
+        let (count, counted) = watch::channel(counts::Counts::new());
+        let count_tasks = vec![
+            tokio::spawn(router::run(bus_events, routes_rx, south_tx, count)),
+            counts::spawn(store.clone(), counted.clone()),
+        ];
         let shared: Arc<dyn Clock> = clock.clone();
         let fuse_task = tokio::spawn(fuses::run(setup.fuses.clone(), demands, stations_rx, shared));
         let mut gateway = Self {
@@ -114,6 +123,8 @@ impl Gateway {
             south,
             fuses,
             fuse_task,
+            count_tasks,
+            counted,
             time,
             time_told,
         };
@@ -164,6 +175,7 @@ impl Gateway {
                 self.from_bus.clone(),
                 seed,
             )?;
+            self.tell_counts(&bus, &handle).await?;
             self.buses.insert(bus.id.clone(), Bus { setup: bus, handle });
         }
         self.setup = setup;
@@ -176,6 +188,24 @@ impl Gateway {
         self.publish_routes();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
+        }
+        Ok(())
+    }
+
+    /// Pulse meters go on from what is durable; until they are told they tell nothing.
+    async fn tell_counts(&self, bus: &BusSetup, handle: &BusHandle) -> Result<(), GatewayError> {
+        if !matches!(bus.link, Link::Gpio(_)) {
+            return Ok(());
+        }
+        let durable = counts::known(&self.store).await?;
+        let heard = self.counted.borrow().clone();
+        for device in &bus.devices {
+            let most = durable.get(&device.id).max(heard.get(&device.id));
+            let counted = ToBus::Counted {
+                device: device.id.clone(),
+                pulses: most.copied().unwrap_or(0),
+            };
+            let _ = handle.to.send(counted).await;
         }
         Ok(())
     }
@@ -434,6 +464,13 @@ impl Gateway {
         }
         for (_, bus) in self.buses {
             end_bus(bus).await;
+        }
+        // With the last bus goes the last sender of events; what it told is written before the ledger closes.
+        drop(self.from_bus);
+        for task in self.count_tasks {
+            if timeout(FAREWELL, task).await.is_err() {
+                tracing::warn!("pulse counts may not have reached the ledger; their files have them");
+            }
         }
         if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::error!(

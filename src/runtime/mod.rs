@@ -6,6 +6,7 @@
 pub mod clock;
 mod conductor;
 pub mod control;
+mod counts;
 mod feed;
 mod fuses;
 mod gateway;

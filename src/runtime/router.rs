@@ -1,8 +1,9 @@
 //! From buses to stations: a device may serve several EVSEs, in several roles.
 
 use super::conductor::ToStation;
+use super::counts::Counts;
 use crate::bus::FromBus;
-use crate::domain::{CpSetup, DeviceId, EvseId};
+use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
 use crate::station::{Input, Role};
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, watch};
@@ -51,6 +52,8 @@ pub struct South {
     pub devices: BTreeMap<String, (bool, String)>,
     /// Fail-safe of each charger as last verified.
     pub failsafe: BTreeMap<String, String>,
+    /// Contacts of the site, `device/contact`: whether they are active.
+    pub contacts: BTreeMap<String, bool>,
 }
 
 /// Passes on what the buses say until every bus is gone.
@@ -58,10 +61,12 @@ pub async fn run(
     mut from: mpsc::Receiver<FromBus>,
     routes: watch::Receiver<Routes>,
     south: watch::Sender<South>,
+    counts: watch::Sender<Counts>,
 ) {
     while let Some(event) = from.recv().await {
         let routes = routes.borrow().clone();
         note(&south, &event);
+        count(&counts, &event);
         pass(&routes, event).await;
     }
 }
@@ -118,6 +123,21 @@ async fn pass(routes: &Routes, event: FromBus) {
     }
 }
 
+/// Notes how far pulse meters have counted.
+fn count(counts: &watch::Sender<Counts>, event: &FromBus) {
+    let FromBus::Observed {
+        device, observations, ..
+    } = event
+    else {
+        return;
+    };
+    for observation in observations {
+        if let Observation::Pulses(pulses) = observation {
+            counts.send_if_modified(|all| all.insert(device.clone(), *pulses) != Some(*pulses));
+        }
+    }
+}
+
 /// Logs changes and keeps the picture for the status page.
 fn note(south: &watch::Sender<South>, event: &FromBus) {
     match event {
@@ -153,6 +173,26 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
                 s.failsafe.insert(device.to_string(), format!("{report:?}"));
             });
         }
-        FromBus::Observed { .. } | FromBus::Done { .. } => {}
+        FromBus::Observed {
+            device, observations, ..
+        } => {
+            for observation in observations {
+                if let Observation::Contact { contact, active } = observation {
+                    contacts(south, device, contact.word(), *active);
+                }
+            }
+        }
+        FromBus::Done { .. } => {}
+    }
+}
+
+/// A contact is worth a line only when it changed.
+fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) {
+    let key = format!("{device}/{contact}");
+    let changed = south.send_if_modified(|s| s.contacts.insert(key, active) != Some(active));
+    if changed && active {
+        tracing::warn!(%device, contact, "a contact is active");
+    } else if changed {
+        tracing::info!(%device, contact, "a contact is idle");
     }
 }

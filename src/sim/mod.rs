@@ -14,6 +14,7 @@ mod process;
 pub mod slave;
 pub mod story;
 mod tcp;
+pub mod telegram;
 mod wire;
 mod world;
 

@@ -118,7 +118,9 @@ impl Evse {
                 | Observation::Fault(_)
                 | Observation::HardwareLimit(_)
                 | Observation::LimitReadBack(_)
-                | Observation::Fact(..) => {}
+                | Observation::Fact(..)
+                | Observation::Contact { .. }
+                | Observation::Pulses(_) => {}
             }
         }
         card

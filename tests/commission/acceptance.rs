@@ -38,6 +38,8 @@ async fn box_on_a_line(dir: &Path) -> World {
 
 fn bus(dir: &Path) -> BusSetup {
     BusSetup {
+        protocol: retrovolt::domain::Protocol::Modbus,
+        framing: retrovolt::domain::Framing::Rtu,
         id: BusId::new("line"),
         link: Link::Serial {
             path: dir.join("line.tty"),
@@ -51,6 +53,7 @@ fn bus(dir: &Path) -> BusSetup {
         timeout: Duration::from_secs(1),
         reopen_wait: Duration::from_millis(200),
         devices: vec![DeviceSetup {
+            address: None,
             id: DeviceId::new("wallbox"),
             profile: "heidelberg-energy-control".into(),
             unit: 1,

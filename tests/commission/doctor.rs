@@ -2,12 +2,11 @@
 
 use crate::line::{Fault, SimLine};
 use retrovolt::commission::doctor::{Cause, Finding, Line, Subject, endpoint, serial, unopened};
-use retrovolt::commission::judge::Framing;
 use retrovolt::commission::medium::{Medium, Target};
 use retrovolt::commission::ports::Roots;
 use retrovolt::commission::{ParityBit, Settings, identify};
 use retrovolt::device::{Library, Profile};
-use retrovolt::domain::Mono;
+use retrovolt::domain::{Framing, Mono};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -67,6 +66,7 @@ fn subject(profile: &Arc<Profile>, unit: u8) -> Subject {
 fn configured(settings: Settings) -> Line {
     Line {
         settings,
+        framing: Framing::Rtu,
         echo: false,
         timeout: Duration::from_millis(500),
     }

@@ -106,6 +106,7 @@ impl Buses {
     pub fn new(library: &Library, seed: u64) -> Self {
         let host = |(index, (name, profile, _, unit, _)): (usize, &(&str, &str, usize, u8, &[&str]))| {
             let setup = DeviceSetup {
+                address: None,
                 id: DeviceId::new(*name),
                 profile: (*profile).into(),
                 unit: *unit,

@@ -1,6 +1,6 @@
 //! The charger left alone: whether it falls back by itself.
 
-use super::super::judge::{Framing, Verdict as Heard};
+use super::super::judge::Verdict as Heard;
 use super::super::medium::{Medium, Real, Target};
 use super::super::talk::Talk;
 use super::{Desk, OBEYS, Plan, Step, TOLERANCE, TOLERANCE_PERMILLE, Verdict, passed_if, step_of};
@@ -8,7 +8,9 @@ use crate::device::{
     Block, Caution, Electrical, Image, Library, LinkCost, Point, PointId, Profile, Reply, Role, current_of,
     milli_of,
 };
-use crate::domain::{BusSetup, Clock, DeviceCommand, DeviceSetup, Link, MilliAmps, Mono, Quantity};
+use crate::domain::{
+    BusSetup, Clock, DeviceCommand, DeviceSetup, Framing, MilliAmps, Mono, Protocol, Quantity,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ pub(super) async fn silence(
     let Some(limits) = profile.limits() else {
         return skip("the profile knows no limits");
     };
-    let target = Target::of(&setup.link);
+    let target = Target::of(&setup.link).filter(|_| setup.protocol == Protocol::Modbus);
     let mut desk = match Desk::open(setup, device, library, clock) {
         Ok(desk) => desk,
         Err(error) => return step_of(STEP, Verdict::Failed, error.to_string()),
@@ -50,7 +52,8 @@ pub(super) async fn silence(
         return step_of(STEP, Verdict::Failed, error);
     }
     tokio::time::sleep(timeout + Duration::from_secs(3)).await;
-    let Some((target, framing)) = target else {
+    let framing = setup.framing;
+    let Some(target) = target else {
         return skip("only Modbus devices can be read without feeding them");
     };
     let quiet = Quiet {
@@ -87,19 +90,6 @@ fn is_current(role: &Role) -> bool {
             ..
         }
     )
-}
-
-impl Target {
-    /// Where a link leads, with its framing; `None`: not Modbus.
-    fn of(link: &Link) -> Option<(Self, Framing)> {
-        match link {
-            Link::Serial { path, .. } => Some((Self::Serial { path: path.clone() }, Framing::Rtu)),
-            Link::Tcp { host, port } => {
-                let (host, port) = (host.clone(), *port);
-                Some((Self::Tcp { host, port }, Framing::Tcp))
-            }
-        }
-    }
 }
 
 /// A charger that nobody feeds, looked at with as few reads as can be.

@@ -5,13 +5,13 @@ use super::survey::{Survey, knock, survey};
 use super::{Cause, Finding, ranked};
 use crate::bus::frame::rtu;
 use crate::commission::identify::identify;
-use crate::commission::judge::Framing;
+use crate::commission::judge::called;
 use crate::commission::medium::Medium;
 use crate::commission::scan::LISTEN;
 use crate::commission::talk::Talk;
 use crate::commission::{LIKELY_UNITS, ParityBit, Settings, USUAL};
 use crate::device::{Electrical, Image, Profile, Role, current_of};
-use crate::domain::Mono;
+use crate::domain::{Framing, Mono};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ const QUICK: Duration = Duration::from_millis(150);
 pub struct Line {
     /// Serial settings.
     pub settings: Settings,
+    /// Framing.
+    pub framing: Framing,
     /// The configuration says that the adapter echoes.
     pub echo: bool,
     /// Wait for an answer.
@@ -62,7 +64,7 @@ pub async fn serial<M: Medium>(
     let mut alive = Vec::new();
     let mut silent = Vec::new();
     for subject in subjects {
-        let mut talk = talk(&mut *medium, Framing::Rtu, line.timeout, true);
+        let mut talk = talk(&mut *medium, line.framing, line.timeout, true);
         let seen = survey(
             &mut talk,
             subject.unit,
@@ -124,8 +126,8 @@ pub async fn endpoint<M: Medium>(
             continue;
         }
         let other = match framing {
-            Framing::Rtu => Framing::Tcp,
-            Framing::Tcp => Framing::Rtu,
+            Framing::Rtu | Framing::Ascii => Framing::Tcp,
+            Framing::Tcp | Framing::Auto => Framing::Rtu,
         };
         medium.open(USUAL[0]).await?;
         let mut talk = talk(&mut *medium, other, timeout.max(Duration::from_secs(1)), false);
@@ -141,10 +143,10 @@ pub async fn endpoint<M: Medium>(
                 Finding::new(
                     Cause::FramingMixUp,
                     95,
-                    format!("silent to {framing}, answers to {other} on the same connection"),
+                    format!("silent to {}, answers to {} on the same connection", called(framing), called(other)),
                     match other {
                         Framing::Rtu => "it is a serial device server: set framing = \"rtu\" for this bus, or switch its protocol to Modbus TCP",
-                        Framing::Tcp => "remove framing = \"rtu\" from this bus",
+                        Framing::Tcp | Framing::Ascii | Framing::Auto => "set framing = \"tcp\" for this bus, or remove the line",
                     },
                 )
             } else {
@@ -471,7 +473,7 @@ impl Hunt {
     async fn later<M: Medium>(&self, medium: &mut M, subject: &Subject) -> io::Result<Option<Finding>> {
         let waited = self.line.timeout.as_millis();
         medium.open(self.line.settings).await?;
-        let mut patient = talk(&mut *medium, Framing::Rtu, VERY_PATIENT, false);
+        let mut patient = talk(&mut *medium, self.line.framing, VERY_PATIENT, false);
         let latency = knock(&mut patient, subject, 1).await?;
         Ok(latency.map(|latency| {
             Finding::new(
@@ -486,7 +488,12 @@ impl Hunt {
     async fn other_id<M: Medium>(&self, medium: &mut M, subject: &Subject) -> io::Result<Option<Finding>> {
         let settings = self.line.settings;
         medium.open(settings).await?;
-        let mut quick = talk(&mut *medium, Framing::Rtu, settings.patience().max(QUICK), false);
+        let mut quick = talk(
+            &mut *medium,
+            self.line.framing,
+            settings.patience().max(QUICK),
+            false,
+        );
         let unit = subject.unit;
         for other in LIKELY_UNITS
             .iter()
@@ -512,7 +519,12 @@ impl Hunt {
         let usual = others(self.line.settings, subject.profile.as_deref());
         for settings in self.heard_at.clone().into_iter().chain(usual) {
             medium.open(settings).await?;
-            let mut talk = talk(&mut *medium, Framing::Rtu, settings.patience().max(QUICK), false);
+            let mut talk = talk(
+                &mut *medium,
+                self.line.framing,
+                settings.patience().max(QUICK),
+                false,
+            );
             if knock(&mut talk, subject, 2).await?.is_some() {
                 self.heard_at = vec![settings];
                 return Ok(Some(set_otherwise(self.line.settings, settings)));

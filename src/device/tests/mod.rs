@@ -7,12 +7,14 @@ mod planning;
 mod recipes;
 mod scaling;
 mod schema;
+mod stream_errors;
+pub(super) mod streams;
 
 use super::{
     Block, Cadence, Caution, Electrical, Image, Library, LinkCost, Profile, ReadFc, RecipeContext, Reply,
     Step,
 };
-use crate::domain::{DeviceFact, Mono, Observation, Phase, Quantity, VehicleState};
+use crate::domain::{DeviceFact, Mono, Observation, Phase, Protocol, Quantity, VehicleState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -195,8 +197,7 @@ fn a_scan_knows_a_shipped_device_by_its_fingerprint() {
 #[test]
 fn every_shipped_profile_has_a_fingerprint_and_a_plan() {
     let library = Library::builtin();
-    for id in library.ids() {
-        let profile = library.get(id).unwrap();
+    for (id, profile) in library.speaking(Protocol::Modbus) {
         // Meters whose facts name nothing that a stranger would not have as well.
         let nameless = ["bg-drt428m-2", "eastron-sdm72d-m"].contains(&id);
         assert_eq!(profile.identify_reads().is_empty(), nameless, "{id}");

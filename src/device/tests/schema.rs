@@ -3,15 +3,19 @@
 use std::path::Path;
 
 #[test]
+fn the_checked_in_schemas_are_current() {
+    current("device", &crate::device::json_schema());
+    current("stream-device", &crate::device::stream_json_schema());
+}
+
 #[allow(
     clippy::disallowed_methods,
     reason = "reads and, when asked to, rewrites a checked-in file"
 )]
-fn the_checked_in_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema/device.schema.json");
-    let current = crate::device::json_schema();
+fn current(name: &str, current: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/schema/{name}.schema.json"));
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&path, &current).unwrap();
+        std::fs::write(&path, current).unwrap();
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -22,16 +26,17 @@ fn the_checked_in_schema_is_current() {
 }
 
 #[test]
-fn the_example_in_the_documentation_is_a_sound_profile() {
+fn the_examples_in_the_documentation_are_sound_profiles() {
     let page = include_str!("../../../docs/profile-format.md");
-    let example = page
-        .split("```toml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
+    let examples = page.split("```toml\n").skip(1);
+    let texts = examples.filter_map(|rest| rest.split("```").next());
+    // What is no whole profile is a fragment that shows one table.
+    let ids: Vec<String> = texts
+        .filter(|text| text.contains("format = 1"))
+        .map(|text| {
+            crate::device::Profile::parse("example.toml", text).map(|profile| profile.id().to_owned())
+        })
+        .collect::<Result<_, _>>()
         .unwrap();
-    let profile = crate::device::Profile::parse("example.toml", example);
-    assert_eq!(
-        profile.map(|profile| profile.id().to_owned()),
-        Ok("example-box".to_owned())
-    );
+    assert_eq!(ids, ["example-box", "example-meter"]);
 }

@@ -63,6 +63,7 @@ impl Stage {
             .watchdog()
             .map(|watchdog| SHORT_TIMEOUT.clamp(watchdog.min_timeout, watchdog.max_timeout));
         let setup = DeviceSetup {
+            address: None,
             id: DeviceId::new("device"),
             profile: profile.id().to_owned(),
             unit: 1,
@@ -316,7 +317,10 @@ impl Seen {
             Observation::Fault(fault) => self.fault = fault,
             Observation::Token(token) => self.token = Some(token),
             Observation::LimitReadBack(amps) => self.read_back = Some(amps),
-            Observation::HardwareLimit(_) | Observation::Fact(..) => {}
+            Observation::HardwareLimit(_)
+            | Observation::Fact(..)
+            | Observation::Contact { .. }
+            | Observation::Pulses(_) => {}
         }
     }
 }

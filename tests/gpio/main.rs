@@ -1,0 +1,38 @@
+//! Contactors and S0 meters on a real kernel GPIO chip: a Debian kernel with `gpio-sim` in qemu, without KVM.
+//!
+//! Each test here boots a machine (`machine`) whose only programs are the gateway and this very test binary; in it the
+//! test runs again as the story of `guest` with the same name. `tests/gpio/setup.sh` loads the kernel.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "not a pure room"
+)]
+
+mod cpio;
+mod guest;
+mod machine;
+
+#[test]
+fn a_contactor_and_an_s0_meter_run_a_full_session() {
+    machine::run("a_contactor_and_an_s0_meter_run_a_full_session");
+}
+
+#[test]
+fn kills_and_restarts_neither_lose_nor_double_a_pulse() {
+    machine::run("kills_and_restarts_neither_lose_nor_double_a_pulse");
+}
+
+#[test]
+fn a_chip_that_vanishes_is_found_again_by_its_label() {
+    machine::run("a_chip_that_vanishes_is_found_again_by_its_label");
+}
+
+#[test]
+fn a_line_somebody_else_holds_is_named_and_taken_once_it_is_free() {
+    machine::run("a_line_somebody_else_holds_is_named_and_taken_once_it_is_free");
+}
+
+#[test]
+fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
+    machine::run("edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number");
+}
