@@ -164,16 +164,10 @@ impl Loader<'_> {
         if raw.stride.is_some() && raw.phases.is_none() {
             self.wrong(&path.key("stride"), "only a point with `phases` has one");
         }
-        if raw.connector_shift.is_some() && point.mask.is_none() {
-            self.wrong(
-                &path.key("connector_shift"),
-                "moves `mask` or `bit`: give one of them",
-            );
-        }
-        if raw.skip_na && raw.plus.is_empty() && raw.minus.is_empty() {
-            self.wrong(&path.key("skip_na"), "is for a sum: give `plus` or `minus`");
-        }
-        if raw.access.is_none() && (raw.wear || raw.off.is_some() || !point.allowed.is_empty()) {
+        self.judge_extras(point, raw, path);
+        // A register that shows the limit in force shows the pause as well.
+        let off = raw.off.is_some() && point.role != Role::LimitReadBack;
+        if raw.access.is_none() && (raw.wear || off || !point.allowed.is_empty()) {
             self.wrong(
                 path,
                 "`wear`, `off` and `allowed` are for points that are written: give `access`",
@@ -197,6 +191,19 @@ impl Loader<'_> {
             && !point.permits(&super::Raw::Int(off))
         {
             self.wrong(&path.key("off"), "is a value that must not be written");
+        }
+    }
+
+    /// Keys that only make sense beside others.
+    fn judge_extras(&mut self, point: &Point, raw: &PointTable, path: &Path) {
+        if raw.connector_shift.is_some() && point.mask.is_none() {
+            self.wrong(
+                &path.key("connector_shift"),
+                "moves `mask` or `bit`: give one of them",
+            );
+        }
+        if raw.skip_na && raw.plus.is_empty() && raw.minus.is_empty() {
+            self.wrong(&path.key("skip_na"), "is for a sum: give `plus` or `minus`");
         }
     }
 

@@ -448,7 +448,7 @@ impl Profile {
             at,
             layout: point.layout,
             mask: point.mask_for(ctx.connector),
-            compare: if expected.int() == point.off && point.off.is_some() {
+            compare: if point.off.is_some() && expected.int() == point.off {
                 // A pause is a pause and nothing less.
                 Compare::Exact
             } else {

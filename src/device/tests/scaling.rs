@@ -398,3 +398,39 @@ fn a_read_back_may_be_lower_where_another_limit_wins() {
         "a pause is a pause"
     );
 }
+
+#[test]
+fn a_register_that_only_shows_the_limit_shows_the_pause_too() {
+    let points = r#"limit = { at = 1, access = "w", type = "u16", unit = "duty", scale = 0.1, off = 1000 }
+shown = { at = 2, type = "u16", mask = 0x0FFF, unit = "duty", scale = 0.1, off = 1000, role = "limit_read_back" }"#;
+    let rest = "[limits]\nmax_a = 32\n[recipes]\nlimit = [{ write = \"limit\", value = \"limit\", verify = \"shown\" }]\n";
+    let profile = super::charger(points, rest).unwrap();
+    let image = Image::new();
+    let expected = |amps| {
+        let command = DeviceCommand::Limit(MilliAmps::from_base(amps));
+        let steps = profile.recipe(command, &RecipeContext::new(&image)).unwrap();
+        let crate::device::Step::Write {
+            verify: Some(check), ..
+        } = &steps[0]
+        else {
+            panic!("the limit is verified");
+        };
+        check.expected.clone()
+    };
+    assert_eq!(
+        (expected(16), expected(0)),
+        (crate::device::Raw::Int(266), crate::device::Raw::Int(1000))
+    );
+    let shown = profile.point(profile.find("shown").unwrap());
+    let amps = |raw| {
+        crate::device::current_of(
+            shown,
+            &crate::device::Raw::Int(raw),
+            crate::device::Electrical::default(),
+        )
+    };
+    assert_eq!(
+        (amps(1000), amps(266)),
+        (Some(MilliAmps::ZERO), Some(MilliAmps(15_960)))
+    );
+}
