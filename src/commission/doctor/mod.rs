@@ -1,11 +1,12 @@
 //! What is wrong with a bus: causes, each with what was seen and what to do next, the likeliest first.
 //!
 //! * `survey`: how a unit answers short and long questions.
-//! * `examine`: from what was seen to causes.
+//! * `examine`: from what was seen to causes; `hunt`: for units that are silent.
 //! * `shift`: registers off by one, words in the other order.
 //! * `port`: ports that cannot be opened.
 
 mod examine;
+mod hunt;
 mod port;
 mod shift;
 mod survey;
