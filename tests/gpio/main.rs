@@ -36,3 +36,8 @@ fn a_line_somebody_else_holds_is_named_and_taken_once_it_is_free() {
 fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
     machine::run("edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number");
 }
+
+#[test]
+fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its_own_bills_them() {
+    machine::run("without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its_own_bills_them");
+}

@@ -54,23 +54,23 @@ kernel() {
   [ -e "$lab/vmlinuz" ] && [ -e "$lab/gpio-sim.ko" ] && [ -e "$lab/configfs.ko" ] && return
   command -v apt-get >/dev/null || missing "no apt-get to load a kernel with"
   [ -e "$keyring" ] || missing "no $keyring to check a kernel with"
-  local work image version
+  local work image version deb modules
   work=$(mktemp -d) || missing "no temporary folder"
   # shellcheck disable=SC2064
   trap "rm -rf '$work'" EXIT
   own_apt "$work"
-  apt-get update -qq || missing "the index of $suite cannot be loaded"
+  apt-get update -qq 2>/dev/null || missing "the index of $suite cannot be loaded"
   image=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: linux-image-\([0-9].*\)/\1/p' | head -1)
-  version=${image:?}
+  [ -n "$image" ] || missing "the index of $suite cannot be loaded, or has no linux-image-amd64"
+  version=$image
   mkdir "$work/debs" "$work/unpacked" && cd "$work/debs" || missing "no temporary folder"
   apt-get download -qq "linux-binary-$version" "linux-modules-$version" ||
     missing "linux-binary-$version and linux-modules-$version cannot be loaded"
-  local deb
   for deb in *.deb; do
     dpkg-deb -x "$deb" "$work/unpacked" || missing "$deb cannot be unpacked"
   done
   mkdir -p "$lab"
-  local modules=$work/unpacked/usr/lib/modules/$version
+  modules=$work/unpacked/usr/lib/modules/$version
   cp "$modules/vmlinuz" "$lab/vmlinuz.new" || missing "no kernel in linux-binary-$version"
   xz -dc "$modules/kernel/fs/configfs/configfs.ko.xz" >"$lab/configfs.ko" || missing "no configfs in linux-modules-$version"
   xz -dc "$modules/kernel/drivers/gpio/gpio-sim.ko.xz" >"$lab/gpio-sim.ko" || missing "no gpio-sim in linux-modules-$version"

@@ -414,3 +414,60 @@ async fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
     let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
     assert!(ended.success(), "{}", rig.log());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs in the machine"]
+async fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its_own_bills_them() {
+    let mut rig = Rig::with(|toml| {
+        let meter = format!(
+            "[[device]]\nid = \"meter\"\nbus = \"pins\"\nprofile = \"s0-meter\"\n\n[device.gpio]\n\
+             pulses_per_kwh = 1000\nmeter_start_wh = {START}\n\n\
+             [[device.line]]\nsignal = \"pulse\"\noffset = 1\nactive_low = true\n\n[[charge_point]]"
+        );
+        let own = format!("pulses_per_kwh = 1000\nmeter_start_wh = {START}\n");
+        toml.replace(&own, "")
+            .replace(
+                "[[device.line]]\nsignal = \"pulse\"\nline = \"PULSE\"\nactive_low = true\n",
+                "",
+            )
+            .replace("[[device.line]]\nsignal = \"vehicle\"\nline = \"PLUG\"\n", "")
+            .replace("[[charge_point]]", &meter)
+            .replace("charger = \"box\"", "charger = \"box\"\nmeter = \"meter\"")
+    })
+    .await;
+    rig.gateway.start().expect("the gateway starts");
+    rig.until("both devices and the CSMS are there", |s| {
+        up(s, "devices") == 2 && online(s) == 1
+    })
+    .await;
+    for session in 1..=2 {
+        let mark = rig.csms.mark();
+        let start = json!({ "connectorId": 1, "idTag": "CARD" });
+        let answer = rig.csms.call(CP, "RemoteStartTransaction", start).await;
+        assert_eq!(answer.expect("an answer")["status"], "Accepted");
+        rig.chip.until("RELAY", true).await;
+        rig.count(5).await;
+        rig.register(5 * session).await;
+        let begun = rig.csms.wait_call(mark, PATIENCE, CP, "StartTransaction").await;
+        assert_eq!(begun.expect("it began")["meterStart"], START + 5 * (session - 1));
+        rig.until("it is told", |s| waiting(s) == 0).await;
+        let stop = json!({ "transactionId": session });
+        let answer = rig.csms.call(CP, "RemoteStopTransaction", stop).await;
+        assert_eq!(answer.expect("an answer")["status"], "Accepted");
+        rig.chip.until("RELAY", false).await;
+        let ended = rig.csms.wait_call(mark, PATIENCE, CP, "StopTransaction").await;
+        assert_eq!(ended.expect("it ended")["meterStop"], START + 5 * session);
+        rig.until("the vehicle counts as plugged in still", |s| {
+            evse(s)["status"] == "Finishing"
+        })
+        .await;
+    }
+    rig.until("all is acknowledged", |s| waiting(s) == 0).await;
+    let verdict = rig.csms.verdict();
+    assert!(
+        verdict.is_clean() && (verdict.begun, verdict.ended) == (2, 2),
+        "{verdict:#?}"
+    );
+    let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
+    assert!(ended.success(), "{}", rig.log());
+}
