@@ -16,9 +16,12 @@ mod load_points;
 mod pdu;
 mod plan;
 mod profile;
+mod rapi;
 mod recipe;
 mod stream;
+mod twc;
 mod value;
+mod wanted;
 
 pub use condition::{Condition, Image, Test, all_hold};
 pub use decimal::Decimal;
@@ -32,8 +35,10 @@ pub use profile::{
     About, Cadence, Confidence, Dimension, FactFormat, FaultMap, FaultRule, Feed, Identify, Kind, Limits,
     LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog, WriteFcs,
 };
+pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
+pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
