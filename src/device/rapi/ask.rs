@@ -113,11 +113,6 @@ impl Table {
         Some((*due.0, *due.1))
     }
 
-    /// Whether it waits to be asked for the first time.
-    pub(super) fn wants(&self, ask: Ask, now: Mono) -> bool {
-        self.due.get(&ask).is_some_and(|at| *at <= now)
-    }
-
     /// A question was answered.
     pub(super) fn answered(&mut self, ask: Ask, now: Mono) {
         match ask.pace(self.poll) {

@@ -94,6 +94,8 @@ pub struct RapiLine {
     job: Option<Job>,
     jobs: u64,
     standing: Standing,
+    /// It was put to sleep, and nothing was heard of its state since.
+    slept: bool,
     /// The most it may be offering by what it was told.
     in_force: Option<u16>,
     /// What it made of the last limit.
@@ -127,6 +129,7 @@ impl RapiLine {
             job: None,
             jobs: 0,
             standing: Standing::Open,
+            slept: false,
             in_force: None,
             granted: None,
             effects: VecDeque::new(),
@@ -204,6 +207,11 @@ impl RapiLine {
         }
         self.job = None;
         self.standing = Standing::Open;
+        if self.wanted.offered().is_none() {
+            // Allowed, but no current was named yet: the limit will decide.
+            let tickets = self.wanted.finish();
+            return self.done(0, tickets, &Ok(()));
+        }
         let urgent = self.wanted.order.as_ref().is_some_and(|order| order.urgent);
         // A stop is tried even on a device that seems to be away.
         if let Some(cause) = self
@@ -230,7 +238,8 @@ impl RapiLine {
         let least = self.range.map_or(6, |(least, _)| least);
         let urgent = amps == 0 || self.wanted.order.as_ref().is_some_and(|order| order.urgent);
         self.jobs += 1;
-        self.job = Some(Job::new(amps, least, self.state, urgent));
+        let awake = self.state.filter(|_| !self.slept);
+        self.job = Some(Job::new(amps, least, awake, urgent));
         self.standing = Standing::Open;
         self.granted = None;
         self.in_force = self.in_force.map(|most| most.max(amps));
@@ -316,6 +325,7 @@ impl RapiLine {
     /// A new state, polled or announced.
     pub(super) fn new_state(&mut self, now: Mono, state: State) {
         let before = self.state.replace(state);
+        self.slept = false;
         if before.is_none_or(|before| before.is_connected() != state.is_connected()) {
             // The cable may allow less than the device.
             self.table.at(Ask::Range, now);
@@ -500,6 +510,7 @@ impl RapiLine {
     }
 
     fn send(&mut self, now: Mono, ask: Ask, why: Why, again: bool) {
+        self.slept |= ask == Ask::Sleep;
         self.last_id = if self.last_id == u8::MAX {
             1
         } else {
