@@ -3,6 +3,8 @@
 
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/protocols.rs"]
+mod protocols;
 
 use mistakes::{GOOD, MISTAKES, Mistake};
 use proptest::prelude::*;

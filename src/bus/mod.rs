@@ -1,21 +1,26 @@
 //! South shell: one task owns each port.
 //!
 //! * [`frame`]: Modbus frames on serial lines and TCP.
-//! * `port`: silence, echoes, late answers, time-outs; one exchange at a time.
-//! * `queue`: whose turn it is. `outbox`: events for a consumer that may hang.
-//! * `task`: hosts the drivers of a port, keeps the port open, stops first.
+//! * `task`: keeps a port open, takes commands, delivers events. `outbox`: events for a consumer that may hang.
+//! * `modbus`: the drivers of a Modbus port; `queue`: whose turn it is; `port`: silence, echoes, late answers,
+//!   time-outs; one exchange at a time.
+//! * `stream`: a port that one machine owns, for protocols that are not Modbus.
 
 pub mod frame;
+mod modbus;
 mod outbox;
 mod port;
 mod queue;
+mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
 
-use crate::device::{Driver, FailsafeReport, Library, LinkCost};
-use crate::domain::{BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Observation};
+use crate::device::{Driver, FailsafeReport, Library, LinkCost, StreamDevice, StreamPort, stream_machine};
+use crate::domain::{
+    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Observation, Protocol,
+};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +118,14 @@ pub enum BusError {
         /// The profile.
         profile: String,
     },
+    /// No machine speaks the protocol.
+    #[error("bus {bus}: this version does not speak {protocol}")]
+    Protocol {
+        /// The bus.
+        bus: BusId,
+        /// The protocol.
+        protocol: Protocol,
+    },
     /// The kernel gives no timer.
     #[error("no timer for bus {bus}: {source}")]
     Timer {
@@ -137,7 +150,7 @@ pub struct BusHandle {
 /// Starts the task of a bus. The port is opened by the task and may be absent now.
 ///
 /// # Errors
-/// A profile that is not in the library, or a kernel without timers.
+/// A profile that is not in the library, a protocol without a machine, or a kernel without timers.
 pub fn spawn(
     setup: BusSetup,
     library: &Library,
@@ -145,16 +158,16 @@ pub fn spawn(
     events: mpsc::Sender<FromBus>,
     seed: u64,
 ) -> Result<BusHandle, BusError> {
-    let cost = link_cost(&setup);
-    let mut hosts = Vec::with_capacity(setup.devices.len());
-    for (index, device) in setup.devices.iter().enumerate() {
+    let mut devices = Vec::with_capacity(setup.devices.len());
+    for device in &setup.devices {
         let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
             device: device.id.clone(),
             profile: device.profile.clone(),
         })?;
-        let own_seed = seed.wrapping_add(u64::try_from(index).unwrap_or(0));
-        let driver = Driver::new(profile, device, cost, own_seed);
-        hosts.push(task::Host::new(device, setup.timeout, Box::new(driver)));
+        devices.push(StreamDevice {
+            setup: device.clone(),
+            profile,
+        });
     }
     // Tried once here, so that a kernel without timers is an error at start and not a bus that never opens.
     timer::Timer::system().map_err(|source| BusError::Timer {
@@ -162,14 +175,39 @@ pub fn spawn(
         source,
     })?;
     let opener = port::opener(setup.link.clone());
-    Ok(task::start(
-        setup,
-        hosts,
-        clock,
-        events,
-        opener,
-        timer::Timer::system,
-    ))
+    let timer = timer::Timer::system;
+    if setup.protocol == Protocol::Modbus {
+        let hosts = hosts(&setup, devices, seed);
+        return Ok(task::start(setup, hosts, clock, events, opener, timer));
+    }
+    let ids = setup.devices.iter().map(|device| device.id.clone()).collect();
+    let port = StreamPort {
+        devices,
+        serial: port::serial::settings(&setup.link),
+        seed,
+    };
+    let machine = stream_machine(setup.protocol, port).ok_or_else(|| BusError::Protocol {
+        bus: setup.id.clone(),
+        protocol: setup.protocol,
+    })?;
+    let stream = stream::Stream::new(ids, machine);
+    Ok(task::start(setup, stream, clock, events, opener, timer))
+}
+
+/// A driver for each device of a Modbus port.
+fn hosts(setup: &BusSetup, devices: Vec<StreamDevice>, seed: u64) -> modbus::Hosts {
+    let cost = link_cost(setup);
+    let host = |(
+        index,
+        StreamDevice {
+            setup: device,
+            profile,
+        },
+    ): (u64, StreamDevice)| {
+        let driver = Driver::new(profile, &device, cost, seed.wrapping_add(index));
+        modbus::Host::new(&device, setup.timeout, Box::new(driver))
+    };
+    modbus::Hosts::new((0..).zip(devices).map(host).collect())
 }
 
 /// What the read planner knows of the wire.

@@ -1,15 +1,16 @@
-//! The task of one port: hosts the drivers of its devices, keeps the port open, does one exchange at a time.
+//! The task of one port, whatever is spoken on it: keeps the port open, takes commands, delivers events, wakes who
+//! wants to be woken, ends in an orderly way. What happens on the open port is the [`Crew`]'s.
 //!
-//! While an exchange is on the wire the task goes on taking commands, so that a stop is queued before the exchange
-//! ends and is the very next frame. Events go out through [`Outbox`]: a hung consumer delays nothing here (S7).
+//! Events go out through [`Outbox`]: a hung consumer delays nothing here (S7).
 
 use super::outbox::Outbox;
-use super::port::{Exchange, Fault, Line, Opener};
-use super::queue::{Entry, Next, Queue};
+use super::port::{Opener, Wire};
 use super::timer::Timer;
 use super::{BusHandle, COMMANDS, FromBus, ToBus};
-use crate::device::{Driver, Effect, Input};
-use crate::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, DriveError, Link, Mono, Now, Priority};
+use crate::device::FailsafeReport;
+use crate::domain::{
+    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Now, Observation,
+};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,63 +18,120 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 /// The loop turns at least this often, which is what the heartbeat shows.
-const BEAT: Duration = Duration::from_millis(900);
+pub(super) const BEAT: Duration = Duration::from_millis(900);
 /// After a stop of the bus, writes under way get this long.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Effects taken from one driver in a turn, so that no driver can hold up the others.
-const EFFECTS_A_TURN: usize = 64;
 
-/// The machine of one device, as the task needs it.
-pub(crate) trait Machine: Send {
-    /// Takes an input.
-    fn handle(&mut self, now: Now, input: Input);
-    /// Gives the next effect.
-    fn poll(&mut self) -> Option<Effect>;
-    /// When it wants to be woken.
+/// Something the devices are told. `slot` is a device's place on its bus.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Word {
+    /// A command.
+    Drive {
+        /// Whom.
+        slot: usize,
+        /// Ties the answer to it.
+        ticket: u64,
+        /// What.
+        command: DeviceCommand,
+        /// Whether a limit is at or below the one in force.
+        lowering: bool,
+    },
+    /// A device may be kept alive before this time.
+    Lease {
+        /// Which.
+        slot: usize,
+        /// The end.
+        until: Mono,
+    },
+    /// The port vanished.
+    PortLost,
+    /// The port is open.
+    PortBack,
+}
+
+/// What lives on a port: drivers that share it by turns, or one machine that owns it.
+pub(super) trait Crew: Send + Sized + 'static {
+    /// The place of a device.
+    fn slot(&self, device: &DeviceId) -> Option<usize>;
+    /// Passes a word on.
+    fn tell(&mut self, now: Now, word: Word, outlet: &mut Outlet);
+    /// Wakes whose time has come and takes what they have to say.
+    fn turn(&mut self, now: Now, outlet: &mut Outlet);
+    /// When to turn again.
     fn next_deadline(&self) -> Option<Mono>;
+    /// Whether a stop waits that should go before what is on the wire.
+    fn is_urgent(&self) -> bool;
+    /// Whether something must still be written before the bus may end.
+    fn owes(&self) -> bool;
+    /// Serves the open port until it is lost (`Some`) or the bus is told to end.
+    fn serve(
+        core: &mut Core<Self>,
+        wire: Box<dyn Wire>,
+        timer: Timer,
+        setup: &BusSetup,
+    ) -> impl Future<Output = Option<io::Error>> + Send;
 }
 
-impl Machine for Driver {
-    fn handle(&mut self, now: Now, input: Input) {
-        Driver::handle(self, now, input);
-    }
-
-    fn poll(&mut self) -> Option<Effect> {
-        Driver::poll(self)
-    }
-
-    fn next_deadline(&self) -> Option<Mono> {
-        Driver::next_deadline(self).map(|(at, _)| at)
-    }
+/// Where events go.
+pub(super) struct Outlet {
+    bus: BusId,
+    outbox: Outbox,
 }
 
-/// A device on the bus.
-pub(crate) struct Host {
-    id: DeviceId,
-    unit: u8,
-    timeout: Duration,
-    machine: Box<dyn Machine>,
-}
+impl Outlet {
+    /// What a device said.
+    pub fn observed(&mut self, device: &DeviceId, observations: Vec<Observation>) {
+        self.outbox.push(FromBus::Observed {
+            bus: self.bus.clone(),
+            device: device.clone(),
+            observations,
+        });
+    }
 
-impl Host {
-    /// A device and its machine; `timeout` is the bus's own.
-    pub(crate) fn new(setup: &DeviceSetup, timeout: Duration, machine: Box<dyn Machine>) -> Self {
-        Self {
-            id: setup.id.clone(),
-            unit: setup.unit,
-            timeout,
-            machine,
-        }
+    /// The end of a command.
+    pub fn done(&mut self, device: &DeviceId, ticket: u64, result: Result<(), DriveError>) {
+        self.outbox.push(FromBus::Done {
+            device: device.clone(),
+            ticket,
+            result,
+        });
+    }
+
+    /// A device began or ceased to be heard.
+    pub fn link(&mut self, device: &DeviceId, up: bool, cause: Option<DriveError>) {
+        self.outbox.push(FromBus::Link {
+            bus: self.bus.clone(),
+            device: device.clone(),
+            up,
+            cause,
+        });
+    }
+
+    /// What is known of a device's own safe state.
+    pub fn failsafe(&mut self, device: &DeviceId, report: FailsafeReport) {
+        self.outbox.push(FromBus::Failsafe {
+            device: device.clone(),
+            report,
+        });
+    }
+
+    fn port(&mut self, up: bool, detail: &str) {
+        self.outbox.push(FromBus::Port {
+            bus: self.bus.clone(),
+            up,
+            detail: detail.to_owned(),
+        });
     }
 }
 
 /// Everything of the task but the port.
-struct Core {
-    bus: BusId,
-    hosts: Vec<Host>,
-    queue: Queue,
-    outbox: Outbox,
-    clock: Arc<dyn Clock>,
+pub(super) struct Core<C> {
+    /// Who lives on it.
+    pub crew: C,
+    /// Where their events go.
+    pub outlet: Outlet,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<ToBus>,
     events: mpsc::Sender<FromBus>,
     beat: watch::Sender<Mono>,
@@ -81,9 +139,9 @@ struct Core {
 }
 
 /// Starts the task.
-pub(crate) fn start(
+pub(super) fn start<C: Crew>(
     setup: BusSetup,
-    hosts: Vec<Host>,
+    crew: C,
     clock: Arc<dyn Clock>,
     events: mpsc::Sender<FromBus>,
     opener: Opener,
@@ -92,10 +150,11 @@ pub(crate) fn start(
     let (to, commands) = mpsc::channel(COMMANDS);
     let (beat, heartbeat) = watch::channel(clock.now().mono);
     let core = Core {
-        bus: setup.id.clone(),
-        queue: Queue::new(hosts.len()),
-        hosts,
-        outbox: Outbox::default(),
+        crew,
+        outlet: Outlet {
+            bus: setup.id.clone(),
+            outbox: Outbox::default(),
+        },
         clock,
         commands,
         events,
@@ -106,7 +165,12 @@ pub(crate) fn start(
     BusHandle { to, heartbeat, join }
 }
 
-async fn run(mut core: Core, setup: BusSetup, mut opener: Opener, timer: fn() -> io::Result<Timer>) {
+async fn run<C: Crew>(
+    mut core: Core<C>,
+    setup: BusSetup,
+    mut opener: Opener,
+    timer: fn() -> io::Result<Timer>,
+) {
     let mut absent = false;
     while !core.left() {
         let opened = core.during(opener(), None).await;
@@ -114,9 +178,7 @@ async fn run(mut core: Core, setup: BusSetup, mut opener: Opener, timer: fn() ->
             Ok((wire, timer)) => {
                 absent = false;
                 core.port_back();
-                let mut line = Line::new(&setup.link, wire, timer, setup.min_gap);
-                if let Some(lost) = core.serve(&mut line).await {
-                    tracing::info!(bus = %core.bus, seen = ?line.seen(), "port lost: {lost}");
+                if let Some(lost) = C::serve(&mut core, wire, timer, &setup).await {
                     core.port_lost(&format!("{} is lost: {lost}", name(&setup.link)));
                     absent = true;
                 }
@@ -140,87 +202,13 @@ fn name(link: &Link) -> String {
     }
 }
 
-impl Core {
-    /// Serves the devices until the port is lost (`Some`) or the bus is told to end.
-    async fn serve(&mut self, line: &mut Line) -> Option<io::Error> {
-        loop {
-            self.turn();
-            if self.left() {
-                return None;
-            }
-            let hosts = &self.hosts;
-            let hold = |entry: &Entry| line.hold(hosts[entry.device].unit, &entry.request.pdu);
-            match self.queue.pop(self.clock.now().mono, hold) {
-                Next::Send(entry) => {
-                    if let Err(lost) = self.exchange(line, entry).await {
-                        return Some(lost);
-                    }
-                }
-                Next::Wait(wait) => {
-                    if let Some(lost) = self.idle(line, wait).await {
-                        return Some(lost);
-                    }
-                }
-                Next::Idle => {
-                    if let Some(lost) = self.idle(line, BEAT).await {
-                        return Some(lost);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn idle(&mut self, line: &mut Line, wait: Duration) -> Option<io::Error> {
-        tokio::select! {
-            biased;
-            lost = line.watch() => Some(lost),
-            () = self.stir(wait) => None,
-        }
-    }
-
-    async fn exchange(&mut self, line: &mut Line, entry: Entry) -> io::Result<()> {
-        let host = &self.hosts[entry.device];
-        let timeout = match entry.request.timeout {
-            Duration::ZERO => host.timeout,
-            own => own,
-        };
-        let urgent = Notify::new();
-        let what = Exchange {
-            unit: host.unit,
-            pdu: &entry.request.pdu,
-            timeout,
-            gap: entry.request.gap,
-            urgent: &urgent,
-        };
-        let bell = (entry.request.priority > Priority::Stop).then_some(&urgent);
-        let begun = self.clock.now().mono;
-        let result = match self.during(line.exchange(what), bell).await {
-            Err(Fault::Yielded) => {
-                self.queue.restore(entry);
-                return Ok(());
-            }
-            Err(Fault::Lost(lost)) => return Err(lost),
-            Err(fault) => {
-                let now = self.clock.now().mono;
-                if matches!(fault, Fault::Timeout(_) | Fault::Garbled(_)) {
-                    self.queue.charge(entry.device, now.since(begun), now);
-                }
-                tracing::debug!(bus = %self.bus, device = %self.hosts[entry.device].id, "{fault}");
-                Err(DriveError::from(&fault))
-            }
-            Ok(reply) => Ok(reply),
-        };
-        let id = entry.request.id;
-        self.tell(entry.device, Input::Replied { id, result });
-        Ok(())
-    }
-
+impl<C: Crew> Core<C> {
     /// Runs `work` to its end, serving everything else meanwhile. `bell` is rung when a stop waits.
-    async fn during<T>(&mut self, work: impl Future<Output = T>, bell: Option<&Notify>) -> T {
+    pub async fn during<T>(&mut self, work: impl Future<Output = T>, bell: Option<&Notify>) -> T {
         let mut work = pin!(work);
         loop {
             self.turn();
-            if let Some(bell) = bell.filter(|_| self.queue.has(Priority::Stop)) {
+            if let Some(bell) = bell.filter(|_| self.crew.is_urgent()) {
                 bell.notify_one();
             }
             tokio::select! {
@@ -232,23 +220,19 @@ impl Core {
     }
 
     /// Waits for one thing other than the port: a command, a deadline, room in the event channel, or `most`.
-    async fn stir(&mut self, most: Duration) {
+    pub async fn stir(&mut self, most: Duration) {
         let now = self.clock.now().mono;
-        let deadline = self
-            .hosts
-            .iter()
-            .filter_map(|host| host.machine.next_deadline())
-            .min();
+        let deadline = self.crew.next_deadline();
         let rest = deadline.map_or(BEAT, |at| at.since(now).max(Duration::from_millis(1)));
         let nap = tokio::time::sleep(rest.min(most).min(BEAT));
-        let (taking, waiting) = (self.leaving.is_none(), !self.outbox.is_empty());
+        let (taking, waiting) = (self.leaving.is_none(), !self.outlet.outbox.is_empty());
         let command = tokio::select! {
             biased;
             command = self.commands.recv(), if taking => Some(command.unwrap_or(ToBus::Stop)),
             room = self.events.reserve(), if waiting => {
                 // Nobody listens any more; stops still count.
                 if room.is_err() {
-                    self.outbox = Outbox::default();
+                    self.outlet.outbox = Outbox::default();
                 }
                 None
             }
@@ -259,33 +243,23 @@ impl Core {
         }
     }
 
-    /// Takes what commands there are, wakes the drivers whose time has come, delivers events there is room for.
-    fn turn(&mut self) {
+    /// Takes what commands there are, wakes the devices whose time has come, delivers events there is room for.
+    pub fn turn(&mut self) {
         while self.leaving.is_none()
             && let Ok(command) = self.commands.try_recv()
         {
             self.command(command);
         }
-        let now = self.clock.now().mono;
-        for index in 0..self.hosts.len() {
-            if self.hosts[index]
-                .machine
-                .next_deadline()
-                .is_some_and(|at| at <= now)
-            {
-                self.tell(index, Input::Tick);
-            } else {
-                self.pump(index);
-            }
-        }
-        while !self.outbox.is_empty()
+        let now = self.clock.now();
+        self.crew.turn(now, &mut self.outlet);
+        while !self.outlet.outbox.is_empty()
             && let Ok(permit) = self.events.try_reserve()
         {
-            if let Some(event) = self.outbox.pop() {
+            if let Some(event) = self.outlet.outbox.pop() {
                 permit.send(event);
             }
         }
-        self.beat.send_replace(now);
+        self.beat.send_replace(now.mono);
     }
 
     fn command(&mut self, command: ToBus) {
@@ -295,97 +269,43 @@ impl Core {
                 ticket,
                 command,
                 lowering,
-            } => match self.index(&device) {
-                Some(index) => {
-                    let drive = Input::Drive {
-                        ticket,
-                        command,
-                        lowering,
-                    };
-                    self.tell(index, drive);
-                }
-                None => self.outbox.push(FromBus::Done {
-                    device,
+            } => match self.crew.slot(&device) {
+                Some(slot) => self.tell(Word::Drive {
+                    slot,
                     ticket,
-                    result: Err(DriveError::Unsupported),
+                    command,
+                    lowering,
                 }),
+                None => self.outlet.done(&device, ticket, Err(DriveError::Unsupported)),
             },
             ToBus::Lease { device, until } => {
-                if let Some(index) = self.index(&device) {
-                    self.tell(index, Input::Lease { until });
+                if let Some(slot) = self.crew.slot(&device) {
+                    self.tell(Word::Lease { slot, until });
                 }
             }
             ToBus::Stop => self.leaving = Some(self.clock.now().mono.plus(FAREWELL)),
         }
     }
 
-    fn index(&self, device: &DeviceId) -> Option<usize> {
-        self.hosts.iter().position(|host| host.id == *device)
-    }
-
-    fn tell(&mut self, index: usize, input: Input) {
-        self.hosts[index].machine.handle(self.clock.now(), input);
-        self.pump(index);
-    }
-
-    fn pump(&mut self, index: usize) {
-        for _ in 0..EFFECTS_A_TURN {
-            let host = &mut self.hosts[index];
-            let (bus, device) = (self.bus.clone(), host.id.clone());
-            match host.machine.poll() {
-                None => return,
-                Some(Effect::Request(request)) => self.queue.push(index, request),
-                Some(Effect::Cancel(id)) => self.queue.cancel(index, id),
-                Some(Effect::Observed(observations)) => self.outbox.push(FromBus::Observed {
-                    bus,
-                    device,
-                    observations,
-                }),
-                Some(Effect::Done { ticket, result }) => self.outbox.push(FromBus::Done {
-                    device,
-                    ticket,
-                    result,
-                }),
-                Some(Effect::Link { up, cause }) => self.outbox.push(FromBus::Link {
-                    bus,
-                    device,
-                    up,
-                    cause,
-                }),
-                Some(Effect::Failsafe(report)) => self.outbox.push(FromBus::Failsafe { device, report }),
-            }
-        }
+    fn tell(&mut self, word: Word) {
+        self.crew.tell(self.clock.now(), word, &mut self.outlet);
     }
 
     fn port_back(&mut self) {
-        self.port(true, "open");
-        for index in 0..self.hosts.len() {
-            self.tell(index, Input::PortBack);
-        }
+        self.outlet.port(true, "open");
+        self.tell(Word::PortBack);
     }
 
-    /// What is queued is lost with the port: each driver knows its own.
     fn port_lost(&mut self, detail: &str) {
-        self.queue.clear();
-        self.port(false, detail);
-        for index in 0..self.hosts.len() {
-            self.tell(index, Input::PortLost);
-        }
-        self.queue.clear();
-    }
-
-    fn port(&mut self, up: bool, detail: &str) {
-        self.outbox.push(FromBus::Port {
-            bus: self.bus.clone(),
-            up,
-            detail: detail.to_owned(),
-        });
+        tracing::info!(bus = %self.outlet.bus, "{detail}");
+        self.outlet.port(false, detail);
+        self.tell(Word::PortLost);
     }
 
     /// Whether the bus was told to end and nothing it must still write is left.
-    fn left(&self) -> bool {
+    pub fn left(&self) -> bool {
         let now = self.clock.now().mono;
         self.leaving
-            .is_some_and(|until| now >= until || !self.queue.has(Priority::Write))
+            .is_some_and(|until| now >= until || !self.crew.owes())
     }
 }

@@ -97,6 +97,7 @@ impl Page {
                 self.line("tcp_port", port);
             }
         }
+        self.text("protocol", bus.protocol.word());
         self.time("min_gap", bus.min_gap);
         self.time("timeout", bus.timeout);
         self.time("reopen_wait", bus.reopen_wait);
@@ -108,6 +109,9 @@ impl Page {
         self.text("bus", bus.id.as_str());
         self.text("profile", &device.profile);
         self.line("unit", device.unit);
+        if let Some(address) = &device.address {
+            self.text("address", address);
+        }
         self.line("connector", device.connector);
         let times = [
             ("poll", device.poll),

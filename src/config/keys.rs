@@ -2,6 +2,7 @@
 
 use super::issue::Issues;
 use super::place::Place;
+use super::protocol;
 use super::setting::Fallback::{Absent, Is, Required};
 use super::setting::{Given, Key, Kind, Section, Table, settings};
 use crate::domain::{MilliAmps, MilliVolts};
@@ -50,13 +51,15 @@ settings! {
 }
 
 settings! {
-    /// One line or endpoint on the south side: a serial port with Modbus RTU, or a host with Modbus TCP.
+    /// One line or endpoint on the south side: a serial port, or a host with Modbus TCP or a serial device server.
     BusKeys in "bus", many: true, tables: [];
     id: String = Kind::Id, Required, "\"garage\"", "Its name, used by `device.bus` and in logs.";
     port: PathBuf = Kind::Path, Absent("needed unless `host` is given"), "\"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"",
         "Serial port by its stable path; `/dev/ttyUSB0` may be another adapter after the next start.";
     host: String = Kind::Text { max: 253 }, Absent("needed unless `port` is given"), "\"192.168.1.50\"",
-        "Name or address of a Modbus TCP device or bridge.";
+        "Name or address of a Modbus TCP device, a bridge or a serial device server.";
+    protocol: String = Kind::OneOf(protocol::WORDS), Is("modbus"), "\"modbus\"",
+        "What the devices on it speak. With anything but `modbus`, what is not written about the port is taken from the profile of its device.";
     tcp_port: u16 = Kind::Int { min: 1, max: 65_535 }, Is("502"), "502", "TCP port, with `host`.";
     framing: String = Kind::OneOf(&["rtu", "tcp"]), Absent("`rtu` with `port`, `tcp` with `host`"), "\"rtu\"",
         "How Modbus frames are wrapped.";
@@ -84,6 +87,8 @@ settings! {
         "What it is: the id of a device profile, shipped or in `gateway.device_dir`.";
     unit: u8 = Kind::Int { min: 1, max: 255 }, Is("1"), "1",
         "Modbus unit id; 1 to 247 on a serial line, 255 is usual for TCP devices.";
+    address: String = Kind::Text { max: 32 }, Absent("not needed by most"), "\"12345678\"",
+        "Address of the device where its protocol has one that is no Modbus unit id, e.g. the number of an IEC 62056-21 meter.";
     connector: u16 = Kind::Int { min: 1, max: 64 }, Is("1"), "1",
         "Which connector or channel of the device, where its profile has several.";
     poll: Duration = time(100, HOUR), Absent("the profile's"), "\"1s\"", "How often state and measurements are read.";

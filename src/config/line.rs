@@ -1,8 +1,9 @@
 //! What the devices on a line ask of its settings.
 
 use super::context::Context;
+use super::protocol;
 use super::south::{Bus, Device, parity_word};
-use crate::domain::{Link, Parity};
+use crate::domain::{Link, Parity, Protocol};
 
 /// What the profiles of a line's devices say about its settings.
 pub(super) fn check(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
@@ -22,6 +23,9 @@ pub(super) fn check(bus: &Bus, devices: &[Device], context: &mut Context<'_>) {
         );
     }
     if let Some(Link::Serial { baud, parity, .. }) = bus.link {
+        if protocol::of(&bus.keys) != Protocol::Modbus {
+            return;
+        }
         for device in &here {
             reserved_unit(device, context);
             network_only(device, context);

@@ -22,6 +22,7 @@ mod ocpp16;
 mod ocpp201;
 mod place;
 mod profiles;
+mod protocol;
 mod quantity;
 mod secret;
 mod setting;

@@ -7,11 +7,12 @@ use super::line;
 use super::nearest::did_you_mean;
 use super::place::Place;
 use super::profiles::{kind_name, unsafe_because, watchdog_times};
+use super::protocol;
 use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
 use crate::device::{Kind, Profile};
-use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Parity};
+use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Parity, Protocol};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ pub(super) struct Device {
 
 /// Reads all buses and devices and checks them against each other.
 pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, Vec<Device>) {
-    let buses: Vec<Bus> = root
+    let mut buses: Vec<Bus> = root
         .tables(BusKeys::TABLE, &mut context.found)
         .iter()
         .map(|section| bus(section, context))
@@ -56,6 +57,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> (Vec<Bus>, 
         context.refers(&device.keys.bus, "bus", "[[bus]]", &ids);
     }
     same_unit(&devices, context);
+    protocol::settle(&mut buses, &devices, context);
     for bus in &buses {
         line::check(bus, &devices, context);
     }
@@ -77,6 +79,7 @@ pub(super) fn build(buses: &[Bus], devices: &[Device]) -> Option<Vec<BusSetup>> 
         setups.push(BusSetup {
             id: BusId::new(id),
             link: bus.link.clone()?,
+            protocol: protocol::of(&bus.keys),
             min_gap: bus.keys.min_gap.value?,
             timeout: bus.keys.timeout.value?,
             reopen_wait: bus.keys.reopen_wait.value?,
@@ -91,6 +94,7 @@ fn device_setup(keys: &DeviceKeys) -> Option<DeviceSetup> {
         id: DeviceId::new(keys.id.value.as_deref()?),
         profile: keys.profile.value.clone()?,
         unit: keys.unit.value?,
+        address: keys.address.value.clone(),
         connector: keys.connector.value?,
         poll: keys.poll.value,
         timeout: keys.timeout.value,
@@ -134,7 +138,7 @@ fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     framing(keys, "rtu", context);
     let path = keys.port.value.clone()?;
     port_path(&keys.port, &path, context);
-    if keys.data_bits.value == Some(7) {
+    if keys.data_bits.value == Some(7) && protocol::of(keys) == Protocol::Modbus {
         keys.data_bits.warning(
             &mut context.found,
             "Modbus RTU needs 8 data bits",
@@ -222,6 +226,18 @@ fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &
 }
 
 fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
+    let protocol = protocol::of(keys);
+    if protocol != Protocol::Modbus {
+        if keys.framing.written {
+            keys.framing.error(
+                &mut context.found,
+                format!("has no meaning with {protocol}"),
+                "it on buses with protocol = \"modbus\" only",
+                "remove it",
+            );
+        }
+        return;
+    }
     if let Some(framing) = keys.framing.value.as_deref().filter(|framing| *framing != right) {
         keys.framing.error(
             &mut context.found,
@@ -473,7 +489,7 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
 
 fn same_unit(devices: &[Device], context: &mut Context<'_>) {
     let mut seen: BTreeMap<(&str, u8), Vec<&Device>> = BTreeMap::new();
-    for device in devices {
+    for device in devices.iter().filter(|device| protocol::is_modbus(device)) {
         let (Some(bus), Some(unit)) = (device.keys.bus.value.as_deref(), device.keys.unit.value) else {
             continue;
         };

@@ -18,6 +18,9 @@ pub(super) struct File {
     #[schemars(range(min = 1, max = 1))]
     #[allow(dead_code, reason = "the schema allows only the one there is")]
     pub format: u8,
+    /// What the device speaks; `modbus` unless given. Profiles of other protocols have a form of their own.
+    #[allow(dead_code, reason = "the schema allows only the one there is")]
+    pub protocol: Option<ModbusWord>,
     /// Name the configuration uses: lower-case letters, digits and dashes. A user's profile with the id of a
     /// shipped one replaces it.
     pub id: String,
@@ -60,6 +63,14 @@ pub(super) struct File {
     pub recipes: RecipesTable,
     /// Communication supervision inside the device.
     pub watchdog: Option<WatchdogTable>,
+}
+
+/// The protocol of these files.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ModbusWord {
+    /// Modbus in any framing.
+    Modbus,
 }
 
 /// How the device is talked to. The configuration may say otherwise.

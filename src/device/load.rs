@@ -4,11 +4,12 @@ use super::check::structure;
 use super::error::{Path, Problems, ProfileError};
 use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
 use super::file_control::{NamedValue, StepTable, StepValue};
+use super::load_stream;
 use super::pdu::ReadFc;
 use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
 use super::value::{Raw, ValueType};
 use super::{Cadence, Condition, Recipes, Test};
-use crate::domain::Parity;
+use crate::domain::{Parity, Protocol};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -32,6 +33,9 @@ impl Profile {
         for error in &syntax {
             let offset = error.span().map_or(0, |span| span.start);
             problems.at(offset, &Path::default(), error.message(), None);
+        }
+        if load_stream::is_stream(root.get_ref()) {
+            return load_stream::parse(text, &root, problems);
         }
         structure(schema(), &root, &mut problems);
         if !problems.is_empty() {
@@ -89,6 +93,7 @@ impl Loader<'_> {
         let identify = self.identify();
         self.demands(&recipes);
         Profile {
+            protocol: Protocol::Modbus,
             id: raw.id.clone(),
             kind: raw.kind,
             about: About {
@@ -113,25 +118,9 @@ impl Loader<'_> {
 
     fn identity(&mut self) {
         let path = Path::default();
-        let id = &self.raw.id;
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if id.is_empty() || id.len() > 64 || !id.chars().all(allowed) {
-            self.wrong(
-                &path.key("id"),
-                "expected 1 to 64 lower-case letters, digits and dashes",
-            );
-        }
-        if self.raw.phases == Some(2) {
-            self.wrong(&path.key("phases"), "expected 1 or 3");
-        }
-        if self.raw.models.is_empty() {
-            self.wrong(&path.key("models"), "expected at least one model");
-        }
-        if self.raw.source.is_empty() {
-            self.wrong(
-                &path.key("source"),
-                "expected at least one source: registers are not guessed",
-            );
+        let raw = self.raw;
+        for (key, mistake) in load_stream::identity(&raw.id, raw.phases, &raw.models, &raw.source) {
+            self.wrong(&path.key(key), mistake);
         }
     }
 

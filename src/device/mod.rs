@@ -9,15 +9,18 @@ mod encode;
 mod error;
 mod file;
 mod file_control;
+mod file_stream;
 mod library;
 mod load;
 mod load_control;
 mod load_points;
+mod load_stream;
 mod pdu;
 mod plan;
 mod profile;
 mod rapi;
 mod recipe;
+mod registry;
 mod stream;
 mod twc;
 mod value;
@@ -37,6 +40,7 @@ pub use profile::{
 };
 pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
+pub use registry::{StreamDevice, StreamPort, stream_machine};
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
@@ -45,6 +49,14 @@ pub use value::{Layout, Order, Raw, ValueType};
 #[must_use]
 pub fn json_schema() -> String {
     let mut text = serde_json::to_string_pretty(load::schema()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The JSON Schema of profiles whose protocol is not Modbus, as `config/schema/stream-device.schema.json`.
+#[must_use]
+pub fn stream_json_schema() -> String {
+    let mut text = serde_json::to_string_pretty(load_stream::schema()).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -6,7 +6,9 @@ use super::pdu::{Pdu, ReadFc};
 use super::plan::Block;
 use super::recipe::{Recipes, StepSpec};
 use super::value::{Layout, Raw};
-use crate::domain::{DeviceFact, FaultKind, MilliAmps, Parity, Phase, Quality, Quantity, VehicleState};
+use crate::domain::{
+    DeviceFact, FaultKind, MilliAmps, Parity, Phase, Protocol, Quality, Quantity, VehicleState,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ pub struct PointId(pub u16);
 /// A checked profile. Everything the driver, the simulator and the scan need to know of a device family.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    pub(super) protocol: Protocol,
     pub(super) id: String,
     pub(super) kind: Kind,
     pub(super) about: About,
@@ -387,6 +390,12 @@ impl Profile {
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// What a person wants to know.

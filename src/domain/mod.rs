@@ -11,6 +11,7 @@ mod ledger;
 mod limit;
 mod params;
 mod profile;
+mod protocol;
 mod reading;
 mod rng;
 mod setup;
@@ -35,6 +36,7 @@ pub use profile::{
     ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
     Schedule, SchedulePeriod,
 };
+pub use protocol::Protocol;
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{

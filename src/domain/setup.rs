@@ -2,6 +2,7 @@
 
 use super::auth::IdToken;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::protocol::Protocol;
 use super::reading::Phase;
 use super::units::MilliAmps;
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub struct BusSetup {
     pub id: BusId,
     /// What it is.
     pub link: Link,
+    /// What is spoken on it.
+    pub protocol: Protocol,
     /// Silence to keep after a frame, where more than the standard's 3.5 characters is wanted.
     pub min_gap: Duration,
     /// Reply time-out where neither device nor profile says one.
@@ -47,7 +50,7 @@ pub struct BusSetup {
 /// How a bus is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// A serial port, Modbus RTU.
+    /// A serial port.
     Serial {
         /// Stable path, `/dev/serial/by-id/...`.
         path: PathBuf,
@@ -62,11 +65,11 @@ pub enum Link {
         /// The adapter repeats what we send; it is taken off the answer.
         echo: bool,
     },
-    /// Modbus TCP.
+    /// A TCP connection: Modbus TCP, or the byte stream of a serial device server.
     Tcp {
         /// Name or address.
         host: String,
-        /// Usually 502.
+        /// Usually 502 for Modbus.
         port: u16,
     },
 }
@@ -92,6 +95,8 @@ pub struct DeviceSetup {
     pub profile: String,
     /// Modbus unit id.
     pub unit: u8,
+    /// Address of the device where the protocol has one that is no Modbus unit id.
+    pub address: Option<String>,
     /// Which connector or channel of the device, from 1 (register offset by the profile).
     pub connector: u16,
     /// Poll period of fast points; `None`: the profile's.

@@ -1,4 +1,5 @@
-//! Ports: a serial line with Modbus RTU, or a TCP connection with MBAP. Either does one exchange at a time.
+//! Ports: opening them, and Modbus on them: a serial line with RTU, or a TCP connection with MBAP. Either does one
+//! exchange at a time.
 
 mod ghost;
 pub(crate) mod rtu;
@@ -9,7 +10,7 @@ mod think;
 
 use super::frame::FrameError;
 use super::timer::Timer;
-use crate::device::{Pdu, Reply};
+use crate::device::{Pdu, Reply, Serial};
 use crate::domain::{DriveError, Link};
 use futures_util::future::BoxFuture;
 use std::io;
@@ -18,8 +19,21 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::Notify;
 
 /// Bytes in and out.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Bytes written that have not left the port, as far as that can be known.
+    fn unsent(&self) -> io::Result<u32> {
+        Ok(0)
+    }
+
+    /// Changes the settings of a serial port. Whatever else it is has none.
+    fn set(&mut self, _settings: &Serial) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Wire for tokio::net::TcpStream {}
+#[cfg(test)]
+impl Wire for tokio::io::DuplexStream {}
 
 /// Opens the same port again and again, by its stable name.
 pub(crate) type Opener = Box<dyn FnMut() -> BoxFuture<'static, io::Result<Box<dyn Wire>>> + Send>;
@@ -156,7 +170,7 @@ impl Line {
 
 /// Reads what is there. Zero bytes mean that the other end is gone: a pseudo-terminal without a master, an
 /// adapter pulled out, a closed connection.
-async fn read(wire: &mut dyn Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) async fn read(wire: &mut dyn Wire, buf: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = [0; 256];
     match wire.read(&mut chunk).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

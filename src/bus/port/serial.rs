@@ -1,10 +1,11 @@
 //! Serial ports: opening them, and how fast they are.
 
 use super::Wire;
+use crate::device::Serial;
 use crate::domain::{Link, Parity};
 use std::io;
 use std::time::Duration;
-use tokio_serial::{DataBits, SerialPortBuilderExt, StopBits};
+use tokio_serial::{DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 /// Above this speed silence is fixed (Modbus over Serial Line V1.02, 2.5.1.1).
 const FIXED_ABOVE_BAUD: u32 = 19_200;
@@ -25,25 +26,29 @@ pub(crate) struct Pace {
 impl Pace {
     /// The pace of a link; zero for one that is not serial.
     pub(crate) fn of(link: &Link, min_gap: Duration) -> Self {
-        let Link::Serial {
-            baud,
-            parity,
-            data_bits,
-            stop_bits,
-            ..
-        } = link
-        else {
+        let Some(settings) = settings(link) else {
             return Self {
                 char: Duration::ZERO,
                 silence: Duration::ZERO,
                 gap: min_gap,
             };
         };
-        let bits = 1 + u64::from(*data_bits) + u64::from(*stop_bits) + u64::from(*parity != Parity::None);
-        let char = Duration::from_nanos(bits * 1_000_000_000 / u64::from((*baud).max(1)));
+        let pace = Self::of_serial(&settings);
+        Self {
+            gap: pace.silence.max(min_gap),
+            ..pace
+        }
+    }
+
+    /// The pace of a serial port.
+    pub(crate) fn of_serial(settings: &Serial) -> Self {
+        let parity = u64::from(settings.parity != Parity::None);
+        let bits = 1 + u64::from(settings.data_bits) + u64::from(settings.stop_bits) + parity;
+        let baud = u64::from(settings.baud.max(1));
+        let char = Duration::from_nanos(bits * 1_000_000_000 / baud);
         // The standard's character has 11 bits whatever the setting; the longer of the two is always silence enough.
-        let standard = Duration::from_nanos(11 * 1_000_000_000 * 7 / 2 / u64::from((*baud).max(1)));
-        let silence = if *baud > FIXED_ABOVE_BAUD {
+        let standard = Duration::from_nanos(11 * 1_000_000_000 * 7 / 2 / baud);
+        let silence = if settings.baud > FIXED_ABOVE_BAUD {
             FIXED_SILENCE
         } else {
             standard
@@ -51,7 +56,7 @@ impl Pace {
         Self {
             char,
             silence,
-            gap: silence.max(min_gap),
+            gap: silence,
         }
     }
 
@@ -61,41 +66,73 @@ impl Pace {
     }
 }
 
+/// The settings of a serial link; `None`: it is another.
+pub(crate) fn settings(link: &Link) -> Option<Serial> {
+    match link {
+        Link::Serial {
+            baud,
+            parity,
+            data_bits,
+            stop_bits,
+            ..
+        } => Some(Serial {
+            baud: *baud,
+            parity: *parity,
+            data_bits: *data_bits,
+            stop_bits: *stop_bits,
+        }),
+        Link::Tcp { .. } => None,
+    }
+}
+
 /// Opens a serial port by its stable path, for this process alone, without flow control.
 ///
 /// A pseudo-terminal drops parity and answers ENOTTY to modem lines; neither is asked for, so it opens like a port.
 pub(crate) fn open(link: &Link) -> io::Result<Box<dyn Wire>> {
-    let Link::Serial {
-        path,
-        baud,
-        parity,
-        data_bits,
-        stop_bits,
-        ..
-    } = link
-    else {
+    let (Link::Serial { path, .. }, Some(settings)) = (link, settings(link)) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let parity = match parity {
-        Parity::None => tokio_serial::Parity::None,
-        Parity::Even => tokio_serial::Parity::Even,
-        Parity::Odd => tokio_serial::Parity::Odd,
-    };
-    let port = tokio_serial::new(path.to_string_lossy(), *baud)
-        .parity(parity)
-        .data_bits(if *data_bits == 7 {
-            DataBits::Seven
-        } else {
-            DataBits::Eight
-        })
-        .stop_bits(if *stop_bits == 2 {
-            StopBits::Two
-        } else {
-            StopBits::One
-        })
+    let port = tokio_serial::new(path.to_string_lossy(), settings.baud)
+        .parity(parity(settings.parity))
+        .data_bits(data_bits(settings.data_bits))
+        .stop_bits(stop_bits(settings.stop_bits))
         .open_native_async()
         .map_err(io::Error::from)?;
     Ok(Box::new(port))
+}
+
+impl Wire for SerialStream {
+    fn unsent(&self) -> io::Result<u32> {
+        Ok(self.bytes_to_write()?)
+    }
+
+    fn set(&mut self, settings: &Serial) -> io::Result<()> {
+        self.set_baud_rate(settings.baud)?;
+        self.set_parity(parity(settings.parity))?;
+        self.set_data_bits(data_bits(settings.data_bits))?;
+        self.set_stop_bits(stop_bits(settings.stop_bits))?;
+        Ok(())
+    }
+}
+
+fn parity(parity: Parity) -> tokio_serial::Parity {
+    match parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    }
+}
+
+fn data_bits(count: u8) -> DataBits {
+    if count == 7 {
+        DataBits::Seven
+    } else {
+        DataBits::Eight
+    }
+}
+
+fn stop_bits(count: u8) -> StopBits {
+    if count == 2 { StopBits::Two } else { StopBits::One }
 }
 
 #[cfg(test)]

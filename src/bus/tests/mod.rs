@@ -3,12 +3,13 @@
 mod late;
 mod line;
 mod stop;
+mod stream;
 
+use super::modbus::{Host, Hosts, Machine};
 use super::port::{Opener, Wire};
-use super::task::{Host, Machine};
 use super::timer::Timer;
 use super::{BusHandle, FromBus, frame, task};
-use crate::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, Mono, Now, Parity};
+use crate::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, Mono, Now, Parity, Protocol};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ fn device(unit: u8) -> DeviceSetup {
         id: DeviceId::new(format!("unit-{unit}")),
         profile: String::new(),
         unit,
+        address: None,
         connector: 1,
         poll: None,
         timeout: None,
@@ -65,12 +67,13 @@ fn start(
     let setup = BusSetup {
         id: BusId::new("bus"),
         link: serial(baud),
+        protocol: Protocol::Modbus,
         min_gap: Duration::ZERO,
         timeout,
         reopen_wait: Duration::from_secs(1),
         devices: machines.iter().map(|(unit, _)| device(*unit)).collect(),
     };
-    let hosts = setup
+    let hosts: Vec<Host> = setup
         .devices
         .iter()
         .zip(machines)
@@ -87,7 +90,9 @@ fn start(
     });
     let clock = Arc::new(TokioClock(Instant::now()));
     (
-        task::start(setup, hosts, clock, events, opener, || Ok(Timer::tokio())),
+        task::start(setup, Hosts::new(hosts), clock, events, opener, || {
+            Ok(Timer::tokio())
+        }),
         far,
     )
 }

@@ -3,15 +3,19 @@
 use std::path::Path;
 
 #[test]
+fn the_checked_in_schemas_are_current() {
+    current("device", &crate::device::json_schema());
+    current("stream-device", &crate::device::stream_json_schema());
+}
+
 #[allow(
     clippy::disallowed_methods,
     reason = "reads and, when asked to, rewrites a checked-in file"
 )]
-fn the_checked_in_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema/device.schema.json");
-    let current = crate::device::json_schema();
+fn current(name: &str, current: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/schema/{name}.schema.json"));
     if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&path, &current).unwrap();
+        std::fs::write(&path, current).unwrap();
     }
     let checked_in = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(

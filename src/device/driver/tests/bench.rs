@@ -51,6 +51,7 @@ pub(super) fn setup() -> DeviceSetup {
         id: DeviceId::new("wallbox"),
         profile: "made-up".into(),
         unit: 1,
+        address: None,
         connector: 1,
         poll: None,
         timeout: None,

@@ -1,0 +1,117 @@
+//! The profile file of a device that is not Modbus: these types are its schema. `protocol` says what it speaks; the
+//! machine of that protocol knows the rest.
+
+use super::file::SerialTable;
+use super::file_control::LimitsTable;
+use super::profile::Kind;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Retrovolt device profile of a protocol that is not Modbus.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Retrovolt device profile, protocols that are not Modbus")]
+pub(super) struct StreamFile {
+    /// Version of this format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    #[allow(dead_code, reason = "the schema allows only the one there is")]
+    pub format: u8,
+    /// What the device speaks.
+    pub protocol: StreamProtocol,
+    /// Name the configuration uses: lower-case letters, digits and dashes. A user's profile with the id of a
+    /// shipped one replaces it.
+    pub id: String,
+    /// What the device is for.
+    pub kind: Kind,
+    /// Vendor.
+    pub vendor: String,
+    /// Models the profile is known to fit.
+    pub models: Vec<String>,
+    /// The same hardware under other names.
+    #[serde(default)]
+    pub also_sold_as: Vec<String>,
+    /// Phases of the device, 1 or 3.
+    #[schemars(range(min = 1, max = 3))]
+    pub phases: Option<u8>,
+    /// Firmware the profile is known for.
+    pub firmware: Option<String>,
+    /// What to wire and to switch on before the device speaks.
+    pub wiring: Option<String>,
+    /// Behaviour that surprises, one sentence each.
+    #[serde(default)]
+    pub caveats: Vec<String>,
+    /// Where the facts come from.
+    pub source: Vec<String>,
+    /// How the device is talked to.
+    pub link: StreamLinkTable,
+    /// What a charger can be told.
+    pub limits: Option<LimitsTable>,
+    /// Communication supervision inside a charger.
+    pub watchdog: Option<SupervisionTable>,
+}
+
+/// What the device speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub(super) enum StreamProtocol {
+    /// Smart Message Language, pushed by meters.
+    #[serde(rename = "sml")]
+    Sml,
+    /// IEC 62056-21 text of meters.
+    #[serde(rename = "iec62056-21")]
+    Iec62056,
+    /// Telegrams of a P1 port.
+    #[serde(rename = "dsmr-p1")]
+    DsmrP1,
+    /// OpenEVSE's serial commands.
+    #[serde(rename = "rapi")]
+    Rapi,
+    /// Tesla's load sharing line.
+    #[serde(rename = "twc")]
+    Twc,
+    /// A serial card reader.
+    #[serde(rename = "rfid")]
+    Rfid,
+}
+
+/// How the device is talked to. The configuration may say otherwise.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamLinkTable {
+    /// Serial settings as delivered; for a protocol that changes its speed, those it begins with.
+    pub serial: SerialTable,
+    /// Port of a serial device server, where the device has one built in.
+    pub tcp_port: Option<u16>,
+    /// How often the device is asked or speaks by itself, milliseconds.
+    #[schemars(range(min = 10, max = 86_400_000))]
+    pub period_ms: u32,
+    /// After this silence it counts as lost, milliseconds.
+    #[schemars(range(min = 10, max = 86_400_000))]
+    pub silence_ms: u32,
+}
+
+/// Communication supervision inside a charger. The protocol's machine knows how it is set and fed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SupervisionTable {
+    /// Time-out to set unless the configuration says another, milliseconds.
+    #[schemars(range(min = 1))]
+    pub timeout_ms: u32,
+    /// Shortest time-out the device takes; `timeout_ms` unless given.
+    #[schemars(range(min = 1))]
+    pub min_timeout_ms: Option<u32>,
+    /// Longest time-out the device takes; `timeout_ms` unless given.
+    #[schemars(range(min = 1))]
+    pub max_timeout_ms: Option<u32>,
+    /// Fallback current unless the configuration says another, ampere; 0 pauses.
+    pub failsafe_a: f64,
+    /// What the device does when it hears nothing any more, one sentence.
+    pub fallback: String,
+    /// Whether that protects the installation.
+    pub fallback_safe: bool,
+    /// Whether the settings survive a power cut of the device.
+    #[serde(default)]
+    pub persistent: bool,
+    /// Signs of life per time-out; 2 unless given.
+    #[schemars(range(min = 2, max = 100))]
+    pub feeds_per_timeout: Option<u8>,
+}

@@ -1,0 +1,256 @@
+//! From the file of a device that is not Modbus to the checked profile.
+
+use super::Recipes;
+use super::check::structure;
+use super::error::{Path, Problems, ProfileError};
+use super::file::ParityName;
+use super::file_control::LimitsTable;
+use super::file_stream::{StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable};
+use super::load_points::milli;
+use super::profile::{About, Feed, Kind, Limits, LinkDefaults, Profile, Serial, Watchdog};
+use crate::domain::{MilliAmps, Parity, Protocol};
+use serde_json::Value;
+use std::sync::OnceLock;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The JSON Schema of these files.
+pub(super) fn schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(StreamFile).to_value())
+}
+
+/// Whether a file is of this form: it names a protocol that is not Modbus.
+pub(super) fn is_stream(root: &DeTable<'_>) -> bool {
+    root.iter()
+        .find(|(key, _)| key.get_ref().as_ref() == "protocol")
+        .is_some_and(|(_, value)| !matches!(value.get_ref(), DeValue::String(word) if word == "modbus"))
+}
+
+/// Reads and checks the rest of the file.
+pub(super) fn parse(
+    text: &str,
+    root: &Spanned<DeTable<'_>>,
+    mut problems: Problems<'_>,
+) -> Result<Profile, Vec<ProfileError>> {
+    structure(schema(), root, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems.finish());
+    }
+    let raw: StreamFile = match toml::from_str(text) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let offset = error.span().map_or(0, |span| span.start);
+            problems.at(offset, &Path::default(), error.message(), None);
+            return Err(problems.finish());
+        }
+    };
+    let mut loader = StreamLoader {
+        root: root.get_ref(),
+        problems,
+    };
+    let profile = loader.profile(raw);
+    if loader.problems.is_empty() {
+        Ok(profile)
+    } else {
+        Err(loader.problems.finish())
+    }
+}
+
+/// What every profile must say of itself, as `(key, mistake)`.
+pub(super) fn identity(
+    id: &str,
+    phases: Option<u8>,
+    models: &[String],
+    source: &[String],
+) -> Vec<(&'static str, &'static str)> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let mut wrong = Vec::new();
+    if id.is_empty() || id.len() > 64 || !id.chars().all(allowed) {
+        wrong.push(("id", "expected 1 to 64 lower-case letters, digits and dashes"));
+    }
+    if phases == Some(2) {
+        wrong.push(("phases", "expected 1 or 3"));
+    }
+    if models.is_empty() {
+        wrong.push(("models", "expected at least one model"));
+    }
+    if source.is_empty() {
+        wrong.push((
+            "source",
+            "expected at least one source: registers are not guessed",
+        ));
+    }
+    wrong
+}
+
+struct StreamLoader<'a> {
+    root: &'a DeTable<'a>,
+    problems: Problems<'a>,
+}
+
+impl StreamLoader<'_> {
+    fn wrong(&mut self, path: &Path, message: impl Into<String>) {
+        self.problems.push(self.root, path, message);
+    }
+
+    fn profile(&mut self, raw: StreamFile) -> Profile {
+        let path = Path::default();
+        for (key, mistake) in identity(&raw.id, raw.phases, &raw.models, &raw.source) {
+            self.wrong(&path.key(key), mistake);
+        }
+        let link = self.link(&raw.link);
+        let limits = raw.limits.as_ref().map(|limits| self.limits(limits));
+        let watchdog = raw.watchdog.as_ref().map(|table| self.watchdog(table));
+        self.kind(&raw);
+        Profile {
+            protocol: protocol(raw.protocol),
+            id: raw.id,
+            kind: raw.kind,
+            about: About {
+                vendor: raw.vendor,
+                models: raw.models,
+                also_sold_as: raw.also_sold_as,
+                phases: raw.phases.unwrap_or(3),
+                caveats: raw.caveats,
+                source: raw.source,
+                firmware: raw.firmware,
+                wiring: raw.wiring,
+            },
+            link,
+            points: Vec::new(),
+            state: None,
+            limits,
+            recipes: Recipes::default(),
+            watchdog,
+            identify: None,
+        }
+    }
+
+    /// Each protocol serves one kind of device, and only chargers have limits.
+    fn kind(&mut self, raw: &StreamFile) {
+        let (root, fitting) = (Path::default(), kind_of(raw.protocol));
+        if raw.kind != fitting {
+            let word = match fitting {
+                Kind::Charger => "charger",
+                Kind::Meter => "meter",
+                Kind::Reader => "reader",
+            };
+            let message = format!(
+                "expected \"{word}\": no other device speaks {}",
+                protocol(raw.protocol)
+            );
+            self.wrong(&root.key("kind"), message);
+        }
+        if fitting == Kind::Charger && raw.limits.is_none() {
+            self.wrong(&root.key("limits"), "missing; a charger needs `[limits]`");
+        }
+        for (there, key) in [
+            (raw.limits.is_some(), "limits"),
+            (raw.watchdog.is_some(), "watchdog"),
+        ] {
+            if there && fitting != Kind::Charger {
+                self.wrong(&root.key(key), "is for chargers only");
+            }
+        }
+    }
+
+    fn link(&mut self, raw: &StreamLinkTable) -> LinkDefaults {
+        if raw.silence_ms <= raw.period_ms {
+            let path = Path::default().key("link").key("silence_ms");
+            self.wrong(&path, "expected more than `period_ms`");
+        }
+        let ms = |value: u32| Duration::from_millis(value.into());
+        LinkDefaults {
+            serial: Some(Serial {
+                baud: raw.serial.baud,
+                parity: match raw.serial.parity {
+                    ParityName::None => Parity::None,
+                    ParityName::Even => Parity::Even,
+                    ParityName::Odd => Parity::Odd,
+                },
+                data_bits: raw.serial.data_bits.unwrap_or(8),
+                stop_bits: raw.serial.stop_bits.unwrap_or(1),
+            }),
+            tcp_port: raw.tcp_port,
+            unit: 1,
+            timeout: ms(raw.silence_ms),
+            min_gap: Duration::ZERO,
+            write_gap: Duration::ZERO,
+            poll: ms(raw.period_ms),
+            slow_poll: ms(raw.period_ms),
+            max_read_regs: 1,
+            max_read_bits: 1,
+            join: false,
+            read_holes: false,
+            no_read: Vec::new(),
+        }
+    }
+
+    fn limits(&mut self, raw: &LimitsTable) -> Limits {
+        let path = Path::default().key("limits");
+        let mut amps = |value: f64, key: &str| {
+            let value = milli(value, None).filter(|value| *value > 0);
+            if value.is_none() {
+                let message = "expected a current above 0, at most three decimals";
+                self.wrong(&path.key(key), message);
+            }
+            MilliAmps(value.unwrap_or(0))
+        };
+        let limits = Limits {
+            min: amps(raw.min_a.unwrap_or(6.0), "min_a"),
+            max: amps(raw.max_a, "max_a"),
+            step: raw.step_a.map_or(MilliAmps::ZERO, |step| amps(step, "step_a")),
+        };
+        if limits.min > limits.max {
+            self.wrong(&path.key("max_a"), "is below `min_a`");
+        }
+        limits
+    }
+
+    fn watchdog(&mut self, raw: &SupervisionTable) -> Watchdog {
+        let path = Path::default().key("watchdog");
+        let least = raw.min_timeout_ms.unwrap_or(raw.timeout_ms);
+        let most = raw.max_timeout_ms.unwrap_or(raw.timeout_ms);
+        if !(least..=most).contains(&raw.timeout_ms) {
+            let message = "lies outside `min_timeout_ms` to `max_timeout_ms`";
+            self.wrong(&path.key("timeout_ms"), message);
+        }
+        let failsafe = milli(raw.failsafe_a, None).filter(|amps| *amps >= 0);
+        if failsafe.is_none() {
+            self.wrong(&path.key("failsafe_a"), "expected 0 or a current");
+        }
+        let ms = |value: u32| Duration::from_millis(value.into());
+        Watchdog {
+            timeout: ms(raw.timeout_ms),
+            min_timeout: ms(least),
+            max_timeout: ms(most),
+            failsafe: MilliAmps(failsafe.unwrap_or(0)),
+            fallback_safe: raw.fallback_safe,
+            fallback: raw.fallback.clone(),
+            persistent: raw.persistent,
+            feed: Feed::AnyRequest,
+            feeds_per_timeout: raw.feeds_per_timeout.unwrap_or(2),
+        }
+    }
+}
+
+fn protocol(word: StreamProtocol) -> Protocol {
+    match word {
+        StreamProtocol::Sml => Protocol::Sml,
+        StreamProtocol::Iec62056 => Protocol::Iec62056,
+        StreamProtocol::DsmrP1 => Protocol::DsmrP1,
+        StreamProtocol::Rapi => Protocol::Rapi,
+        StreamProtocol::Twc => Protocol::Twc,
+        StreamProtocol::Rfid => Protocol::Rfid,
+    }
+}
+
+fn kind_of(word: StreamProtocol) -> Kind {
+    match word {
+        StreamProtocol::Sml | StreamProtocol::Iec62056 | StreamProtocol::DsmrP1 => Kind::Meter,
+        StreamProtocol::Rapi | StreamProtocol::Twc => Kind::Charger,
+        StreamProtocol::Rfid => Kind::Reader,
+    }
+}

@@ -1,0 +1,91 @@
+//! What is spoken on a port.
+
+use serde::{Deserialize, Serialize};
+
+/// A protocol on the south side. The words are those of the configuration (`bus.protocol`) and of profiles.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+pub enum Protocol {
+    /// Modbus in any framing.
+    #[default]
+    #[serde(rename = "modbus")]
+    Modbus,
+    /// Smart Message Language, pushed by German meters (BSI TR-03109-1).
+    #[serde(rename = "sml")]
+    Sml,
+    /// IEC 62056-21 (IEC 1107) text of meters, asked for (mode C) or pushed (mode D).
+    #[serde(rename = "iec62056-21")]
+    Iec62056,
+    /// Telegrams of a P1 port (DSMR, ESMR, Belgian and Nordic meters).
+    #[serde(rename = "dsmr-p1")]
+    DsmrP1,
+    /// OpenEVSE's serial commands.
+    #[serde(rename = "rapi")]
+    Rapi,
+    /// The load sharing line of Tesla's second generation wall connectors.
+    #[serde(rename = "twc")]
+    Twc,
+    /// A card reader that writes each card's number to a serial port.
+    #[serde(rename = "rfid")]
+    Rfid,
+}
+
+impl Protocol {
+    /// All there are, in the order of the configuration's help.
+    pub const ALL: [Self; 7] = [
+        Self::Modbus,
+        Self::Sml,
+        Self::Iec62056,
+        Self::DsmrP1,
+        Self::Rapi,
+        Self::Twc,
+        Self::Rfid,
+    ];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Modbus => "modbus",
+            Self::Sml => "sml",
+            Self::Iec62056 => "iec62056-21",
+            Self::DsmrP1 => "dsmr-p1",
+            Self::Rapi => "rapi",
+            Self::Twc => "twc",
+            Self::Rfid => "rfid",
+        }
+    }
+
+    /// The protocol of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.word() == word)
+    }
+
+    /// Whether several devices can share one port.
+    #[must_use]
+    pub const fn shares_its_port(self) -> bool {
+        match self {
+            Self::Modbus | Self::Iec62056 | Self::Twc => true,
+            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}

@@ -1,0 +1,113 @@
+//! Buses that are not Modbus.
+
+use super::*;
+
+const STREAM_PROFILE: &str = r#"format = 1
+protocol = "twc"
+id = "my-box"
+kind = "charger"
+vendor = "Test"
+models = ["Test"]
+source = ["made up for a test"]
+link = { serial = { baud = 4800, parity = "odd", data_bits = 7 }, period_ms = 1000, silence_ms = 26000 }
+limits = { max_a = 32 }
+
+[watchdog]
+timeout_ms = 10000
+failsafe_a = 0
+fallback = "The contactor opens."
+fallback_safe = true
+"#;
+
+const STREAM_BUS: &str = r#"
+[[bus]]
+id = "line"
+port = "/dev/serial/by-id/usb-x"
+protocol = "twc"
+
+[[device]]
+id = "box"
+bus = "line"
+profile = "my-box"
+"#;
+
+/// A site with a profile that is not Modbus, and this configuration.
+fn stream_site(text: &str) -> Site {
+    let site = Site::new(text);
+    site.write("devices.d/my-box.toml", STREAM_PROFILE);
+    site
+}
+
+#[test]
+fn a_bus_that_is_not_modbus_takes_its_settings_from_the_profile() {
+    let loaded = stream_site(STREAM_BUS).good();
+    let bus = &loaded.setup.buses[0];
+    assert_eq!(bus.protocol.word(), "twc");
+    let Link::Serial {
+        baud,
+        parity,
+        data_bits,
+        ..
+    } = &bus.link
+    else {
+        panic!("a serial line")
+    };
+    assert_eq!((*baud, *parity, *data_bits), (4800, Parity::Odd, 7));
+    let written = STREAM_BUS.replace("protocol =", "baud = 9600\nprotocol =");
+    let loaded = stream_site(&written).good();
+    assert!(matches!(
+        loaded.setup.buses[0].link,
+        Link::Serial { baud: 9600, .. }
+    ));
+    assert!(loaded.warnings.iter().any(|issue| issue.key == "bus.baud"));
+}
+
+#[test]
+fn a_device_that_speaks_another_protocol_than_its_bus_is_refused() {
+    let text = STREAM_BUS.replace("protocol = \"twc\"\n", "");
+    let issues = stream_site(&text).issues();
+    let issue = issues
+        .iter()
+        .find(|issue| issue.key == "device.profile")
+        .expect("told");
+    assert_eq!((issue.line, issue.column), (9, 11), "{issue}");
+    let told = issue.to_string();
+    assert!(
+        told.contains("speaks twc") && told.contains("retrovolt.toml:3,"),
+        "{told}"
+    );
+    assert!(
+        told.contains("write protocol = \"twc\" in the [[bus]] 'line'"),
+        "{told}"
+    );
+}
+
+#[test]
+fn devices_that_nothing_tells_apart_are_refused_on_one_bus() {
+    let second = "[[device]]\nid = \"box-2\"\nbus = \"line\"\nprofile = \"my-box\"\n";
+    let issues = stream_site(&format!("{STREAM_BUS}{second}")).issues();
+    let issue = issues
+        .iter()
+        .find(|issue| issue.key == "device.address")
+        .expect("told");
+    assert!(
+        issue.to_string().contains("write each device's address"),
+        "{issue}"
+    );
+    let told = format!("{STREAM_BUS}address = \"1234\"\n{second}address = \"4321\"\n");
+    let loaded = stream_site(&told).good();
+    assert_eq!(loaded.setup.buses[0].devices[1].address.as_deref(), Some("4321"));
+}
+
+#[test]
+fn framing_unit_and_tcp_port_are_looked_at_by_protocol() {
+    let text = STREAM_BUS.replace("protocol =", "framing = \"rtu\"\nprotocol =") + "unit = 3\n";
+    let issues = stream_site(&text).issues();
+    let keys: Vec<&str> = issues.iter().map(|issue| issue.key.as_str()).collect();
+    assert!(keys.ends_with(&["bus.framing", "device.unit"]), "{keys:?}");
+    let text = STREAM_BUS.replace("port = \"/dev/serial/by-id/usb-x\"", "host = \"10.0.0.2\"");
+    let issues = stream_site(&text).issues();
+    assert!(issues.iter().any(|issue| issue.key == "bus.tcp_port"));
+    let loaded = stream_site(&text.replace("protocol", "tcp_port = 2000\nprotocol")).good();
+    assert!(matches!(loaded.setup.buses[0].link, Link::Tcp { port: 2000, .. }));
+}
