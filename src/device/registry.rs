@@ -1,7 +1,9 @@
 //! Which machine speaks which protocol.
 
 use super::profile::{Profile, Serial};
+use super::rapi::{RapiLine, RapiSetup};
 use super::stream::StreamMachine;
+use super::twc::{TwcLine, TwcUnit};
 use crate::domain::{DeviceSetup, Protocol};
 use std::sync::Arc;
 
@@ -27,14 +29,16 @@ pub struct StreamPort {
 
 /// The machine of a port; `None`: no machine speaks this protocol (Modbus has a driver for each device instead).
 #[must_use]
-pub fn stream_machine(protocol: Protocol, _port: StreamPort) -> Option<Box<dyn StreamMachine>> {
+pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn StreamMachine>> {
     match protocol {
-        Protocol::Modbus
-        | Protocol::Sml
-        | Protocol::Iec62056
-        | Protocol::DsmrP1
-        | Protocol::Rapi
-        | Protocol::Twc
-        | Protocol::Rfid => None,
+        Protocol::Modbus | Protocol::Sml | Protocol::Iec62056 | Protocol::DsmrP1 | Protocol::Rfid => None,
+        Protocol::Rapi => {
+            let setup = port.devices.first().and_then(RapiSetup::of)?;
+            Some(Box::new(RapiLine::new(setup)))
+        }
+        Protocol::Twc => {
+            let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();
+            Some(Box::new(TwcLine::new(&units)))
+        }
     }
 }

@@ -10,8 +10,11 @@ mod face;
 mod invert;
 mod line;
 mod process;
+mod rapi;
 pub mod slave;
+mod speech;
 mod tcp;
+mod twc;
 mod wire;
 mod world;
 

@@ -8,7 +8,7 @@ use super::job::{Job, Want};
 use super::values::{self, State};
 use crate::device::driver::link::{Change, Link};
 use crate::device::wanted::{Bounds, Wanted};
-use crate::device::{StreamEffect, StreamInput, StreamMachine};
+use crate::device::{StreamDevice, StreamEffect, StreamInput, StreamMachine};
 use crate::domain::{DeviceCommand, DriveError, MilliAmps, Mono, Now, Observation};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(1);
 /// A command that has to wait for the lease, or for the device to be known, is given up after this.
 const HOLD: Duration = Duration::from_secs(10);
+/// Shortest poll period, whatever is configured.
+const POLL_LEAST: Duration = Duration::from_millis(200);
 /// Without these nothing is offered.
 const NEEDED: [Ask; 3] = [Ask::Version, Ask::Range, Ask::State];
 
@@ -41,6 +43,27 @@ pub struct RapiSetup {
     pub fallback_detail: String,
     /// Whether it can be trusted to protect the installation.
     pub fallback_safe: bool,
+}
+
+impl RapiSetup {
+    /// The device of a port; `None`: its profile is not that of a charger.
+    #[must_use]
+    pub fn of(device: &StreamDevice) -> Option<Self> {
+        let (setup, profile) = (&device.setup, &device.profile);
+        let (limits, watchdog) = (profile.limits()?, profile.watchdog()?);
+        let timeout = profile.watchdog_timeout(setup.watchdog_timeout)?;
+        let usual = timeout / u32::from(watchdog.feeds_per_timeout.max(2));
+        Some(Self {
+            poll: setup.poll.unwrap_or(profile.link().poll).max(POLL_LEAST),
+            least: limits.min,
+            most: limits.max,
+            timeout,
+            feed: setup.watchdog_feed.unwrap_or(usual),
+            fallback: setup.failsafe_current.unwrap_or(watchdog.failsafe),
+            fallback_detail: watchdog.fallback.clone(),
+            fallback_safe: watchdog.fallback_safe,
+        })
+    }
 }
 
 /// Whose answer it is.

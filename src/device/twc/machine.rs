@@ -2,7 +2,7 @@
 
 use super::codec::{Deframer, Id, OWN, Said, Tell, encode, parse};
 use super::unit::{Link, Unit};
-use crate::device::{StreamEffect, StreamInput, StreamMachine};
+use crate::device::{FailsafeReport, StreamDevice, StreamEffect, StreamInput, StreamMachine};
 use crate::domain::{DeviceCommand, DriveError, MilliAmps, Mono, Now, Observation};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,12 +24,42 @@ const HELLO_EVERY: Duration = Duration::from_millis(100);
 const HOLD: Duration = Duration::from_secs(10);
 
 /// One wall connector to be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TwcUnit {
     /// Its two-byte id; `None`: the first unit that announces itself. With several units on a line each needs one.
     pub address: Option<[u8; 2]>,
     /// Most it may be told per phase, whatever it announces: a unit takes any value.
     pub most: MilliAmps,
+    /// What it does when the gateway falls silent: built in, it cannot be set and not be read.
+    pub failsafe: FailsafeReport,
+}
+
+impl TwcUnit {
+    /// The id of a unit as it is written: four hexadecimal digits.
+    #[must_use]
+    pub fn address(text: &str) -> Option<[u8; 2]> {
+        let digits = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = digits.then(|| u16::from_str_radix(text, 16).ok()).flatten()?;
+        Some(id.to_be_bytes())
+    }
+
+    /// A device of a port. An address that is none is one no unit has: the gateway's own.
+    #[must_use]
+    pub fn of(device: &StreamDevice) -> Self {
+        let (limits, watchdog) = (device.profile.limits(), device.profile.watchdog());
+        let address = |text: &String| Self::address(text).unwrap_or(OWN.0);
+        Self {
+            address: device.setup.address.as_ref().map(address),
+            most: limits.map_or(MilliAmps::ZERO, |limits| limits.max),
+            failsafe: FailsafeReport {
+                armed: watchdog.is_some(),
+                timeout: watchdog.map(|watchdog| watchdog.timeout),
+                fallback: watchdog.map(|watchdog| watchdog.failsafe),
+                safe: watchdog.is_some_and(|watchdog| watchdog.fallback_safe),
+                detail: watchdog.map_or_else(String::new, |watchdog| watchdog.fallback.clone()),
+            },
+        }
+    }
 }
 
 /// What waits for an answer.
@@ -57,10 +87,13 @@ pub struct TwcLine {
 }
 
 impl TwcLine {
+    /// Units a line takes beside its master.
+    pub const MOST: usize = 3;
+
     /// A master that does nothing before its port is open.
     #[must_use]
     pub fn new(units: &[TwcUnit]) -> Self {
-        let unit = |unit: &TwcUnit| Unit::new(unit.address.map(Id), unit.most);
+        let unit = |unit: &TwcUnit| Unit::new(unit.address.map(Id), unit.most, unit.failsafe.clone());
         Self {
             units: units.iter().map(unit).collect(),
             deframer: Deframer::default(),
@@ -116,7 +149,7 @@ impl TwcLine {
                     Link::Down(cause) => Err(cause.clone()),
                     Link::Unknown | Link::Up => Ok(()),
                 };
-                let report = unit.failsafe();
+                let report = unit.failsafe.clone();
                 if result.is_ok() {
                     self.effects.push_back(StreamEffect::Failsafe { slot, report });
                 }
@@ -207,7 +240,7 @@ impl TwcLine {
             return;
         }
         unit.link = Link::Up;
-        let report = unit.failsafe();
+        let report = unit.failsafe.clone();
         self.effects.push_back(StreamEffect::Link {
             slot,
             up: true,

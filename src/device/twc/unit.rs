@@ -22,8 +22,6 @@ const MISSES: u8 = 3;
 const AWAY_AFTER: Duration = Duration::from_secs(10);
 /// After this silence only a link-ready of the unit brings it back.
 const DROPPED_AFTER: Duration = Duration::from_secs(26);
-/// The car shows a fault this long after the last heartbeat at the latest.
-const FAILSAFE_AFTER: Duration = Duration::from_secs(30);
 /// Currents below this are the offset of the unit's own measurement, 0.01 A.
 const OFFSET: u16 = 80;
 /// No unit carries more than this, 0.01 A.
@@ -73,6 +71,7 @@ pub(super) struct Unit {
     /// As configured; `None`: the first that announces itself.
     pub(super) address: Option<Id>,
     ceiling: MilliAmps,
+    pub(super) failsafe: FailsafeReport,
     /// Who it is, once it has announced itself.
     pub(super) id: Option<Id>,
     version: Version,
@@ -98,10 +97,11 @@ pub(super) struct Unit {
 
 impl Unit {
     /// A unit nothing is known of.
-    pub(super) fn new(address: Option<Id>, ceiling: MilliAmps) -> Self {
+    pub(super) fn new(address: Option<Id>, ceiling: MilliAmps, failsafe: FailsafeReport) -> Self {
         Self {
             address,
             ceiling,
+            failsafe,
             id: None,
             version: Version::One,
             most: ceiling,
@@ -374,19 +374,6 @@ impl Unit {
             Said::LinkReady { .. } | Said::Heartbeat { .. } => {}
         }
         Vec::new()
-    }
-
-    /// What it does when the gateway falls silent: built in, cannot be set, and not be read.
-    pub(super) fn failsafe(&self) -> FailsafeReport {
-        FailsafeReport {
-            armed: true,
-            timeout: Some(FAILSAFE_AFTER),
-            fallback: Some(MilliAmps::ZERO),
-            safe: true,
-            detail: "built in: without heartbeats the unit goes to an error state after about 10 s and the vehicle \
-                     stops 20 to 30 s later"
-                .into(),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::domain::{
     DeviceCommand, DriveError, MilliAmps, Mono, Now, Observation, Quantity, Reading, VehicleState,
 };
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Milliseconds a frame is on the wire at 9,600 baud.
 const WIRE: u64 = 20;
@@ -387,5 +388,12 @@ pub(super) fn unit(address: Option<[u8; 2]>) -> TwcUnit {
     TwcUnit {
         address,
         most: MilliAmps::from_base(32),
+        failsafe: FailsafeReport {
+            armed: true,
+            timeout: Some(Duration::from_secs(30)),
+            fallback: Some(MilliAmps::ZERO),
+            safe: true,
+            detail: "it stops".into(),
+        },
     }
 }
