@@ -10,6 +10,7 @@ mod dropin;
 mod foreign_csms;
 mod foreign_slaves;
 mod kills;
+mod own_lines;
 mod reload;
 mod rig;
 mod site;

@@ -1,74 +1,29 @@
 //! The line to one OpenEVSE: one command at a time, its answer told apart by its id.
 
 use super::ask::{Ask, Table};
-use super::codec::{Line, Liner, encode};
+use super::codec::{Liner, encode};
 use super::energy::Register;
 use super::guard::Guard;
 use super::job::{Job, Want};
-use super::values::{self, State};
+use super::setup::RapiSetup;
+use super::values::State;
 use crate::device::driver::link::{Change, Link};
 use crate::device::wanted::{Bounds, Wanted};
-use crate::device::{StreamDevice, StreamEffect, StreamInput, StreamMachine};
+use crate::device::{StreamEffect, StreamInput, StreamMachine};
 use crate::domain::{DeviceCommand, DriveError, MilliAmps, Mono, Now, Observation};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Wait for an answer.
 const ANSWER: Duration = Duration::from_millis(500);
-/// Firmware that does not repeat ids may answer this much later still.
-const LATE: Duration = Duration::from_secs(1);
 /// A command that has to wait for the lease, or for the device to be known, is given up after this.
 const HOLD: Duration = Duration::from_secs(10);
-/// Shortest poll period, whatever is configured.
-const POLL_LEAST: Duration = Duration::from_millis(200);
 /// Without these nothing is offered.
 const NEEDED: [Ask; 3] = [Ask::Version, Ask::Range, Ask::State];
 
-/// How one OpenEVSE is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RapiSetup {
-    /// Between two polls.
-    pub poll: Duration,
-    /// Below this it is put to sleep.
-    pub least: MilliAmps,
-    /// Never told more than this.
-    pub most: MilliAmps,
-    /// Without a pulse for this long it falls back.
-    pub timeout: Duration,
-    /// Between two pulses.
-    pub feed: Duration,
-    /// Falls back to this current.
-    pub fallback: MilliAmps,
-    /// What that means, in words.
-    pub fallback_detail: String,
-    /// Whether it can be trusted to protect the installation.
-    pub fallback_safe: bool,
-}
-
-impl RapiSetup {
-    /// The device of a port; `None`: its profile is not that of a charger.
-    #[must_use]
-    pub fn of(device: &StreamDevice) -> Option<Self> {
-        let (setup, profile) = (&device.setup, &device.profile);
-        let (limits, watchdog) = (profile.limits()?, profile.watchdog()?);
-        let timeout = profile.watchdog_timeout(setup.watchdog_timeout)?;
-        let usual = timeout / u32::from(watchdog.feeds_per_timeout.max(2));
-        Some(Self {
-            poll: setup.poll.unwrap_or(profile.link().poll).max(POLL_LEAST),
-            least: limits.min,
-            most: limits.max,
-            timeout,
-            feed: setup.watchdog_feed.unwrap_or(usual),
-            fallback: setup.failsafe_current.unwrap_or(watchdog.failsafe),
-            fallback_detail: watchdog.fallback.clone(),
-            fallback_safe: watchdog.fallback_safe,
-        })
-    }
-}
-
 /// Whose answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     /// The steps of this number.
     Job(u64),
     Guard,
@@ -76,18 +31,18 @@ enum Why {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Asked {
-    ask: Ask,
-    why: Why,
-    id: u8,
-    until: Mono,
+pub(super) struct Asked {
+    pub(super) ask: Ask,
+    pub(super) why: Why,
+    pub(super) id: u8,
+    pub(super) until: Mono,
     /// It is sent once more when it is not answered.
-    again: bool,
+    pub(super) again: bool,
 }
 
 /// What became of the wanted current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// Nothing said, or on its way.
     Open,
     /// In force; looks in a row that showed something else.
@@ -99,33 +54,33 @@ enum Standing {
 /// The machine of one OpenEVSE.
 #[derive(Clone, Debug)]
 pub struct RapiLine {
-    setup: RapiSetup,
-    liner: Liner,
-    open: bool,
+    pub(super) setup: RapiSetup,
+    pub(super) liner: Liner,
+    pub(super) open: bool,
     pub(super) link: Link,
-    learned: BTreeSet<Ask>,
-    asked: Option<Asked>,
-    repeats_ids: Option<bool>,
-    last_id: u8,
-    late_until: Mono,
-    table: Table,
+    pub(super) learned: BTreeSet<Ask>,
+    pub(super) asked: Option<Asked>,
+    pub(super) repeats_ids: Option<bool>,
+    pub(super) last_id: u8,
+    pub(super) late_until: Mono,
+    pub(super) table: Table,
     pub(super) state: Option<State>,
     pub(super) amps: Option<u16>,
-    range: Option<(u16, u16)>,
+    pub(super) range: Option<(u16, u16)>,
     pub(super) register: Register,
-    wanted: Wanted,
-    job: Option<Job>,
-    jobs: u64,
-    standing: Standing,
+    pub(super) wanted: Wanted,
+    pub(super) job: Option<Job>,
+    pub(super) jobs: u64,
+    pub(super) standing: Standing,
     /// It was put to sleep, and nothing was heard of its state since.
-    slept: bool,
+    pub(super) slept: bool,
     /// The most it may be offering by what it was told.
-    in_force: Option<u16>,
+    pub(super) in_force: Option<u16>,
     /// What it made of the last limit.
-    granted: Option<u16>,
-    guard: Guard,
-    effects: VecDeque<StreamEffect>,
-    wake: Option<(Mono, &'static str)>,
+    pub(super) granted: Option<u16>,
+    pub(super) guard: Guard,
+    pub(super) effects: VecDeque<StreamEffect>,
+    pub(super) wake: Option<(Mono, &'static str)>,
 }
 
 impl RapiLine {
@@ -175,7 +130,7 @@ impl RapiLine {
         }
     }
 
-    fn done(&mut self, slot: usize, tickets: Vec<u64>, result: &Result<(), DriveError>) {
+    pub(super) fn done(&mut self, slot: usize, tickets: Vec<u64>, result: &Result<(), DriveError>) {
         for ticket in tickets {
             let result = result.clone();
             self.effects
@@ -183,7 +138,7 @@ impl RapiLine {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         NEEDED.iter().all(|ask| self.learned.contains(ask))
     }
 
@@ -206,7 +161,7 @@ impl RapiLine {
     }
 
     /// What it is to offer, ampere; `None`: nobody has said anything yet.
-    fn target(&self) -> Option<u16> {
+    pub(super) fn target(&self) -> Option<u16> {
         let fit = self.bounds().fit(self.wanted.offered()?);
         Some(u16::try_from(fit.base()).unwrap_or(0))
     }
@@ -256,7 +211,7 @@ impl RapiLine {
     }
 
     /// Begins the steps to what is wanted.
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         let Some(amps) = self.target() else { return };
         let least = self.range.map_or(6, |(least, _)| least);
         let urgent = amps == 0 || self.wanted.order.as_ref().is_some_and(|order| order.urgent);
@@ -269,14 +224,14 @@ impl RapiLine {
     }
 
     /// Tells it again what it was told, of our own accord.
-    fn restore(&mut self) {
+    pub(super) fn restore(&mut self) {
         if self.job.is_none() && self.wanted.order.is_none() {
             self.begin();
         }
     }
 
     /// The steps, or the command that waited to begin them, are over.
-    fn end(&mut self, now: Mono, result: &Result<(), DriveError>) {
+    pub(super) fn end(&mut self, now: Mono, result: &Result<(), DriveError>) {
         let own = self.wanted.order.is_none();
         self.job = None;
         self.standing = match result {
@@ -359,180 +314,7 @@ impl RapiLine {
         }
     }
 
-    fn line(&mut self, now: Mono, line: Line) {
-        match line {
-            Line::Boot => {
-                self.heard(now);
-                self.restarted(now);
-            }
-            Line::State(words) => {
-                if let Some((state, amps)) = State::announced(&words) {
-                    self.heard(now);
-                    self.amps = Some(amps);
-                    self.new_state(now, state);
-                    self.compare();
-                }
-            }
-            Line::Answer { ok, id, words } => {
-                let Some(asked) = self.asked else { return };
-                if id.is_some() {
-                    self.repeats_ids = Some(true);
-                }
-                let own = match (id, self.repeats_ids) {
-                    (Some(id), _) => id == asked.id,
-                    // Without an id where there should be one it refuses a line that was damaged on its way.
-                    (None, Some(true)) => return self.failed(now, asked, &DriveError::Garbled),
-                    (None, _) => true,
-                };
-                if own {
-                    self.repeats_ids = self.repeats_ids.or(Some(id.is_some()));
-                    self.asked = None;
-                    self.heard(now);
-                    self.answer(now, asked, ok, &words);
-                }
-            }
-        }
-    }
-
-    fn heard(&mut self, now: Mono) {
-        if let Some(Change::Up) = self.link.heard() {
-            self.effects.push_back(StreamEffect::Link {
-                slot: 0,
-                up: true,
-                cause: None,
-            });
-            self.restarted(now);
-        }
-    }
-
-    /// Nothing of what it was told need hold.
-    fn restarted(&mut self, now: Mono) {
-        self.learned.clear();
-        self.table = Table::new(self.setup.poll, now);
-        (self.state, self.amps, self.range) = (None, None, None);
-        (self.in_force, self.granted) = (None, None);
-        self.register.forget();
-        self.guard.arm(now);
-        self.job = None;
-        if self.target() == Some(0) && self.wanted.order.is_none() {
-            // A stop need not wait until the device is known.
-            self.begin();
-        }
-    }
-
-    fn answer(&mut self, now: Mono, asked: Asked, ok: bool, words: &[String]) {
-        match asked.why {
-            Why::Guard => self.guard_answered(now, asked.ask, ok, words),
-            Why::Poll => {
-                if !ok {
-                    self.table.refused(asked.ask, now);
-                } else if self.polled(now, asked.ask, words) {
-                    self.table.answered(asked.ask, now);
-                } else {
-                    // Its check was right, its words were not: no reading, and no sign that all is well.
-                    return self.table.unanswered(asked.ask, now);
-                }
-                let before = self.is_settled();
-                self.learned.insert(asked.ask);
-                if !before && self.is_settled() {
-                    self.guard.arm(now);
-                    self.restore();
-                }
-            }
-            Why::Job(number) => self.job_answered(now, number, asked.ask, ok, words),
-        }
-    }
-
-    fn job_answered(&mut self, now: Mono, number: u64, ask: Ask, ok: bool, words: &[String]) {
-        let amps = words.first().and_then(|word| word.parse().ok());
-        let mut seen = self.state;
-        match ask {
-            Ask::Limit(_) => {
-                self.amps = amps.or(self.amps);
-                self.granted = amps;
-            }
-            Ask::State => {
-                seen = State::polled(words).filter(|_| ok);
-                if let Some(state) = seen {
-                    self.new_state(now, state);
-                }
-            }
-            _ => {}
-        }
-        let Some(job) = self.job.as_mut().filter(|_| number == self.jobs) else {
-            return;
-        };
-        if let Err(error) = job.answered(now, ok, amps, seen) {
-            self.end(now, &Err(error));
-        }
-    }
-
-    fn guard_answered(&mut self, now: Mono, ask: Ask, ok: bool, words: &[String]) {
-        let setting = values::supervision(words);
-        let outcome = self.guard.answered(now, ask, ok, setting);
-        if let Some(outcome) = outcome {
-            let (detail, safe) = (&self.setup.fallback_detail, self.setup.fallback_safe);
-            let report = self.guard.report(&outcome, detail, safe);
-            self.effects.push_back(StreamEffect::Failsafe { slot: 0, report });
-            if matches!(ask, Ask::Arm(..)) {
-                let tickets = std::mem::take(&mut self.guard.tickets);
-                self.done(0, tickets, &outcome);
-            }
-        }
-        if self.guard.missed && matches!(ask, Ask::Arm(..) | Ask::Acknowledge) {
-            self.guard.missed = false;
-            self.in_force = None;
-            self.restore();
-        }
-    }
-
-    /// A command was not answered, or not with sense.
-    fn failed(&mut self, now: Mono, asked: Asked, cause: &DriveError) {
-        self.asked = None;
-        if self.repeats_ids != Some(true) {
-            self.late_until = now.plus(LATE);
-        }
-        let change = self.link.failed(now, cause);
-        let again = asked.again && change.is_none() && self.link.outage().is_none();
-        let current = match asked.why {
-            Why::Job(number) => number == self.jobs && self.job.is_some(),
-            Why::Guard | Why::Poll => true,
-        };
-        if again && current {
-            return self.send(now, asked.ask, asked.why, false);
-        }
-        match asked.why {
-            Why::Guard => self.guard.unanswered(now, asked.ask),
-            Why::Poll => self.table.unanswered(asked.ask, now),
-            Why::Job(_) if current => {
-                if !self.job.as_mut().is_some_and(Job::unanswered) {
-                    self.end(now, &Err(cause.clone()));
-                }
-            }
-            Why::Job(_) => {}
-        }
-        if let Some(Change::Down(cause)) = change {
-            self.went_down(now, &cause);
-        }
-    }
-
-    fn went_down(&mut self, now: Mono, cause: &DriveError) {
-        let stop_waits =
-            self.wanted.order.as_ref().is_some_and(|order| order.urgent) && self.link != Link::NoPort;
-        if !stop_waits && (self.wanted.order.is_some() || self.job.is_some()) {
-            self.end(now, &Err(cause.clone()));
-        }
-        let tickets = std::mem::take(&mut self.guard.tickets);
-        self.done(0, tickets, &Err(cause.clone()));
-        let cause = Some(cause.clone());
-        self.effects.push_back(StreamEffect::Link {
-            slot: 0,
-            up: false,
-            cause,
-        });
-    }
-
-    fn send(&mut self, now: Mono, ask: Ask, why: Why, again: bool) {
+    pub(super) fn send(&mut self, now: Mono, ask: Ask, why: Why, again: bool) {
         self.slept |= ask == Ask::Sleep;
         self.last_id = if self.last_id == u8::MAX {
             1

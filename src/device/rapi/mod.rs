@@ -18,8 +18,11 @@ mod guard;
 mod job;
 mod machine;
 mod polls;
+mod replies;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use machine::{RapiLine, RapiSetup};
+pub use machine::RapiLine;
+pub use setup::RapiSetup;
