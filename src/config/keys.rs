@@ -136,7 +136,7 @@ settings! {
         "Who may charge. `free`: anybody; `remote`: who the back end starts; `reader`: a card, which the back end is asked about; `charger`: the charger decides by itself.";
     id_token: String = Kind::Text { max: 36 }, Absent("needed with `auth = \"free\"`"), "\"FREE\"",
         "Token that is put in the records of `free` sessions, and of `charger` sessions without a card.";
-    meter_stale_after: Duration = time(500, HOUR), Is("10s"), "\"10s\"", "Readings older than this are not believed any more.";
+    meter_stale_after: Duration = time(500, HOUR), Is("10s"), "\"10s\"", "Readings older than this are not believed any more. With a meter that is not Modbus it is two and a half of its periods unless written.";
 }
 
 settings! {

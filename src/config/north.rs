@@ -7,6 +7,7 @@ use super::keys::{ChargePointKeys, CsmsKeys, EvseKeys};
 use super::nearest::nearest;
 use super::place::Place;
 use super::profiles::{kind_name, most};
+use super::protocol;
 use super::setting::{Given, Section};
 use super::south::{Device, failsafe_within};
 use super::{ocpp16, ocpp201};
@@ -27,12 +28,15 @@ pub(super) struct ChargePoint {
 
 /// Reads all charge points and checks them against the devices.
 pub(super) fn read(root: &Section<'_>, devices: &[Device], context: &mut Context<'_>) -> Vec<ChargePoint> {
-    let points: Vec<ChargePoint> = root
+    let mut points: Vec<ChargePoint> = root
         .tables(ChargePointKeys::TABLE, &mut context.found)
         .iter()
         .map(|section| charge_point(section, context))
         .collect();
     context.unique("charge point", points.iter().map(|point| &point.keys.id));
+    for evse in points.iter_mut().flat_map(|point| &mut point.evses) {
+        protocol::freshness(evse, devices, context);
+    }
     for point in &points {
         for evse in &point.evses {
             evse_devices(evse, devices, context);

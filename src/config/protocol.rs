@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::issue::Told;
-use super::keys::BusKeys;
+use super::keys::{BusKeys, EvseKeys};
+use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
 use crate::device::{Serial, TwcLine, TwcUnit};
@@ -229,6 +230,40 @@ fn fill<T, U: PartialEq + Copy>(
             format!("did you mean {usual}, or remove the line: the profile knows it"),
         );
     }
+}
+
+/// A meter that speaks seldom makes its readings old by itself: what is not written allows for two and a half of its
+/// periods.
+pub(super) fn freshness(evse: &mut EvseKeys, devices: &[Device], context: &mut Context<'_>) {
+    let metered = evse.meter.value.as_ref().or(evse.charger.value.as_ref());
+    let meter = devices
+        .iter()
+        .find(|device| metered.is_some() && device.keys.id.value.as_ref() == metered);
+    let Some((meter, profile)) = meter.and_then(|meter| Some((meter, meter.profile.as_deref()?))) else {
+        return;
+    };
+    let period = meter.keys.poll.value.unwrap_or(profile.link().poll);
+    let (needed, stale) = (period * 5 / 2, &mut evse.meter_stale_after);
+    if profile.protocol() == Protocol::Modbus || stale.value.is_none_or(|stale| stale >= needed) {
+        return;
+    }
+    if !stale.written {
+        stale.value = Some(needed);
+        return;
+    }
+    stale.warning(
+        &mut context.found,
+        format!(
+            "'{}' tells its values every {} only",
+            profile.id(),
+            duration(period)
+        ),
+        format!("at least {}", duration(needed)),
+        format!(
+            "write meter_stale_after = \"{}\", or remove the line",
+            duration(needed)
+        ),
+    );
 }
 
 #[cfg(test)]

@@ -3,9 +3,13 @@
 
 use super::file::SerialTable;
 use super::file_control::LimitsTable;
+use super::obis::Unit;
 use super::profile::Kind;
+use super::sml::MessageCrc;
+use crate::domain::{DeviceFact, Phase, Quality, Quantity};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Retrovolt device profile of a protocol that is not Modbus.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,6 +48,12 @@ pub(super) struct StreamFile {
     pub source: Vec<String>,
     /// How the device is talked to.
     pub link: StreamLinkTable,
+    /// How a meter's telegrams are made.
+    #[serde(default)]
+    pub telegram: TelegramTable,
+    /// What a meter's values mean, by name.
+    #[serde(default)]
+    pub values: BTreeMap<String, ValueTable>,
     /// What a charger can be told.
     pub limits: Option<LimitsTable>,
     /// Communication supervision inside a charger.
@@ -114,4 +124,71 @@ pub(super) struct SupervisionTable {
     /// Signs of life per time-out; 2 unless given.
     #[schemars(range(min = 2, max = 100))]
     pub feeds_per_timeout: Option<u8>,
+}
+
+/// How a meter's telegrams are made.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TelegramTable {
+    /// For `iec62056-21`: whether the meter is asked (mode C) or speaks by itself; `asked` unless given.
+    pub sent: Option<Sent>,
+    /// For `dsmr-p1`: whether telegrams end with a checksum; true unless given.
+    pub checksum: Option<bool>,
+    /// For `sml`: the checksum inside the messages; `x25` unless given.
+    pub message_crc: Option<MessageCrc>,
+}
+
+/// When a meter speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sent {
+    /// When it is asked.
+    #[default]
+    Asked,
+    /// By itself.
+    Pushed,
+}
+
+/// A value of a telegram: `quantity` or `fact`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ValueTable {
+    /// OBIS code, or a sum of codes such as `1-0:1.8.1 + 1-0:1.8.2` or `1-0:1.7.0 - 1-0:2.7.0`; of several the first
+    /// that the telegram has in full counts.
+    pub obis: ObisTexts,
+    /// The measured quantity.
+    pub quantity: Option<Quantity>,
+    /// Phase of the quantity; the total unless given.
+    pub phase: Option<Phase>,
+    /// How good a reading is at best; `good` unless given, which means: fit for billing.
+    pub quality: Option<Quality>,
+    /// Factor; 1 unless given. Negative turns the sign.
+    pub scale: Option<f64>,
+    /// The unit where the telegram names none. Without either there is no reading.
+    pub unit: Option<Unit>,
+    /// The fact it tells.
+    pub fact: Option<DeviceFact>,
+    /// A remark.
+    #[allow(dead_code, reason = "for the reader of the file")]
+    pub note: Option<String>,
+}
+
+/// One text or several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ObisTexts {
+    /// One.
+    One(String),
+    /// Of several the first that fits.
+    Many(Vec<String>),
+}
+
+impl ObisTexts {
+    /// All of them.
+    pub fn list(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }

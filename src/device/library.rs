@@ -2,6 +2,7 @@
 
 use super::error::ProfileError;
 use super::profile::Profile;
+use crate::domain::Protocol;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -71,6 +72,13 @@ impl Library {
                 .map(Arc::new)
         };
         entry.profile.get_or_init(parse).clone()
+    }
+
+    /// The profiles that speak a protocol, by their ids.
+    pub fn speaking(&self, protocol: Protocol) -> impl Iterator<Item = (&str, Arc<Profile>)> {
+        let speaks =
+            move |id| Some((id, self.get(id)?)).filter(|(_, profile)| profile.protocol() == protocol);
+        self.ids().filter_map(speaks)
     }
 
     /// All ids, sorted.

@@ -6,7 +6,7 @@ use super::file::{ConditionTable, File, LinkTable, ParityName, Scalar, Scalars};
 use super::file_control::{NamedValue, StepTable, StepValue};
 use super::load_stream;
 use super::pdu::ReadFc;
-use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span};
+use super::profile::{About, Kind, LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StreamFacts};
 use super::value::{Raw, ValueType};
 use super::{Cadence, Condition, Recipes, Test};
 use crate::domain::{Parity, Protocol};
@@ -94,6 +94,7 @@ impl Loader<'_> {
         self.demands(&recipes);
         Profile {
             protocol: Protocol::Modbus,
+            stream: StreamFacts::default(),
             id: raw.id.clone(),
             kind: raw.kind,
             about: About {

@@ -2,13 +2,19 @@
 
 use super::Recipes;
 use super::check::structure;
+use super::decimal::Decimal;
 use super::error::{Path, Problems, ProfileError};
 use super::file::ParityName;
 use super::file_control::LimitsTable;
-use super::file_stream::{StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable};
+use super::file_stream::{
+    ObisTexts, StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable, ValueTable,
+};
 use super::load_points::milli;
-use super::profile::{About, Feed, Kind, Limits, LinkDefaults, Profile, Serial, Watchdog};
-use crate::domain::{MilliAmps, Parity, Protocol};
+use super::obis::{ObisMeaning, ObisPoint, Term};
+use super::profile::{
+    About, Feed, Kind, Limits, LinkDefaults, Profile, Serial, StreamFacts, Telegram, Watchdog,
+};
+use crate::domain::{MilliAmps, Parity, Protocol, Quantity};
 use serde_json::Value;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -104,8 +110,15 @@ impl StreamLoader<'_> {
         let limits = raw.limits.as_ref().map(|limits| self.limits(limits));
         let watchdog = raw.watchdog.as_ref().map(|table| self.watchdog(table));
         self.kind(&raw);
+        let telegram = self.telegram(&raw);
+        let values = raw
+            .values
+            .iter()
+            .filter_map(|(name, table)| self.value(name, table))
+            .collect();
         Profile {
             protocol: protocol(raw.protocol),
+            stream: StreamFacts { telegram, values },
             id: raw.id,
             kind: raw.kind,
             about: About {
@@ -146,6 +159,14 @@ impl StreamLoader<'_> {
         if fitting == Kind::Charger && raw.limits.is_none() {
             self.wrong(&root.key("limits"), "missing; a charger needs `[limits]`");
         }
+        if fitting == Kind::Meter {
+            if !raw.values.values().any(|value| value.quantity.is_some()) {
+                let message = "a meter needs at least one value with a `quantity`";
+                self.wrong(&root.key("values"), message);
+            }
+        } else if !raw.values.is_empty() {
+            self.wrong(&root.key("values"), "is for meters only");
+        }
         for (there, key) in [
             (raw.limits.is_some(), "limits"),
             (raw.watchdog.is_some(), "watchdog"),
@@ -154,6 +175,104 @@ impl StreamLoader<'_> {
                 self.wrong(&root.key(key), "is for chargers only");
             }
         }
+    }
+
+    /// How telegrams are made; a key of another protocol is a mistake.
+    fn telegram(&mut self, raw: &StreamFile) -> Telegram {
+        let (table, path) = (&raw.telegram, Path::default().key("telegram"));
+        let keys = [
+            (table.sent.is_some(), "sent", StreamProtocol::Iec62056),
+            (table.checksum.is_some(), "checksum", StreamProtocol::DsmrP1),
+            (table.message_crc.is_some(), "message_crc", StreamProtocol::Sml),
+        ];
+        for (_, key, of) in keys.iter().filter(|(given, _, of)| *given && *of != raw.protocol) {
+            self.wrong(&path.key(key), format!("is for {} only", protocol(*of)));
+        }
+        Telegram {
+            sent: table.sent.unwrap_or_default(),
+            checksum: table.checksum.unwrap_or(true),
+            message_crc: table.message_crc.unwrap_or_default(),
+        }
+    }
+
+    fn value(&mut self, name: &str, raw: &ValueTable) -> Option<ObisPoint> {
+        let path = Path::default().key("values").key(name);
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if !name.chars().all(allowed) {
+            let message = "expected a name of lower-case letters, digits and underscores";
+            self.wrong(&path, message);
+        }
+        let sums = self.sums(raw, &path.key("obis"));
+        let meaning = match (raw.quantity, raw.fact) {
+            (Some(quantity), None) => self.reading(quantity, raw, &path)?,
+            (None, Some(fact)) => {
+                let strangers = [
+                    (raw.phase.is_some(), "phase"),
+                    (raw.quality.is_some(), "quality"),
+                    (raw.scale.is_some(), "scale"),
+                    (raw.unit.is_some(), "unit"),
+                ];
+                for (_, key) in strangers.iter().filter(|(given, _)| *given) {
+                    self.wrong(&path.key(key), "is for a `quantity`, not for a `fact`");
+                }
+                if sums.iter().any(|terms| terms.len() > 1) {
+                    self.wrong(&path.key("obis"), "a fact is one code, not a sum");
+                }
+                ObisMeaning::Fact(fact)
+            }
+            _ => {
+                self.wrong(&path, "expected either `quantity` or `fact`");
+                return None;
+            }
+        };
+        Some(ObisPoint {
+            name: name.to_owned(),
+            sums,
+            meaning,
+        })
+    }
+
+    fn sums(&mut self, raw: &ValueTable, path: &Path) -> Vec<Vec<Term>> {
+        if raw.obis.list().is_empty() {
+            self.wrong(path, "expected at least one code");
+        }
+        let several = matches!(raw.obis, ObisTexts::Many(_));
+        let mut sums = Vec::new();
+        for (index, text) in raw.obis.list().iter().enumerate() {
+            let path = if several { path.index(index) } else { path.clone() };
+            match ObisPoint::terms(text) {
+                Ok(terms) => sums.push(terms),
+                Err(part) => {
+                    let message = format!(
+                        "`{part}` is not an OBIS code, expected one such as `1-0:1.8.0`, or codes with ` + ` or ` - ` between"
+                    );
+                    self.wrong(&path, message);
+                }
+            }
+        }
+        sums
+    }
+
+    fn reading(&mut self, quantity: Quantity, raw: &ValueTable, path: &Path) -> Option<ObisMeaning> {
+        let scale = Decimal::of(raw.scale.unwrap_or(1.0)).filter(|scale| {
+            scale.mantissa != 0 && scale.mantissa.abs() < 1 << 32 && scale.exponent.abs() <= 9
+        });
+        if scale.is_none() {
+            let message = "expected a factor that is not 0, with at most 9 digits";
+            self.wrong(&path.key("scale"), message);
+        }
+        if let Some(unit) = raw.unit
+            && unit.milli(Decimal::ONE, quantity).is_none()
+        {
+            self.wrong(&path.key("unit"), "does not fit the quantity");
+        }
+        Some(ObisMeaning::Reading {
+            quantity,
+            phase: raw.phase.unwrap_or_default(),
+            quality: raw.quality.unwrap_or_default(),
+            unit: raw.unit,
+            scale: scale?,
+        })
     }
 
     fn link(&mut self, raw: &StreamLinkTable) -> LinkDefaults {

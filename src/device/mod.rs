@@ -2,6 +2,7 @@
 
 mod check;
 mod condition;
+mod crc;
 mod decimal;
 mod decode;
 mod driver;
@@ -10,17 +11,21 @@ mod error;
 mod file;
 mod file_control;
 mod file_stream;
+mod iec62056;
 mod library;
 mod load;
 mod load_control;
 mod load_points;
 mod load_stream;
+mod obis;
+mod p1;
 mod pdu;
 mod plan;
 mod profile;
 mod rapi;
 mod recipe;
 mod registry;
+mod sml;
 mod stream;
 mod twc;
 mod value;
@@ -31,16 +36,20 @@ pub use decimal::Decimal;
 pub use driver::{Driver, Effect, FailsafeReport, Input, Request, Snapshot};
 pub use encode::{Electrical, current_of, current_raw, milli_of, time_raw};
 pub use error::ProfileError;
+pub use file_stream::Sent;
 pub use library::Library;
+pub use obis::{ObisCode, ObisMeaning, ObisPoint, Term, Unit};
 pub use pdu::{Pdu, ReadFc, Reply};
 pub use plan::{Block, Caution, LinkCost};
 pub use profile::{
     About, Cadence, Confidence, Dimension, FactFormat, FaultMap, FaultRule, Feed, Identify, Kind, Limits,
-    LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Watchdog, WriteFcs,
+    LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Telegram, Watchdog,
+    WriteFcs,
 };
 pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use registry::{StreamDevice, StreamPort, stream_machine};
+pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};

@@ -2,9 +2,12 @@
 
 use super::condition::Condition;
 use super::decimal::Decimal;
+use super::file_stream::Sent;
+use super::obis::ObisPoint;
 use super::pdu::{Pdu, ReadFc};
 use super::plan::Block;
 use super::recipe::{Recipes, StepSpec};
+use super::sml::MessageCrc;
 use super::value::{Layout, Raw};
 use crate::domain::{
     DeviceFact, FaultKind, MilliAmps, Parity, Phase, Protocol, Quality, Quantity, VehicleState,
@@ -32,6 +35,7 @@ pub struct PointId(pub u16);
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub(super) protocol: Protocol,
+    pub(super) stream: StreamFacts,
     pub(super) id: String,
     pub(super) kind: Kind,
     pub(super) about: About,
@@ -42,6 +46,26 @@ pub struct Profile {
     pub(super) recipes: Recipes,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) identify: Option<Identify>,
+}
+
+/// What only profiles of protocols other than Modbus say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamFacts {
+    /// How telegrams are made.
+    pub telegram: Telegram,
+    /// What their values mean.
+    pub values: Vec<ObisPoint>,
+}
+
+/// How a meter's telegrams are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Telegram {
+    /// When the meter speaks (IEC 62056-21).
+    pub sent: Sent,
+    /// Whether its telegrams end with a checksum (P1).
+    pub checksum: bool,
+    /// The checksum inside its messages (SML).
+    pub message_crc: MessageCrc,
 }
 
 /// What a person wants to know.
@@ -408,6 +432,18 @@ impl Profile {
     #[must_use]
     pub fn link(&self) -> &LinkDefaults {
         &self.link
+    }
+
+    /// How the telegrams of a meter that is not Modbus are made.
+    #[must_use]
+    pub fn telegram(&self) -> Telegram {
+        self.stream.telegram
+    }
+
+    /// What the values of such a meter mean.
+    #[must_use]
+    pub fn values(&self) -> &[ObisPoint] {
+        &self.stream.values
     }
 
     /// All points; [`PointId`] is the index.

@@ -1,7 +1,13 @@
 //! Which machine speaks which protocol.
 
+use super::file_stream::Sent;
+use super::iec62056::Pushed;
+use super::iec62056::asker::Asker;
+use super::obis::listener::Listener;
+use super::p1::P1;
 use super::profile::{Profile, Serial};
 use super::rapi::{RapiLine, RapiSetup};
+use super::sml::Sml;
 use super::stream::StreamMachine;
 use super::twc::{TwcLine, TwcUnit};
 use crate::domain::{DeviceSetup, Protocol};
@@ -27,18 +33,24 @@ pub struct StreamPort {
     pub seed: u64,
 }
 
-/// The machine of a port; `None`: no machine speaks this protocol (Modbus has a driver for each device instead).
+/// The machine of a port; `None`: there is no device on it, or no machine speaks this protocol (Modbus has a driver for
+/// each device instead).
 #[must_use]
 pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn StreamMachine>> {
-    match protocol {
-        Protocol::Modbus | Protocol::Sml | Protocol::Iec62056 | Protocol::DsmrP1 | Protocol::Rfid => None,
-        Protocol::Rapi => {
-            let setup = port.devices.first().and_then(RapiSetup::of)?;
-            Some(Box::new(RapiLine::new(setup)))
-        }
+    let first = port.devices.first()?;
+    let telegram = first.profile.telegram();
+    Some(match protocol {
+        Protocol::Sml => Box::new(Listener::new(first, Sml::new(telegram.message_crc))),
+        Protocol::DsmrP1 => Box::new(Listener::new(first, P1::new(telegram.checksum))),
+        Protocol::Iec62056 => match telegram.sent {
+            Sent::Asked => Box::new(Asker::new(port)),
+            Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
+        },
+        Protocol::Rapi => Box::new(RapiLine::new(RapiSetup::of(first)?)),
         Protocol::Twc => {
             let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();
-            Some(Box::new(TwcLine::new(&units)))
+            Box::new(TwcLine::new(&units))
         }
-    }
+        Protocol::Modbus | Protocol::Rfid => return None,
+    })
 }

@@ -14,6 +14,7 @@ mod rapi;
 pub mod slave;
 mod speech;
 mod tcp;
+pub mod telegram;
 mod twc;
 mod wire;
 mod world;

@@ -130,3 +130,47 @@ fn wall_connectors_have_ids_of_two_bytes_and_are_three_at_most() {
             .any(|issue| issue.to_string().contains("a line takes three"))
     );
 }
+
+const SLOW_METER: &str = r#"
+[[bus]]
+id = "p1"
+port = "/dev/serial/by-id/usb-y"
+protocol = "dsmr-p1"
+
+[[device]]
+id = "grid"
+bus = "p1"
+profile = "dsmr-p1"
+
+[[charge_point]]
+id = "CP"
+
+[[charge_point.evse]]
+charger = "box"
+meter = "grid"
+max_current = "16A"
+auth = "remote"
+
+[[charge_point.csms]]
+url = "ws://localhost/{id}"
+"#;
+
+#[test]
+fn a_meter_that_speaks_seldom_is_not_stale_in_between() {
+    let text = format!("{STREAM_BUS}{SLOW_METER}");
+    let loaded = stream_site(&text).good();
+    let stale = |loaded: &Loaded| loaded.setup.charge_points[0].evses[0].meter_stale_after;
+    assert_eq!(stale(&loaded), Duration::from_secs(25));
+    let written = text.replace("auth =", "meter_stale_after = \"12s\"\nauth =");
+    let loaded = stream_site(&written).good();
+    assert_eq!(stale(&loaded), Duration::from_secs(12));
+    let issue = loaded
+        .warnings
+        .iter()
+        .find(|issue| issue.key.ends_with("meter_stale_after"));
+    let told = issue.expect("told").to_string();
+    assert!(
+        told.contains("every 10s only") && told.contains("at least 25s"),
+        "{told}"
+    );
+}

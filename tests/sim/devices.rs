@@ -4,7 +4,7 @@ use retrovolt::device::{
     Caution, Electrical, Image, Library, LinkCost, Pdu, Profile, RecipeContext, Reply, Step, milli_of,
 };
 use retrovolt::domain::{
-    DeviceCommand, FaultKind, MilliAmps, Mono, Observation, Phase, Quantity, VehicleState,
+    DeviceCommand, FaultKind, MilliAmps, Mono, Observation, Phase, Protocol, Quantity, VehicleState,
 };
 use retrovolt::sim::{DeviceSpec, Ev, EvSpec, STEP_MS, SimDevice};
 use std::collections::BTreeMap;
@@ -168,12 +168,11 @@ impl Seen {
 
 fn chargers() -> Vec<String> {
     let library = Library::builtin();
-    let is_charger = |id: &&str| {
-        library
-            .get(id)
-            .is_some_and(|p| p.kind() == retrovolt::device::Kind::Charger)
-    };
-    library.ids().filter(is_charger).map(str::to_owned).collect()
+    library
+        .speaking(Protocol::Modbus)
+        .filter(|(_, profile)| profile.kind() == retrovolt::device::Kind::Charger)
+        .map(|(id, _)| id.to_owned())
+        .collect()
 }
 
 /// The least step a point can show, in milli-units.
@@ -192,7 +191,7 @@ fn grain(profile: &Profile, quantity: Quantity, phase: Phase, value: i64) -> i64
 
 #[test]
 fn every_shipped_device_reads_back_through_its_decoder() {
-    for id in Library::builtin().ids() {
+    for (id, _) in Library::builtin().speaking(Protocol::Modbus) {
         let mut bench = Bench::new(id);
         bench.device.body.ev = Some(Ev::new(EvSpec::default()));
         if bench.device.is_charger() {

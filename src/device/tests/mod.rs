@@ -6,6 +6,8 @@ mod meters;
 mod planning;
 mod recipes;
 mod schema;
+mod stream_errors;
+pub(super) mod streams;
 
 use super::{
     Block, Cadence, Caution, Electrical, Image, Library, LinkCost, Profile, ReadFc, RecipeContext, Reply,
@@ -194,11 +196,7 @@ fn a_scan_knows_a_shipped_device_by_its_fingerprint() {
 #[test]
 fn every_shipped_profile_has_a_fingerprint_and_a_plan() {
     let library = Library::builtin();
-    for id in library.ids() {
-        let profile = library.get(id).unwrap();
-        if profile.protocol() != Protocol::Modbus {
-            continue;
-        }
+    for (id, profile) in library.speaking(Protocol::Modbus) {
         assert!(!profile.identify_reads().is_empty(), "{id}");
         assert!(
             !profile.plan(WIRE, 1, &Image::new(), Caution::Normal).is_empty(),

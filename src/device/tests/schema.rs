@@ -26,16 +26,15 @@ fn current(name: &str, current: &str) {
 }
 
 #[test]
-fn the_example_in_the_documentation_is_a_sound_profile() {
+fn the_examples_in_the_documentation_are_sound_profiles() {
     let page = include_str!("../../../docs/profile-format.md");
-    let example = page
-        .split("```toml\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
+    let examples = page.split("```toml\n").skip(1);
+    let texts = examples.filter_map(|rest| rest.split("```").next());
+    let ids: Vec<String> = texts
+        .map(|text| {
+            crate::device::Profile::parse("example.toml", text).map(|profile| profile.id().to_owned())
+        })
+        .collect::<Result<_, _>>()
         .unwrap();
-    let profile = crate::device::Profile::parse("example.toml", example);
-    assert_eq!(
-        profile.map(|profile| profile.id().to_owned()),
-        Ok("example-box".to_owned())
-    );
+    assert_eq!(ids, ["example-box", "example-meter"]);
 }

@@ -19,13 +19,7 @@ fn start(id: &str, registers: &[(u16, u16)]) -> Bench {
 
 #[test]
 fn every_shipped_profile_settles_and_keeps_to_one_request_of_each_class() {
-    let library = Library::builtin();
-    let modbus = |id: &&str| {
-        library
-            .get(id)
-            .is_some_and(|profile| profile.protocol() == Protocol::Modbus)
-    };
-    for id in library.ids().filter(modbus) {
+    for (id, _) in Library::builtin().speaking(Protocol::Modbus) {
         let mut bench = start(id, &[]);
         assert_eq!(bench.links.len(), 1, "{id}");
         bench.forget();
