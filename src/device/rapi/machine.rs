@@ -469,7 +469,7 @@ impl StreamMachine for RapiLine {
                 lowering,
             } => self.drive(now, ticket, command, lowering),
             StreamInput::Drive { slot, ticket, .. } => {
-                self.done(slot, vec![ticket], &Err(DriveError::Unsupported))
+                self.done(slot, vec![ticket], &Err(DriveError::Unsupported));
             }
             StreamInput::Lease { slot: 0, until } => {
                 if self.guard.lease(now, until) && self.is_settled() {

@@ -260,7 +260,7 @@ pub(super) fn encode(tell: Tell) -> Vec<u8> {
         frame.resize(frame.len() + 8, 0);
         frame
     };
-    wire(match tell {
+    let frame = match tell {
         Tell::LinkReady1 => ready([0xFC, 0xE1]),
         Tell::LinkReady2 => ready([0xFB, 0xE2]),
         Tell::Heartbeat {
@@ -282,13 +282,14 @@ pub(super) fn encode(tell: Tell) -> Vec<u8> {
         Tell::Vin(id, part) => to([0xFB, [0xEE, 0xEF, 0xF1][part.min(2)]], id, 8),
         Tell::Start(id) => to([0xFC, 0xB1], id, 9),
         Tell::Stop(id) => to([0xFC, 0xB2], id, 9),
-    })
+    };
+    wire(&frame)
 }
 
 /// Adds sum, escapes and ends.
-fn wire(frame: Vec<u8>) -> Vec<u8> {
+fn wire(frame: &[u8]) -> Vec<u8> {
     let mut wire = vec![END];
-    for byte in frame.iter().copied().chain([sum(&frame)]) {
+    for byte in frame.iter().copied().chain([sum(frame)]) {
         match byte {
             END => wire.extend([ESC, ESC_END]),
             ESC => wire.extend([ESC, ESC_ESC]),

@@ -1,7 +1,7 @@
 //! The line: who speaks when.
 
 use super::codec::{Deframer, Id, OWN, Said, Tell, encode, parse};
-use super::unit::{Link, Unit};
+use super::unit::{Answer, Link, Unit};
 use crate::device::{FailsafeReport, StreamDevice, StreamEffect, StreamInput, StreamMachine};
 use crate::domain::{DeviceCommand, DriveError, MilliAmps, Mono, Now, Observation};
 use std::collections::VecDeque;
@@ -215,9 +215,9 @@ impl TwcLine {
     }
 
     fn heartbeat(&mut self, now: Mono, slot: usize, said: Said, sent: Option<u16>) {
-        if let Some((observations, end)) = self.units[slot].answered(now, said, sent) {
+        if let Some(Answer { said, end }) = self.units[slot].answered(now, said, sent) {
             self.up(slot);
-            self.observed(slot, observations);
+            self.observed(slot, said);
             if let Some(end) = end {
                 self.finish(slot, &end);
             }

@@ -65,6 +65,15 @@ impl Report {
     }
 }
 
+/// What the answer to a heartbeat comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    /// What it says.
+    pub(super) said: Vec<Observation>,
+    /// The end of what waited for it.
+    pub(super) end: Option<Result<(), DriveError>>,
+}
+
 /// The unit of one slot.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
@@ -209,12 +218,7 @@ impl Unit {
 
     /// It answered a heartbeat. `sent`: the limit of the one that waited for an answer. Gives what it says, and the
     /// end of what waited for that.
-    pub(super) fn answered(
-        &mut self,
-        now: Mono,
-        said: Said,
-        sent: Option<u16>,
-    ) -> Option<(Vec<Observation>, Option<Result<(), DriveError>>)> {
+    pub(super) fn answered(&mut self, now: Mono, said: Said, sent: Option<u16>) -> Option<Answer> {
         let Said::Heartbeat {
             state,
             limit,
@@ -238,7 +242,10 @@ impl Unit {
         self.contactor
             .flows(now, self.carried.0 == 0 && limit == 0, actual);
         let end = sent.and_then(|sent| self.judge(now, report, sent));
-        Some((self.observe(now, report), end))
+        Some(Answer {
+            said: self.observe(now, report),
+            end,
+        })
     }
 
     fn judge(&mut self, now: Mono, report: Report, sent: u16) -> Option<Result<(), DriveError>> {

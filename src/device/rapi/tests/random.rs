@@ -70,12 +70,8 @@ impl Word {
             DeviceCommand::Limit(limit) => self.limit = Some(limit.0),
             DeviceCommand::Enable(on) => self.off = !on,
             DeviceCommand::SafeState => {
-                self.limit = Some(
-                    self.limit
-                        .filter(|_| !self.off)
-                        .unwrap_or(if self.off { 0 } else { 6_000 })
-                        .min(6_000),
-                )
+                let offered = if self.off { 0 } else { self.limit.unwrap_or(6_000) };
+                self.limit = Some(offered.min(6_000));
             }
             DeviceCommand::Unlock | DeviceCommand::ArmWatchdog => {}
         }

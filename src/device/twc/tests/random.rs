@@ -123,12 +123,12 @@ fn play(events: &[Event]) -> Result<String, TestCaseError> {
     let mut ended: Vec<u64> = bench.done.iter().map(|(ticket, _)| *ticket).collect();
     ended.sort_unstable();
     prop_assert_eq!(ended, (1..=tickets).collect::<Vec<_>>());
-    for slot in 0..2 {
-        let most = words[slot].most().max(0);
+    for (slave, word) in bench.slaves.iter().zip(words) {
         prop_assert!(
-            i64::from(bench.slaves[slot].limit) <= most,
-            "{} > {most}",
-            bench.slaves[slot].limit
+            i64::from(slave.limit) <= word.most().max(0),
+            "{} > {}",
+            slave.limit,
+            word.most()
         );
     }
     Ok(bench.log)
