@@ -24,6 +24,7 @@ mod plan;
 mod profile;
 mod recipe;
 mod registry;
+mod rfid;
 mod sml;
 mod stream;
 mod value;
@@ -45,6 +46,7 @@ pub use profile::{
 };
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use registry::{StreamDevice, StreamPort, stream_machine};
+pub use rfid::CardFormat;
 pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use value::{Layout, Order, Raw, ValueType};

@@ -6,6 +6,7 @@ use super::iec62056::asker::Asker;
 use super::obis::listener::Listener;
 use super::p1::P1;
 use super::profile::{Profile, Serial};
+use super::rfid::Reader;
 use super::sml::Sml;
 use super::stream::StreamMachine;
 use crate::domain::{DeviceSetup, Protocol};
@@ -44,6 +45,10 @@ pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn St
             Sent::Asked => Box::new(Asker::new(port)),
             Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
         },
-        Protocol::Modbus | Protocol::Rapi | Protocol::Twc | Protocol::Rfid => return None,
+        Protocol::Rfid | Protocol::RfidHid => {
+            let format = first.profile.card()?.clone();
+            Box::new(Reader::new(first, format, protocol == Protocol::RfidHid))
+        }
+        Protocol::Modbus | Protocol::Rapi | Protocol::Twc => return None,
     })
 }

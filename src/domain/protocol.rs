@@ -40,11 +40,14 @@ pub enum Protocol {
     /// A card reader that writes each card's number to a serial port.
     #[serde(rename = "rfid")]
     Rfid,
+    /// A card reader that types each card's number as a keyboard does.
+    #[serde(rename = "rfid-hid")]
+    RfidHid,
 }
 
 impl Protocol {
     /// All there are, in the order of the configuration's help.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Modbus,
         Self::Sml,
         Self::Iec62056,
@@ -52,6 +55,7 @@ impl Protocol {
         Self::Rapi,
         Self::Twc,
         Self::Rfid,
+        Self::RfidHid,
     ];
 
     /// The word of the configuration.
@@ -65,6 +69,7 @@ impl Protocol {
             Self::Rapi => "rapi",
             Self::Twc => "twc",
             Self::Rfid => "rfid",
+            Self::RfidHid => "rfid-hid",
         }
     }
 
@@ -79,7 +84,7 @@ impl Protocol {
     pub const fn shares_its_port(self) -> bool {
         match self {
             Self::Modbus | Self::Iec62056 | Self::Twc => true,
-            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid => false,
+            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid | Self::RfidHid => false,
         }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn settings(link: &Link) -> Option<Serial> {
             data_bits: *data_bits,
             stop_bits: *stop_bits,
         }),
-        Link::Tcp { .. } => None,
+        Link::Tcp { .. } | Link::Input { .. } => None,
     }
 }
 
