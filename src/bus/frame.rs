@@ -34,6 +34,9 @@ pub enum FrameError {
         /// As computed.
         want: u16,
     },
+    /// A character that is no hexadecimal digit.
+    #[error("a character that is no hexadecimal digit")]
+    Digits,
     /// Another unit answered.
     #[error("unit {got} answered instead of {want}")]
     Unit {
@@ -307,6 +310,8 @@ fn data_bytes(pdu: &Pdu) -> u8 {
 fn saturate(count: usize) -> u16 {
     u16::try_from(count).unwrap_or(u16::MAX)
 }
+
+pub mod ascii;
 
 /// Serial framing: unit, PDU, CRC.
 pub mod rtu {

@@ -8,7 +8,7 @@ use super::queue::{Entry, Next, Queue};
 use super::task::{BEAT, Core, Crew, Outlet, Word};
 use super::timer::Timer;
 use crate::device::{Driver, Effect, Input};
-use crate::domain::{BusSetup, DeviceId, DeviceSetup, DriveError, Mono, Now, Priority};
+use crate::domain::{BusSetup, DeviceId, DeviceSetup, DriveError, Framing, Mono, Now, Priority};
 use std::io;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -64,6 +64,8 @@ impl Host {
 pub(crate) struct Hosts {
     hosts: Vec<Host>,
     queue: Queue,
+    /// What was answered on an earlier connection, where the framing was to be found out.
+    framing: Option<Framing>,
 }
 
 impl Hosts {
@@ -72,6 +74,7 @@ impl Hosts {
         Self {
             queue: Queue::new(hosts.len()),
             hosts,
+            framing: None,
         }
     }
 
@@ -165,8 +168,9 @@ impl Crew for Hosts {
         timer: Timer,
         setup: &BusSetup,
     ) -> Option<io::Error> {
-        let mut line = Line::new(&setup.link, wire, timer, setup.min_gap);
+        let mut line = Line::new(setup, core.crew.framing, wire, timer);
         let lost = core.converse(&mut line).await;
+        core.crew.framing = line.known().or(core.crew.framing);
         tracing::info!(bus = %setup.id, seen = ?line.seen(), "port closed");
         lost
     }
@@ -179,7 +183,7 @@ impl Core<Hosts> {
             if self.left() {
                 return None;
             }
-            let Hosts { hosts, queue } = &mut self.crew;
+            let Hosts { hosts, queue, .. } = &mut self.crew;
             let hold = |entry: &Entry| line.hold(hosts[entry.device].unit, &entry.request.pdu);
             let lost = match queue.pop(self.clock.now().mono, hold) {
                 Next::Send(entry) => self.exchange(line, entry).await.err(),

@@ -4,7 +4,7 @@ use super::quantity::duration;
 use super::south::parity_word;
 use crate::domain::{
     AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, MilliAmps, OcppVersion,
-    Phase, Security, SiteSetup,
+    Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,12 +92,16 @@ impl Page {
                 self.line("stop_bits", stop_bits);
                 self.line("echo", echo);
             }
+            Link::Input { path } => self.path("port", path),
             Link::Tcp { host, port } => {
                 self.text("host", host);
                 self.line("tcp_port", port);
             }
         }
         self.text("protocol", bus.protocol.word());
+        if bus.protocol == Protocol::Modbus {
+            self.text("framing", bus.framing.word());
+        }
         self.time("min_gap", bus.min_gap);
         self.time("timeout", bus.timeout);
         self.time("reopen_wait", bus.reopen_wait);

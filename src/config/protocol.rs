@@ -7,15 +7,38 @@ use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
 use crate::device::{Serial, TwcLine, TwcUnit};
-use crate::domain::{Link, Protocol};
+use crate::domain::{Framing, Link, Protocol};
 
 /// Every word of `bus.protocol`.
-pub(super) const WORDS: &[&str] = &["modbus", "sml", "iec62056-21", "dsmr-p1", "rapi", "twc", "rfid"];
+pub(super) const WORDS: &[&str] = &[
+    "modbus",
+    "sml",
+    "iec62056-21",
+    "dsmr-p1",
+    "rapi",
+    "twc",
+    "rfid",
+    "rfid-hid",
+];
 
 /// The protocol of a bus; Modbus where nothing sensible is written.
 pub(super) fn of(keys: &BusKeys) -> Protocol {
     let word = keys.protocol.value.as_deref();
     word.and_then(Protocol::of).unwrap_or_default()
+}
+
+/// How Modbus frames are wrapped on a bus.
+pub(super) fn framing(keys: &BusKeys) -> Framing {
+    let usual = if keys.host.written {
+        Framing::Tcp
+    } else {
+        Framing::Rtu
+    };
+    keys.framing
+        .value
+        .as_deref()
+        .and_then(Framing::of)
+        .unwrap_or(usual)
 }
 
 /// Whether a device speaks Modbus, as far as it is known.
@@ -162,6 +185,38 @@ fn alone(protocol: Protocol, here: &[&Device], context: &mut Context<'_>) {
             context.found.error(at, told);
         }
     }
+}
+
+/// A keyboard's event device.
+pub(super) fn input(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
+    let path = keys.port.value.clone()?;
+    let shown = path.display().to_string();
+    if !path.is_absolute() {
+        keys.port.error(
+            &mut context.found,
+            format!("'{shown}' is not the path of an event device"),
+            "an absolute path such as /dev/input/by-id/...-event-kbd",
+            "look it up with ls /dev/input/by-id",
+        );
+        return None;
+    }
+    if shown.starts_with("/dev/input/event") {
+        keys.port.warning(
+            &mut context.found,
+            format!("{shown} may be another keyboard after the next start"),
+            "a stable path in /dev/input/by-id or /dev/input/by-path",
+            "look it up with ls -l /dev/input/by-id",
+        );
+    }
+    if !path.exists() {
+        keys.port.warning(
+            &mut context.found,
+            "there is no such device now",
+            "a reader that is plugged in",
+            "plug it in, or see /dev/input/by-id; the gateway waits for it",
+        );
+    }
+    Some(Link::Input { path })
 }
 
 /// Fills in what the profile knows about the port, and tells where what is written differs.

@@ -12,7 +12,7 @@ use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
 use crate::device::{Kind, Profile};
-use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Parity, Protocol};
+use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Framing, Link, MilliAmps, Parity, Protocol};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +80,7 @@ pub(super) fn build(buses: &[Bus], devices: &[Device]) -> Option<Vec<BusSetup>> 
             id: BusId::new(id),
             link: bus.link.clone()?,
             protocol: protocol::of(&bus.keys),
+            framing: protocol::framing(&bus.keys),
             min_gap: bus.keys.min_gap.value?,
             timeout: bus.keys.timeout.value?,
             reopen_wait: bus.keys.reopen_wait.value?,
@@ -127,6 +128,22 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
             context.found.error(section.at, told);
             None
         }
+        (true, false) if protocol::of(&keys) == Protocol::RfidHid => {
+            let mut marks = vec![mark(&keys.tcp_port)];
+            marks.extend(serial_marks(&keys));
+            strangers("protocol = \"rfid-hid\"", "a keyboard", &marks, context);
+            framing(&keys, &[], context);
+            protocol::input(&keys, context)
+        }
+        (false, true) if protocol::of(&keys) == Protocol::RfidHid => {
+            keys.host.error(
+                &mut context.found,
+                "a keyboard is not behind a host",
+                "`port` with its event device",
+                "write port = \"/dev/input/by-id/...-event-kbd\"",
+            );
+            None
+        }
         (true, false) => serial(&keys, context),
         (false, true) => tcp(&keys, context),
     };
@@ -135,10 +152,13 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
 
 fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     strangers("port", "a serial port", &[mark(&keys.tcp_port)], context);
-    framing(keys, "rtu", context);
+    framing(keys, &["rtu", "ascii"], context);
     let path = keys.port.value.clone()?;
     port_path(&keys.port, &path, context);
-    if keys.data_bits.value == Some(7) && protocol::of(keys) == Protocol::Modbus {
+    if keys.data_bits.value == Some(7)
+        && protocol::of(keys) == Protocol::Modbus
+        && protocol::framing(keys) == Framing::Rtu
+    {
         keys.data_bits.warning(
             &mut context.found,
             "Modbus RTU needs 8 data bits",
@@ -174,15 +194,8 @@ pub(super) const fn parity_word(parity: Parity) -> &'static str {
 }
 
 fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
-    let serial_only = [
-        mark(&keys.baud),
-        mark(&keys.parity),
-        mark(&keys.data_bits),
-        mark(&keys.stop_bits),
-        mark(&keys.echo),
-    ];
-    strangers("host", "Modbus TCP", &serial_only, context);
-    framing(keys, "tcp", context);
+    strangers("host", "Modbus TCP", &serial_marks(keys), context);
+    framing(keys, &["tcp", "rtu", "ascii", "auto"], context);
     let host = keys.host.value.clone()?;
     let bad = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '@' | '[' | ']');
     let port_in_it = host.matches(':').count() == 1;
@@ -212,6 +225,16 @@ fn mark<T>(given: &Given<T>) -> (bool, Place, String) {
     (given.written, given.at, given.path.clone())
 }
 
+fn serial_marks(keys: &BusKeys) -> [(bool, Place, String); 5] {
+    [
+        mark(&keys.baud),
+        mark(&keys.parity),
+        mark(&keys.data_bits),
+        mark(&keys.stop_bits),
+        mark(&keys.echo),
+    ]
+}
+
 /// Settings that belong to the other kind of bus.
 fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &mut Context<'_>) {
     for (_, at, path) in marks.iter().filter(|mark| mark.0) {
@@ -225,7 +248,7 @@ fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &
     }
 }
 
-fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
+fn framing(keys: &BusKeys, right: &[&str], context: &mut Context<'_>) {
     let protocol = protocol::of(keys);
     if protocol != Protocol::Modbus {
         if keys.framing.written {
@@ -238,12 +261,17 @@ fn framing(keys: &BusKeys, right: &str, context: &mut Context<'_>) {
         }
         return;
     }
-    if let Some(framing) = keys.framing.value.as_deref().filter(|framing| *framing != right) {
+    if let Some(framing) = keys
+        .framing
+        .value
+        .as_deref()
+        .filter(|framing| !right.contains(framing))
+    {
         keys.framing.error(
             &mut context.found,
             format!("'{framing}' does not go with this kind of bus"),
-            format!("\"{right}\""),
-            format!("did you mean '{right}', or remove the line"),
+            format!("\"{}\"", right.join("\" or \"")),
+            format!("did you mean '{}', or remove the line", right[0]),
         );
     }
 }
@@ -458,7 +486,9 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     for bus in buses {
         let (name, at, path) = match &bus.link {
-            Some(Link::Serial { path, .. }) => (path.display().to_string(), bus.keys.port.at, "bus.port"),
+            Some(Link::Serial { path, .. } | Link::Input { path }) => {
+                (path.display().to_string(), bus.keys.port.at, "bus.port")
+            }
             Some(Link::Tcp { host, port }) => (
                 format!("{}:{port}", host.to_ascii_lowercase()),
                 bus.keys.host.at,

@@ -7,13 +7,14 @@ use super::error::{Path, Problems, ProfileError};
 use super::file::ParityName;
 use super::file_control::LimitsTable;
 use super::file_stream::{
-    ObisTexts, StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable, ValueTable,
+    CardTable, ObisTexts, StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable, ValueTable,
 };
 use super::load_points::milli;
 use super::obis::{ObisMeaning, ObisPoint, Term};
 use super::profile::{
     About, Feed, Kind, Limits, LinkDefaults, Profile, Serial, StreamFacts, Telegram, Watchdog,
 };
+use super::rfid::card::{CardFormat, Number, TokenForm};
 use crate::domain::{MilliAmps, Parity, Protocol, Quantity};
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -106,11 +107,12 @@ impl StreamLoader<'_> {
         for (key, mistake) in identity(&raw.id, raw.phases, &raw.models, &raw.source) {
             self.wrong(&path.key(key), mistake);
         }
-        let link = self.link(&raw.link);
+        let link = self.link(&raw.link, raw.protocol);
         let limits = raw.limits.as_ref().map(|limits| self.limits(limits));
         let watchdog = raw.watchdog.as_ref().map(|table| self.watchdog(table));
         self.kind(&raw);
         let telegram = self.telegram(&raw);
+        let card = raw.card.as_ref().map(|card| self.card(card));
         let values = raw
             .values
             .iter()
@@ -118,7 +120,11 @@ impl StreamLoader<'_> {
             .collect();
         Profile {
             protocol: protocol(raw.protocol),
-            stream: StreamFacts { telegram, values },
+            stream: StreamFacts {
+                telegram,
+                values,
+                card,
+            },
             id: raw.id,
             kind: raw.kind,
             about: About {
@@ -167,6 +173,11 @@ impl StreamLoader<'_> {
         } else if !raw.values.is_empty() {
             self.wrong(&root.key("values"), "is for meters only");
         }
+        match (fitting, &raw.card) {
+            (Kind::Reader, None) => self.wrong(&root.key("card"), "missing; a reader needs `[card]`"),
+            (Kind::Charger | Kind::Meter, Some(_)) => self.wrong(&root.key("card"), "is for readers only"),
+            _ => {}
+        }
         for (there, key) in [
             (raw.limits.is_some(), "limits"),
             (raw.watchdog.is_some(), "watchdog"),
@@ -174,6 +185,34 @@ impl StreamLoader<'_> {
             if there && fitting != Kind::Charger {
                 self.wrong(&root.key(key), "is for chargers only");
             }
+        }
+    }
+
+    fn card(&mut self, raw: &CardTable) -> CardFormat {
+        let path = Path::default().key("card");
+        if raw.xor && raw.number != Number::Hex {
+            self.wrong(&path.key("xor"), "is for hexadecimal numbers only");
+        }
+        if raw.bytes.is_some() && raw.number != Number::Decimal {
+            self.wrong(&path.key("bytes"), "is for decimal numbers only");
+        }
+        let odd = |count: &u8| *count == 0 || *count > 20 || (raw.number == Number::Hex && count % 2 == 1);
+        if let Some(index) = raw.digits.iter().position(odd) {
+            let message = "expected 1 to 20 digits, of hexadecimal numbers an even number";
+            self.wrong(&path.key("digits").index(index), message);
+        }
+        if raw.reverse && raw.token == Some(TokenForm::AsRead) {
+            self.wrong(&path.key("reverse"), "has no effect on a token written as read");
+        }
+        CardFormat {
+            frame: raw.frame,
+            number: raw.number,
+            digits: raw.digits.clone(),
+            xor: raw.xor,
+            reverse: raw.reverse,
+            bytes: raw.bytes.unwrap_or(4),
+            token: raw.token.unwrap_or(TokenForm::Hex),
+            hold: Duration::from_millis(raw.hold_ms.unwrap_or(2000).into()),
         }
     }
 
@@ -275,30 +314,50 @@ impl StreamLoader<'_> {
         })
     }
 
-    fn link(&mut self, raw: &StreamLinkTable) -> LinkDefaults {
-        if raw.silence_ms <= raw.period_ms {
-            let path = Path::default().key("link").key("silence_ms");
-            self.wrong(&path, "expected more than `period_ms`");
+    /// Port and pace; a card reader has no pace.
+    fn link(&mut self, raw: &StreamLinkTable, of: StreamProtocol) -> LinkDefaults {
+        let path = Path::default().key("link");
+        let reader = kind_of(of) == Kind::Reader;
+        for (given, key) in [(raw.period_ms, "period_ms"), (raw.silence_ms, "silence_ms")] {
+            match given {
+                Some(_) if reader => self.wrong(
+                    &path.key(key),
+                    "a card reader speaks only when a card is held to it",
+                ),
+                None if !reader => self.wrong(&path.key(key), "missing; expected a time in milliseconds"),
+                Some(_) | None => {}
+            }
+        }
+        let (period, silence) = (raw.period_ms.unwrap_or(1000), raw.silence_ms.unwrap_or(2000));
+        if raw.period_ms.is_some() && silence <= period {
+            self.wrong(&path.key("silence_ms"), "expected more than `period_ms`");
+        }
+        match (of, &raw.serial) {
+            (StreamProtocol::RfidHid, Some(_)) => {
+                self.wrong(&path.key("serial"), "a keyboard has no serial settings")
+            }
+            (StreamProtocol::RfidHid, None) | (_, Some(_)) => {}
+            (_, None) => self.wrong(&path.key("serial"), "missing; expected the settings as delivered"),
         }
         let ms = |value: u32| Duration::from_millis(value.into());
         LinkDefaults {
-            serial: Some(Serial {
-                baud: raw.serial.baud,
-                parity: match raw.serial.parity {
+            serial: raw.serial.as_ref().map(|serial| Serial {
+                baud: serial.baud,
+                parity: match serial.parity {
                     ParityName::None => Parity::None,
                     ParityName::Even => Parity::Even,
                     ParityName::Odd => Parity::Odd,
                 },
-                data_bits: raw.serial.data_bits.unwrap_or(8),
-                stop_bits: raw.serial.stop_bits.unwrap_or(1),
+                data_bits: serial.data_bits.unwrap_or(8),
+                stop_bits: serial.stop_bits.unwrap_or(1),
             }),
             tcp_port: raw.tcp_port,
             unit: 1,
-            timeout: ms(raw.silence_ms),
+            timeout: ms(silence),
             min_gap: Duration::ZERO,
             write_gap: Duration::ZERO,
-            poll: ms(raw.period_ms),
-            slow_poll: ms(raw.period_ms),
+            poll: ms(period),
+            slow_poll: ms(period),
             max_read_regs: 1,
             max_read_bits: 1,
             join: false,
@@ -363,6 +422,7 @@ fn protocol(word: StreamProtocol) -> Protocol {
         StreamProtocol::Rapi => Protocol::Rapi,
         StreamProtocol::Twc => Protocol::Twc,
         StreamProtocol::Rfid => Protocol::Rfid,
+        StreamProtocol::RfidHid => Protocol::RfidHid,
     }
 }
 
@@ -370,6 +430,6 @@ fn kind_of(word: StreamProtocol) -> Kind {
     match word {
         StreamProtocol::Sml | StreamProtocol::Iec62056 | StreamProtocol::DsmrP1 => Kind::Meter,
         StreamProtocol::Rapi | StreamProtocol::Twc => Kind::Charger,
-        StreamProtocol::Rfid => Kind::Reader,
+        StreamProtocol::Rfid | StreamProtocol::RfidHid => Kind::Reader,
     }
 }

@@ -25,6 +25,7 @@ mod profile;
 mod rapi;
 mod recipe;
 mod registry;
+mod rfid;
 mod sml;
 mod stream;
 mod twc;
@@ -49,6 +50,7 @@ pub use profile::{
 pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use registry::{StreamDevice, StreamPort, stream_machine};
+pub use rfid::CardFormat;
 pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use twc::{TwcLine, TwcUnit};

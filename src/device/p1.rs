@@ -180,7 +180,7 @@ fn plain_equipment(item: &mut Item) {
 
 fn from_hex(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() % 2 != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

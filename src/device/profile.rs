@@ -7,6 +7,7 @@ use super::obis::ObisPoint;
 use super::pdu::{Pdu, ReadFc};
 use super::plan::Block;
 use super::recipe::{Recipes, StepSpec};
+use super::rfid::CardFormat;
 use super::sml::MessageCrc;
 use super::value::{Layout, Raw};
 use crate::domain::{
@@ -55,6 +56,8 @@ pub(super) struct StreamFacts {
     pub telegram: Telegram,
     /// What their values mean.
     pub values: Vec<ObisPoint>,
+    /// How a reader writes a card's number.
+    pub card: Option<CardFormat>,
 }
 
 /// How a meter's telegrams are made.
@@ -444,6 +447,12 @@ impl Profile {
     #[must_use]
     pub fn values(&self) -> &[ObisPoint] {
         &self.stream.values
+    }
+
+    /// How a card reader that is not Modbus writes a card's number.
+    #[must_use]
+    pub fn card(&self) -> Option<&CardFormat> {
+        self.stream.card.as_ref()
     }
 
     /// All points; [`PointId`] is the index.

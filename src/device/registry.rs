@@ -7,6 +7,7 @@ use super::obis::listener::Listener;
 use super::p1::P1;
 use super::profile::{Profile, Serial};
 use super::rapi::{RapiLine, RapiSetup};
+use super::rfid::Reader;
 use super::sml::Sml;
 use super::stream::StreamMachine;
 use super::twc::{TwcLine, TwcUnit};
@@ -46,11 +47,15 @@ pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn St
             Sent::Asked => Box::new(Asker::new(port)),
             Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
         },
+        Protocol::Rfid | Protocol::RfidHid => {
+            let format = first.profile.card()?.clone();
+            Box::new(Reader::new(first, format, protocol == Protocol::RfidHid))
+        }
+        Protocol::Modbus => return None,
         Protocol::Rapi => Box::new(RapiLine::new(RapiSetup::of(first)?)),
         Protocol::Twc => {
             let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();
             Box::new(TwcLine::new(&units))
         }
-        Protocol::Modbus | Protocol::Rfid => return None,
     })
 }

@@ -36,7 +36,7 @@ pub use profile::{
     ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
     Schedule, SchedulePeriod,
 };
-pub use protocol::Protocol;
+pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{

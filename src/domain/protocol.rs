@@ -40,11 +40,14 @@ pub enum Protocol {
     /// A card reader that writes each card's number to a serial port.
     #[serde(rename = "rfid")]
     Rfid,
+    /// A card reader that types each card's number as a keyboard does.
+    #[serde(rename = "rfid-hid")]
+    RfidHid,
 }
 
 impl Protocol {
     /// All there are, in the order of the configuration's help.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Modbus,
         Self::Sml,
         Self::Iec62056,
@@ -52,6 +55,7 @@ impl Protocol {
         Self::Rapi,
         Self::Twc,
         Self::Rfid,
+        Self::RfidHid,
     ];
 
     /// The word of the configuration.
@@ -65,6 +69,7 @@ impl Protocol {
             Self::Rapi => "rapi",
             Self::Twc => "twc",
             Self::Rfid => "rfid",
+            Self::RfidHid => "rfid-hid",
         }
     }
 
@@ -79,7 +84,7 @@ impl Protocol {
     pub const fn shares_its_port(self) -> bool {
         match self {
             Self::Modbus | Self::Iec62056 | Self::Twc => true,
-            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid => false,
+            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid | Self::RfidHid => false,
         }
     }
 }
@@ -87,5 +92,40 @@ impl Protocol {
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+/// How Modbus frames are wrapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Binary with CRC and silence in between, on a serial line or behind a serial device server.
+    #[default]
+    Rtu,
+    /// Hexadecimal digits between `:` and CR LF.
+    Ascii,
+    /// Modbus TCP.
+    Tcp,
+    /// Behind TCP: Modbus TCP or RTU, whichever is answered.
+    Auto,
+}
+
+impl Framing {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rtu => "rtu",
+            Self::Ascii => "ascii",
+            Self::Tcp => "tcp",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// The framing of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Rtu, Self::Ascii, Self::Tcp, Self::Auto]
+            .into_iter()
+            .find(|framing| framing.word() == word)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::auth::IdToken;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
-use super::protocol::Protocol;
+use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::units::MilliAmps;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct BusSetup {
     pub link: Link,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// How Modbus frames are wrapped.
+    pub framing: Framing,
     /// Silence to keep after a frame, where more than the standard's 3.5 characters is wanted.
     pub min_gap: Duration,
     /// Reply time-out where neither device nor profile says one.
@@ -64,6 +66,11 @@ pub enum Link {
         stop_bits: u8,
         /// The adapter repeats what we send; it is taken off the answer.
         echo: bool,
+    },
+    /// A keyboard, by its event device; it is taken from everybody else.
+    Input {
+        /// Stable path, `/dev/input/by-id/...-event-kbd`.
+        path: PathBuf,
     },
     /// A TCP connection: Modbus TCP, or the byte stream of a serial device server.
     Tcp {

@@ -174,3 +174,26 @@ fn a_meter_that_speaks_seldom_is_not_stale_in_between() {
         "{told}"
     );
 }
+
+#[test]
+fn a_keyboard_reader_has_an_event_device_and_nothing_else() {
+    let bus = "[[bus]]\nid = \"cards\"\nport = \"/dev/input/by-id/usb-reader-event-kbd\"\nprotocol = \"rfid-hid\"\n\n\
+               [[device]]\nid = \"reader\"\nbus = \"cards\"\nprofile = \"rfid-keyboard\"\n";
+    let loaded = Site::new(bus).good();
+    let path = "/dev/input/by-id/usb-reader-event-kbd".into();
+    assert_eq!(loaded.setup.buses[0].link, Link::Input { path });
+    let issues = Site::new(&bus.replace("protocol", "baud = 9600\nprotocol")).issues();
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue.key == "bus.baud" && issue.severity == Severity::Error)
+    );
+    let issues = Site::new(&bus.replace("by-id/usb-reader-event-kbd", "event3")).issues();
+    assert!(issues.iter().any(|issue| {
+        issue
+            .to_string()
+            .contains("another keyboard after the next start")
+    }));
+    let issues = Site::new(&bus.replace("port = \"/dev", "host = \"dev")).issues();
+    assert!(issues.iter().any(|issue| issue.key == "bus.host"));
+}

@@ -1,4 +1,5 @@
-//! The gateway reads and steers slaves we did not write: pymodbus and libmodbus, over TCP and over a pty pair.
+//! The gateway reads and steers slaves we did not write: pymodbus and libmodbus, over TCP and over a pty pair, in every
+//! framing there is.
 
 use crate::rig::{python, root};
 use crate::site::{PATIENCE, Point, gateway_toml, process, until};
@@ -17,46 +18,77 @@ const CP: &str = "SLAVE-1";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pymodbus_over_tcp() {
-    story(|_| pymodbus(&["--tcp"]), None).await;
+    story(|_| pymodbus(&["--tcp"]), Port::Tcp("tcp")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pymodbus_over_a_pty_pair() {
     story(
         |far| pymodbus(&["--rtu", &far.display().to_string(), "--baud", "19200"]),
-        Some(()),
+        Port::Pty("rtu"),
     )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_with_rtu_frames_over_tcp_found_out_by_itself() {
+    story(|_| pymodbus(&["--tcp", "--framer", "rtu"]), Port::Tcp("auto")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_with_ascii_frames_over_a_pty_pair() {
+    story(
+        |far| {
+            let far = far.display().to_string();
+            pymodbus(&["--rtu", &far, "--baud", "19200", "--framer", "ascii"])
+        },
+        Port::Pty("ascii"),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pymodbus_with_ascii_frames_over_tcp() {
+    story(|_| pymodbus(&["--tcp", "--framer", "ascii"]), Port::Tcp("ascii")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn libmodbus_over_tcp() {
-    story(|_| libmodbus(&["tcp"]), None).await;
+    story(|_| libmodbus(&["tcp"]), Port::Tcp("auto")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn libmodbus_over_a_pty_pair() {
     story(
         |far| libmodbus(&["rtu", &far.display().to_string(), "19200"]),
-        Some(()),
+        Port::Pty("rtu"),
     )
     .await;
 }
 
-async fn story(slave: impl Fn(&Path) -> Command, serial: Option<()>) {
+/// Where the slave is, and `bus.framing`.
+enum Port {
+    Tcp(&'static str),
+    Pty(&'static str),
+}
+
+async fn story(slave: impl Fn(&Path) -> Command, at: Port) {
     let dir = TempDir::new().expect("a folder");
     let (near, far) = (dir.path().join("near.tty"), dir.path().join("far.tty"));
-    let _pair = if serial.is_some() {
-        Some(PtyPair::open(&near, &far).await)
-    } else {
-        None
+    let _pair = match at {
+        Port::Pty(_) => Some(PtyPair::open(&near, &far).await),
+        Port::Tcp(_) => None,
     };
     let mut slave = Slave::start(slave(&far)).await;
     let csms = Csms::start().await.expect("a CSMS");
-    let link = match serial {
-        Some(()) => format!("port = \"{}\"\nbaud = 19200\n", near.display()),
-        None => format!("host = \"127.0.0.1\"\ntcp_port = {}\n", slave.port),
+    let (link, framing) = match at {
+        Port::Pty(framing) => (format!("port = \"{}\"\nbaud = 19200\n", near.display()), framing),
+        Port::Tcp(framing) => (
+            format!("host = \"127.0.0.1\"\ntcp_port = {}\n", slave.port),
+            framing,
+        ),
     };
+    let link = format!("{link}framing = \"{framing}\"\n");
     let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &link));
     gateway.start().expect("the gateway starts");
     until(&gateway, "both units answer and the CSMS accepts", |s| {
@@ -169,10 +201,11 @@ fn libmodbus(args: &[&str]) -> Command {
 }
 
 /// Two pseudo-terminals joined by socat.
-struct PtyPair(#[allow(dead_code, reason = "its end ends the pair")] Child);
+pub struct PtyPair(#[allow(dead_code, reason = "its end ends the pair")] Child);
 
 impl PtyPair {
-    async fn open(near: &Path, far: &Path) -> Self {
+    /// Until it is dropped.
+    pub async fn open(near: &Path, far: &Path) -> Self {
         let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
         let mut child = Command::new("socat")
             .args(["-d", "-d", &end(near), &end(far)])

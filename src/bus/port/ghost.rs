@@ -33,6 +33,8 @@ struct Ghost {
     pdu: Pdu,
     sent: Duration,
     quarantine: Duration,
+    /// When it is forgotten.
+    until: Duration,
 }
 
 /// An answer that came too late.
@@ -53,6 +55,15 @@ pub(super) struct Ghosts(Vec<Ghost>);
 impl Ghosts {
     /// Remembers an unanswered request, whose last byte went out at `sent`; in quarantine for `patience` from then.
     pub(super) fn remember(&mut self, unit: u8, pdu: &Pdu, sent: Duration, patience: Duration) {
+        self.add(unit, pdu, sent, patience, HAUNT);
+    }
+
+    /// Remembers a request that was sent twice and answered once: a second answer can only follow at once.
+    pub(super) fn remember_twice(&mut self, unit: u8, pdu: &Pdu, sent: Duration, patience: Duration) {
+        self.add(unit, pdu, sent, patience, Duration::ZERO);
+    }
+
+    fn add(&mut self, unit: u8, pdu: &Pdu, sent: Duration, patience: Duration, haunt: Duration) {
         if self.0.len() == MOST {
             self.0.remove(0);
         }
@@ -61,6 +72,7 @@ impl Ghosts {
             pdu: pdu.clone(),
             sent,
             quarantine: sent + patience,
+            until: sent + patience + haunt,
         });
     }
 
@@ -114,7 +126,7 @@ impl Ghosts {
 
     /// Forgets what can no longer answer.
     pub(super) fn expire(&mut self, now: Duration) {
-        self.0.retain(|ghost| ghost.quarantine + HAUNT > now);
+        self.0.retain(|ghost| ghost.until > now);
     }
 
     fn of(&self, unit: u8) -> impl Iterator<Item = &Ghost> {

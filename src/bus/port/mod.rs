@@ -1,8 +1,11 @@
-//! Ports: opening them, and Modbus on them: a serial line with RTU, or a TCP connection with MBAP. Either does one
-//! exchange at a time.
+//! Ports: opening them, and Modbus on them: RTU or ASCII frames on a serial line or behind a serial device
+//! server, or a TCP connection with MBAP. Any does one exchange at a time.
 
+mod ascii;
+mod auto;
 mod ghost;
-pub(crate) mod rtu;
+mod input;
+pub(crate) mod line;
 mod scan;
 pub(crate) mod serial;
 pub(crate) mod tcp;
@@ -11,7 +14,7 @@ mod think;
 use super::frame::FrameError;
 use super::timer::Timer;
 use crate::device::{Pdu, Reply, Serial};
-use crate::domain::{DriveError, Link};
+use crate::domain::{BusSetup, DriveError, Framing, Link};
 use futures_util::future::BoxFuture;
 use std::io;
 use std::time::Duration;
@@ -45,6 +48,7 @@ pub(crate) fn opener(link: Link) -> Opener {
         Box::pin(async move {
             match link {
                 Link::Serial { .. } => serial::open(&link),
+                Link::Input { path } => input::open(&path),
                 Link::Tcp { host, port } => tcp::connect(&host, port).await,
             }
         })
@@ -115,55 +119,89 @@ pub(crate) struct Seen {
     pub echoes: u64,
 }
 
-/// An open port.
+/// An open port with Modbus.
 pub(crate) enum Line {
-    /// Modbus RTU.
-    Rtu(rtu::RtuLine),
+    /// RTU or ASCII frames.
+    Serial(line::SerialLine),
     /// Modbus TCP.
     Mbap(tcp::MbapLine),
+    /// A TCP connection whose framing is not known yet.
+    Auto(auto::AutoLine),
 }
 
 impl Line {
-    /// A line for freshly opened `wire`.
-    pub(crate) fn new(link: &Link, wire: Box<dyn Wire>, timer: Timer, min_gap: Duration) -> Self {
-        match link {
-            Link::Serial { echo, .. } => {
-                let pace = serial::Pace::of(link, min_gap);
-                Self::Rtu(rtu::RtuLine::new(wire, timer, pace, *echo))
+    /// A line for freshly opened `wire`. `known`: the framing that was answered before, where it was to be found out.
+    pub(crate) fn new(setup: &BusSetup, known: Option<Framing>, wire: Box<dyn Wire>, timer: Timer) -> Self {
+        match (&setup.link, setup.framing) {
+            (Link::Tcp { host, port }, Framing::Auto) => {
+                let auto = auto::AutoLine::new((host.clone(), *port), known, wire, timer, setup.min_gap);
+                Self::Auto(auto)
             }
-            Link::Tcp { .. } => Self::Mbap(tcp::MbapLine::new(wire, timer, min_gap)),
+            (Link::Tcp { .. }, framing) => Self::over_tcp(framing, wire, timer, setup.min_gap),
+            (link, framing) => {
+                let echo = matches!(link, Link::Serial { echo: true, .. });
+                let pace = serial::Pace::of(&setup.link, setup.min_gap);
+                Self::Serial(match framing {
+                    Framing::Ascii => line::SerialLine::ascii(wire, timer, pace, echo),
+                    Framing::Rtu | Framing::Tcp | Framing::Auto => {
+                        line::SerialLine::new(wire, timer, pace, echo)
+                    }
+                })
+            }
+        }
+    }
+
+    /// A line in this framing behind a TCP connection.
+    fn over_tcp(framing: Framing, wire: Box<dyn Wire>, timer: Timer, min_gap: Duration) -> Self {
+        let pace = serial::Pace::behind_tcp(min_gap);
+        match framing {
+            Framing::Rtu => Self::Serial(line::SerialLine::new(wire, timer, pace, false).behind_tcp()),
+            Framing::Ascii => Self::Serial(line::SerialLine::ascii(wire, timer, pace, false).behind_tcp()),
+            Framing::Tcp | Framing::Auto => Self::Mbap(tcp::MbapLine::new(wire, timer, min_gap)),
         }
     }
 
     /// Sends a request and waits for its reply.
     pub(crate) async fn exchange(&mut self, what: Exchange<'_>) -> Result<Reply, Fault> {
         match self {
-            Self::Rtu(line) => line.exchange(what).await,
+            Self::Serial(line) => line.exchange(what).await,
             Self::Mbap(line) => line.exchange(what).await,
+            Self::Auto(line) => Box::pin(line.exchange(what)).await,
         }
     }
 
     /// Watches the idle port: returns only when it is lost. What comes in unasked is dropped.
     pub(crate) async fn watch(&mut self) -> io::Error {
         match self {
-            Self::Rtu(line) => line.watch().await,
+            Self::Serial(line) => line.watch().await,
             Self::Mbap(line) => line.watch().await,
+            Self::Auto(line) => Box::pin(line.watch()).await,
         }
     }
 
     /// How long a request must still be held back so that a late answer cannot be taken for its own.
     pub(crate) fn hold(&self, unit: u8, pdu: &Pdu) -> Option<Duration> {
         match self {
-            Self::Rtu(line) => line.hold(unit, pdu),
+            Self::Serial(line) => line.hold(unit, pdu),
             Self::Mbap(_) => None,
+            Self::Auto(line) => line.line().hold(unit, pdu),
         }
     }
 
     /// Counts so far.
     pub(crate) fn seen(&self) -> Seen {
         match self {
-            Self::Rtu(line) => line.seen,
+            Self::Serial(line) => line.seen,
             Self::Mbap(line) => line.seen,
+            Self::Auto(line) => line.line().seen(),
+        }
+    }
+
+    /// The framing that was answered, where it was to be found out.
+    pub(crate) fn known(&self) -> Option<Framing> {
+        match self {
+            Self::Auto(line) => line.known(),
+            Self::Serial(_) | Self::Mbap(_) => None,
         }
     }
 }

@@ -12,6 +12,9 @@ const FIXED_ABOVE_BAUD: u32 = 19_200;
 /// t3.5 above [`FIXED_ABOVE_BAUD`].
 const FIXED_SILENCE: Duration = Duration::from_micros(1750);
 
+/// Longest pause inside a frame that came through a network.
+const NETWORK_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long things take on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
@@ -37,6 +40,15 @@ impl Pace {
         Self {
             gap: pace.silence.max(min_gap),
             ..pace
+        }
+    }
+
+    /// The pace behind a TCP connection: the far line's is not known, and the network cuts frames as it likes.
+    pub(crate) fn behind_tcp(min_gap: Duration) -> Self {
+        Self {
+            char: Duration::ZERO,
+            silence: NETWORK_PAUSE,
+            gap: min_gap,
         }
     }
 
@@ -81,7 +93,7 @@ pub(crate) fn settings(link: &Link) -> Option<Serial> {
             data_bits: *data_bits,
             stop_bits: *stop_bits,
         }),
-        Link::Tcp { .. } => None,
+        Link::Tcp { .. } | Link::Input { .. } => None,
     }
 }
 

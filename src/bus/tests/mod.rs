@@ -1,5 +1,7 @@
 //! Stories of a bus in simulated time, over a line in memory.
 
+mod ascii;
+mod auto;
 mod late;
 mod line;
 mod stop;
@@ -9,7 +11,9 @@ use super::modbus::{Host, Hosts, Machine};
 use super::port::{Opener, Wire};
 use super::timer::Timer;
 use super::{BusHandle, FromBus, frame, task};
-use crate::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, Mono, Now, Parity, Protocol};
+use crate::domain::{
+    BusId, BusSetup, Clock, DeviceId, DeviceSetup, Framing, Link, Mono, Now, Parity, Protocol,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +72,7 @@ fn start(
         id: BusId::new("bus"),
         link: serial(baud),
         protocol: Protocol::Modbus,
+        framing: Framing::Rtu,
         min_gap: Duration::ZERO,
         timeout,
         reopen_wait: Duration::from_secs(1),

@@ -126,6 +126,7 @@ fn bench(answers: bool, unsent: u32) -> Bench {
         id: BusId::new("bus"),
         link: serial(9600),
         protocol: Protocol::Sml,
+        framing: Framing::Rtu,
         min_gap: Duration::ZERO,
         timeout: Duration::from_secs(1),
         reopen_wait: Duration::from_secs(1),

@@ -88,7 +88,7 @@ impl Transport {
             }
             Some(&[END, padding, low, high]) => self.end(padding, u16::from_le_bytes([low, high])),
             // Data that ends with 1B in front of the end: the end stands at a multiple of four.
-            Some(next) if self.at % 4 != 0 && next[0] == ESC[0] => {
+            Some(next) if !self.at.is_multiple_of(4) && next[0] == ESC[0] => {
                 self.payload.push(ESC[0]);
                 self.at += 1;
                 Step::On

@@ -31,116 +31,117 @@ fn the_good_one_is_good() {
     assert_eq!(profile.values().len(), 2);
 }
 
+/// What is replaced, by what, and what must be told.
+const CASES: &[(&str, &str, &str, &str)] = &[
+    (
+        "\"sml\"",
+        "\"smll\"",
+        "x.toml:2:12: protocol: `smll` is not one of sml,",
+        "did you mean `sml`",
+    ),
+    ("\"sml\"", "7", "x.toml:2:12: protocol: expected one of sml,", ""),
+    (
+        "\"1-0:1.8.0\"",
+        "\"1-0:1,8.0\"",
+        "x.toml:10:19: values.energy.obis: `1-0:1,8.0` is not an OBIS code",
+        "",
+    ),
+    (
+        "[\"1-0:96.1.0\"]",
+        "[\"a\"]",
+        "x.toml:11:20: values.serial.obis[0]: `a` is not an OBIS code",
+        "",
+    ),
+    (
+        "[\"1-0:96.1.0\"]",
+        "[\"1.8.1 + 1.8.2\"]",
+        "values.serial.obis: a fact is one code",
+        "",
+    ),
+    (
+        "[\"1-0:96.1.0\"]",
+        "[]",
+        "values.serial.obis: expected at least one code",
+        "",
+    ),
+    (
+        "quantity = \"energy_import\"",
+        "quantity = \"energy_imp\"",
+        "is not one of",
+        "did you mean `energy_import`",
+    ),
+    (
+        ", quantity = \"energy_import\"",
+        "",
+        "values.energy: expected either `quantity` or `fact`",
+        "",
+    ),
+    (
+        "\"energy_import\" }",
+        "\"energy_import\", unit = \"kW\" }",
+        "values.energy.unit: does not fit the quantity",
+        "",
+    ),
+    (
+        "\"energy_import\" }",
+        "\"energy_import\", scale = 0 }",
+        "values.energy.scale: expected a factor",
+        "",
+    ),
+    (
+        "fact = ",
+        "scale = 2, fact = ",
+        "values.serial.scale: is for a `quantity`",
+        "",
+    ),
+    (
+        "kind = \"meter\"",
+        "kind = \"charger\"",
+        "x.toml:4:8: kind: expected \"meter\": no other device speaks sml",
+        "",
+    ),
+    (
+        "silence_ms = 5000",
+        "silence_ms = 1000",
+        "link.silence_ms: expected more than `period_ms`",
+        "",
+    ),
+    (
+        "[values]",
+        "[limits]\nmax_a = 16\n[values]",
+        "limits: is for chargers only",
+        "",
+    ),
+    (
+        "[values]",
+        "[telegram]\nchecksum = true\n[values]",
+        "telegram.checksum: is for dsmr-p1 only",
+        "",
+    ),
+    (
+        "[values]",
+        "[telegram]\nmesage_crc = \"x25\"\n[values]",
+        "unknown key",
+        "did you mean `message_crc`",
+    ),
+    ("[\"S\"]", "[]", "source: expected at least one source", ""),
+    (
+        "energy =",
+        "Energy =",
+        "expected a name of lower-case letters",
+        "",
+    ),
+    (
+        "energy = { obis = \"1-0:1.8.0\", quantity = \"energy_import\" }",
+        "",
+        "values: a meter needs at least one value",
+        "",
+    ),
+];
+
 #[test]
 fn every_mistake_names_place_and_remedy() {
-    let cases = [
-        (
-            "\"sml\"",
-            "\"smll\"",
-            "x.toml:2:12: protocol: `smll` is not one of sml,",
-            "did you mean `sml`",
-        ),
-        ("\"sml\"", "7", "x.toml:2:12: protocol: expected one of sml,", ""),
-        ("\"1-0:1.8.0\"", "\"1-0:1.8\"", "", ""),
-        (
-            "\"1-0:1.8.0\"",
-            "\"1-0:1,8.0\"",
-            "x.toml:10:19: values.energy.obis: `1-0:1,8.0` is not an OBIS code",
-            "",
-        ),
-        (
-            "[\"1-0:96.1.0\"]",
-            "[\"a\"]",
-            "x.toml:11:20: values.serial.obis[0]: `a` is not an OBIS code",
-            "",
-        ),
-        (
-            "[\"1-0:96.1.0\"]",
-            "[\"1.8.1 + 1.8.2\"]",
-            "values.serial.obis: a fact is one code",
-            "",
-        ),
-        (
-            "[\"1-0:96.1.0\"]",
-            "[]",
-            "values.serial.obis: expected at least one code",
-            "",
-        ),
-        (
-            "quantity = \"energy_import\"",
-            "quantity = \"energy_imp\"",
-            "is not one of",
-            "did you mean `energy_import`",
-        ),
-        (
-            ", quantity = \"energy_import\"",
-            "",
-            "values.energy: expected either `quantity` or `fact`",
-            "",
-        ),
-        (
-            "\"energy_import\" }",
-            "\"energy_import\", unit = \"kW\" }",
-            "values.energy.unit: does not fit the quantity",
-            "",
-        ),
-        (
-            "\"energy_import\" }",
-            "\"energy_import\", scale = 0 }",
-            "values.energy.scale: expected a factor",
-            "",
-        ),
-        (
-            "fact = ",
-            "scale = 2, fact = ",
-            "values.serial.scale: is for a `quantity`",
-            "",
-        ),
-        (
-            "kind = \"meter\"",
-            "kind = \"charger\"",
-            "x.toml:4:8: kind: expected \"meter\": no other device speaks sml",
-            "",
-        ),
-        (
-            "silence_ms = 5000",
-            "silence_ms = 1000",
-            "link.silence_ms: expected more than `period_ms`",
-            "",
-        ),
-        (
-            "[values]",
-            "[limits]\nmax_a = 16\n[values]",
-            "limits: is for chargers only",
-            "",
-        ),
-        (
-            "[values]",
-            "[telegram]\nchecksum = true\n[values]",
-            "telegram.checksum: is for dsmr-p1 only",
-            "",
-        ),
-        (
-            "[values]",
-            "[telegram]\nmesage_crc = \"x25\"\n[values]",
-            "unknown key",
-            "did you mean `message_crc`",
-        ),
-        ("[\"S\"]", "[]", "source: expected at least one source", ""),
-        (
-            "energy =",
-            "Energy =",
-            "expected a name of lower-case letters",
-            "",
-        ),
-        (
-            "energy = { obis = \"1-0:1.8.0\", quantity = \"energy_import\" }",
-            "",
-            "values: a meter needs at least one value",
-            "",
-        ),
-    ];
-    for (find, put, problem, hint) in cases {
+    for (find, put, problem, hint) in CASES {
         let told = told(find, put).join("\n");
         assert!(told.contains(problem) && told.contains(hint), "{put}: {told}");
     }

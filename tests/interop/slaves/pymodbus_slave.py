@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A charger and a meter served by pymodbus: a slave the gateway's authors did not write.
 
-    pymodbus_slave.py --tcp [--map map.json]
-    pymodbus_slave.py --rtu /path/of/port [--baud 19200] [--parity N]
+    pymodbus_slave.py --tcp [--framer socket|rtu|ascii] [--map map.json]
+    pymodbus_slave.py --rtu /path/of/port [--framer rtu|ascii] [--baud 19200] [--parity N]
 
 Says on stdout `READY tcp 127.0.0.1:PORT` or `READY rtu PATH`, then `WRITE unit address value...` for every write
 taken. Reads `plug`, `unplug` and `quit` from stdin. Behaviour "heidelberg": the status follows limit and plug.
@@ -136,6 +136,7 @@ async def main():
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--tcp", action="store_true")
     where.add_argument("--rtu", metavar="PATH")
+    parser.add_argument("--framer", choices=[framer.value for framer in FramerType])
     parser.add_argument("--baud", type=int, default=19200)
     parser.add_argument("--parity", default="N")
     parser.add_argument("--map", default=pathlib.Path(__file__).with_name("map.json"))
@@ -146,11 +147,16 @@ async def main():
     devices = [device(box, entry) for entry in units]
     if args.tcp:
         # Units that are not there must stay silent, as on a real line.
-        server = ModbusTcpServer(devices, address=("127.0.0.1", 0), ignore_missing_devices=True)
+        server = ModbusTcpServer(
+            devices,
+            framer=FramerType(args.framer or "socket"),
+            address=("127.0.0.1", 0),
+            ignore_missing_devices=True,
+        )
     else:
         server = ModbusSerialServer(
             devices,
-            framer=FramerType.RTU,
+            framer=FramerType(args.framer or "rtu"),
             port=args.rtu,
             baudrate=args.baud,
             parity=args.parity,

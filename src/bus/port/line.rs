@@ -1,4 +1,4 @@
-//! One exchange on a serial line (Modbus over Serial Line V1.02).
+//! One exchange on a serial line (Modbus over Serial Line V1.02), with RTU or ASCII frames.
 //!
 //! Rules kept here:
 //! * silence of at least t3.5 from the last byte of traffic, ours or another's, before each request (2.5.1.1);
@@ -6,12 +6,13 @@
 //! * one request at a time; only its own answer ends the wait, everything else is dropped until the time-out;
 //! * a request without its own answer leaves a ghost, see [`super::ghost`].
 
+use super::ascii::{AsciiScan, PAUSE};
 use super::ghost::Ghosts;
 use super::scan::{BROKEN_OFF, Found, Scan, Wanted};
 use super::serial::Pace;
 use super::think::Think;
 use super::{Exchange, Fault, Seen, Wire, read};
-use crate::bus::frame::{Answer, FrameError, rtu};
+use crate::bus::frame::{Answer, FrameError, ascii, rtu};
 use crate::bus::timer::Timer;
 use crate::device::{Pdu, Reply};
 use std::io;
@@ -24,23 +25,101 @@ const BABBLE: Duration = Duration::from_millis(150);
 const OVERDUE: Duration = Duration::from_millis(150);
 /// The port takes our bytes within this and their own time, or it is lost.
 const WRITE_LIMIT: Duration = Duration::from_secs(1);
+/// After so many requests in a row without a byte a TCP connection counts as dead.
+const SILENT_LIMIT: u8 = 3;
 /// After so many reads in a row with an echo the line counts as echoing, and after as many without as not.
 const ECHO_SURE: u8 = 3;
 
-/// A serial line with Modbus RTU.
-pub(crate) struct RtuLine {
+/// How frames are told apart on a line.
+enum Framer {
+    /// By their length and CRC.
+    Rtu(Scan),
+    /// By their first character and the line end.
+    Ascii(AsciiScan),
+}
+
+impl Framer {
+    fn encode(&self, unit: u8, pdu: &Pdu) -> Result<Vec<u8>, FrameError> {
+        match self {
+            Self::Rtu(_) => rtu::encode(unit, pdu),
+            Self::Ascii(_) => ascii::encode(unit, pdu),
+        }
+    }
+
+    fn answer_bytes(&self, pdu: &Pdu) -> usize {
+        match self {
+            Self::Rtu(_) => rtu::answer_bytes(pdu),
+            Self::Ascii(_) => ascii::answer_chars(pdu),
+        }
+    }
+
+    /// A frame that began is given up after this pause.
+    fn broken_off(&self) -> Duration {
+        match self {
+            Self::Rtu(_) => BROKEN_OFF,
+            Self::Ascii(_) => PAUSE,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], now: Duration, silence: Duration) {
+        match self {
+            Self::Rtu(scan) => scan.push(bytes, now, silence),
+            Self::Ascii(scan) => scan.push(bytes, now),
+        }
+    }
+
+    fn next(&mut self, wanted: Wanted<'_>) -> Option<Found> {
+        match self {
+            Self::Rtu(scan) => scan.next(wanted),
+            Self::Ascii(scan) => scan.next(wanted),
+        }
+    }
+
+    fn any(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Rtu(scan) => scan.any(),
+            Self::Ascii(scan) => scan.any(),
+        }
+    }
+
+    fn last(&self) -> Duration {
+        match self {
+            Self::Rtu(scan) => scan.last(),
+            Self::Ascii(scan) => scan.last(),
+        }
+    }
+
+    fn pending(&self) -> usize {
+        match self {
+            Self::Rtu(scan) => scan.pending(),
+            Self::Ascii(scan) => scan.pending(),
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Rtu(scan) => scan.clear(),
+            Self::Ascii(scan) => scan.clear(),
+        }
+    }
+}
+
+/// A serial line with Modbus RTU or ASCII, at the port or behind a TCP connection to a serial device server.
+pub(crate) struct SerialLine {
     wire: Box<dyn Wire>,
     timer: Timer,
     pace: Pace,
     /// The last byte of traffic, in or out. Silence counts from here.
     traffic: Duration,
-    scan: Scan,
+    scan: Framer,
     scratch: Vec<u8>,
     ghosts: Ghosts,
     think: Think,
     echo_set: bool,
     echo_run: u8,
     echo_learned: bool,
+    /// Behind TCP: requests in a row without a byte.
+    silent: Option<u8>,
     pub(super) seen: Seen,
 }
 
@@ -51,22 +130,38 @@ enum End {
     Nothing(Option<FrameError>, bool),
 }
 
-impl RtuLine {
+impl SerialLine {
     /// A line on freshly opened bytes.
     pub(crate) fn new(wire: Box<dyn Wire>, timer: Timer, pace: Pace, echo: bool) -> Self {
+        Self::with(Framer::Rtu(Scan::default()), wire, timer, pace, echo)
+    }
+
+    /// The same with ASCII frames.
+    pub(crate) fn ascii(wire: Box<dyn Wire>, timer: Timer, pace: Pace, echo: bool) -> Self {
+        Self::with(Framer::Ascii(AsciiScan::default()), wire, timer, pace, echo)
+    }
+
+    /// Behind TCP: a peer that is gone says nothing, so silence over several requests is a lost connection.
+    pub(crate) fn behind_tcp(mut self) -> Self {
+        self.silent = Some(0);
+        self
+    }
+
+    fn with(scan: Framer, wire: Box<dyn Wire>, timer: Timer, pace: Pace, echo: bool) -> Self {
         let traffic = timer.now();
         Self {
             wire,
             timer,
             pace,
             traffic,
-            scan: Scan::default(),
+            scan,
             scratch: Vec::with_capacity(256),
             ghosts: Ghosts::default(),
             think: Think::default(),
             echo_set: echo,
             echo_run: 0,
             echo_learned: false,
+            silent: None,
             seen: Seen::default(),
         }
     }
@@ -113,8 +208,34 @@ impl RtuLine {
         }
     }
 
+    /// A controller with ASCII frames may sleep and be woken by the first request (ABL's sends no answer to it), so
+    /// one that got not a byte is sent once more.
     async fn ask(&mut self, what: Exchange<'_>) -> Result<Answer, Fault> {
-        let request = rtu::encode(what.unit, what.pdu).map_err(Fault::Garbled)?;
+        if self.silent.is_some_and(|silent| silent >= SILENT_LIMIT) {
+            let text = "no answer to three requests in a row; connecting anew";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
+        }
+        let may_sleep = matches!(self.scan, Framer::Ascii(_));
+        let mut answer = self.ask_once(what, may_sleep).await;
+        if may_sleep && matches!(answer, Err(Fault::Timeout(_))) {
+            answer = self.ask_once(what, false).await;
+            if answer.is_ok() {
+                self.ghosts
+                    .remember_twice(what.unit, what.pdu, self.timer.now(), what.timeout);
+            }
+        }
+        if let Some(silent) = &mut self.silent {
+            *silent = match answer {
+                Err(Fault::Timeout(_)) => *silent + 1,
+                _ => 0,
+            };
+        }
+        answer
+    }
+
+    /// `again`: where not a byte comes, the same is sent again.
+    async fn ask_once(&mut self, what: Exchange<'_>, again: bool) -> Result<Answer, Fault> {
+        let request = self.scan.encode(what.unit, what.pdu).map_err(Fault::Garbled)?;
         if !self.settle(what.gap.max(self.pace.gap), what.urgent).await? {
             return Err(Fault::Yielded);
         }
@@ -133,14 +254,15 @@ impl RtuLine {
                     let took = self
                         .timer
                         .now()
-                        .saturating_sub(sent + self.pace.bytes(rtu::answer_bytes(what.pdu)));
+                        .saturating_sub(sent + self.pace.bytes(self.scan.answer_bytes(what.pdu)));
                     self.think.learn(what.unit, took);
                 }
                 Ok(answer)
             }
             End::Nothing(error, mine) => {
                 // A damaged answer was the answer: nothing more is to come, unless something older was due as well.
-                if !mine || self.ghosts.haunts(what.unit, what.pdu.function()) {
+                let repeated = again && error.is_none();
+                if !repeated && (!mine || self.ghosts.haunts(what.unit, what.pdu.function())) {
                     let patience = what.timeout.max(timeout * 2);
                     self.ghosts.remember(what.unit, what.pdu, sent, patience);
                 }
@@ -235,7 +357,8 @@ impl RtuLine {
         sent: Duration,
         timeout: Duration,
     ) -> io::Result<End> {
-        let length = self.pace.bytes(rtu::answer_bytes(what.pdu));
+        let length = self.pace.bytes(self.scan.answer_bytes(what.pdu));
+        let broken_off = self.scan.broken_off();
         let mut first = sent + timeout;
         let (mut wrong, mut mine, mut echoed) = (None, false, false);
         loop {
@@ -267,8 +390,8 @@ impl RtuLine {
             let begun = self.scan.pending() > 0;
             let until = if begun {
                 first
-                    .max(self.scan.last() + BROKEN_OFF.max(self.pace.silence))
-                    .min(first + length * 2 + BROKEN_OFF)
+                    .max(self.scan.last() + broken_off.max(self.pace.silence))
+                    .min(first + length * 2 + broken_off)
             } else {
                 first
             };
@@ -279,7 +402,7 @@ impl RtuLine {
             }
         }
         if self.scan.pending() > 0 {
-            let (have, need) = (self.scan.pending(), rtu::answer_bytes(what.pdu));
+            let (have, need) = (self.scan.pending(), self.scan.answer_bytes(what.pdu));
             wrong = Some(FrameError::Short { have, need });
             self.scan.clear();
         }
