@@ -43,7 +43,7 @@ impl Direct {
         let wire = match link {
             Link::Serial { .. } => serial::open(link)?,
             Link::Tcp { host, port } => tcp::connect(host, *port).await?,
-            Link::Gpio(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Link::Gpio(_) | Link::Input { .. } => return Err(io::ErrorKind::Unsupported.into()),
         };
         let timer = Timer::system()?;
         let traffic = timer.now();

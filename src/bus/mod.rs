@@ -236,7 +236,7 @@ fn link_cost(setup: &BusSetup) -> LinkCost {
                 think_us: micros(THINK),
             }
         }
-        Link::Tcp { .. } | Link::Gpio(_) => LinkCost {
+        Link::Tcp { .. } | Link::Gpio(_) | Link::Input { .. } => LinkCost {
             char_us: 1,
             silence_us: micros(setup.min_gap),
             think_us: micros(THINK),

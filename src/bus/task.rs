@@ -197,7 +197,7 @@ async fn run<C: Crew>(
 
 fn name(link: &Link) -> String {
     match link {
-        Link::Serial { path, .. } => path.display().to_string(),
+        Link::Serial { path, .. } | Link::Input { path } => path.display().to_string(),
         Link::Tcp { host, port } => format!("{host}:{port}"),
         Link::Gpio(link) => link.chip.clone(),
     }

@@ -56,7 +56,7 @@ impl Target {
                 host: host.clone(),
                 port: *port,
             }),
-            Link::Gpio(_) => None,
+            Link::Gpio(_) | Link::Input { .. } => None,
         }
     }
 }

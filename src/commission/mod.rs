@@ -98,7 +98,9 @@ impl Settings {
                 parity: (*parity).into(),
                 stop_bits: *stop_bits,
             },
-            crate::domain::Link::Tcp { .. } | crate::domain::Link::Gpio(_) => USUAL[0],
+            crate::domain::Link::Tcp { .. }
+            | crate::domain::Link::Gpio(_)
+            | crate::domain::Link::Input { .. } => USUAL[0],
         }
     }
 }

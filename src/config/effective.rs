@@ -92,6 +92,7 @@ impl Page {
                 self.line("stop_bits", stop_bits);
                 self.line("echo", echo);
             }
+            Link::Input { path } => self.path("port", path),
             Link::Tcp { host, port } => {
                 self.text("host", host);
                 self.line("tcp_port", port);

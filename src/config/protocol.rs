@@ -7,7 +7,7 @@ use super::keys::{BusKeys, EvseKeys};
 use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
-use crate::device::Serial;
+use crate::device::{Serial, TwcLine, TwcUnit};
 use crate::domain::{Framing, Link, Protocol};
 
 /// Every word of `bus.protocol`.
@@ -20,6 +20,7 @@ pub(super) const WORDS: &[&str] = &[
     "twc",
     "rfid",
     "gpio",
+    "rfid-hid",
 ];
 
 /// The protocol of a bus; Modbus where nothing sensible is written.
@@ -122,6 +123,17 @@ fn addressing(protocol: Protocol, device: &Device, context: &mut Context<'_>) {
     if !protocol.shares_its_port() {
         no_effect(&keys.address, &format!("with {protocol}"), context);
     }
+    if protocol == Protocol::Twc
+        && let Some(address) = keys.address.value.as_deref()
+        && TwcUnit::address(address).is_none()
+    {
+        keys.address.error(
+            &mut context.found,
+            format!("'{address}' is not the id of a Wall Connector"),
+            "its two bytes in hexadecimal, four digits",
+            "write it as `retrovolt scan` shows it, e.g. \"1A2B\"",
+        );
+    }
 }
 
 fn no_effect<T>(given: &Given<T>, why: &str, context: &mut Context<'_>) {
@@ -137,6 +149,16 @@ fn no_effect<T>(given: &Given<T>, why: &str, context: &mut Context<'_>) {
 
 /// Where nothing in the bytes tells devices apart there can be only one; elsewhere each has its own address.
 fn alone(protocol: Protocol, here: &[&Device], context: &mut Context<'_>) {
+    if protocol == Protocol::Twc
+        && let Some(fourth) = here.get(TwcLine::MOST)
+    {
+        fourth.keys.bus.error(
+            &mut context.found,
+            format!("has {} Wall Connectors, and a line takes three", here.len()),
+            "three at most",
+            "put the others on a [[bus]] of their own",
+        );
+    }
     for (index, device) in here.iter().enumerate() {
         let earlier = &here[..index];
         if !protocol.shares_its_port() {
@@ -175,6 +197,38 @@ fn alone(protocol: Protocol, here: &[&Device], context: &mut Context<'_>) {
             context.found.error(at, told);
         }
     }
+}
+
+/// A keyboard's event device.
+pub(super) fn input(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
+    let path = keys.port.value.clone()?;
+    let shown = path.display().to_string();
+    if !path.is_absolute() {
+        keys.port.error(
+            &mut context.found,
+            format!("'{shown}' is not the path of an event device"),
+            "an absolute path such as /dev/input/by-id/...-event-kbd",
+            "look it up with ls /dev/input/by-id",
+        );
+        return None;
+    }
+    if shown.starts_with("/dev/input/event") {
+        keys.port.warning(
+            &mut context.found,
+            format!("{shown} may be another keyboard after the next start"),
+            "a stable path in /dev/input/by-id or /dev/input/by-path",
+            "look it up with ls -l /dev/input/by-id",
+        );
+    }
+    if !path.exists() {
+        keys.port.warning(
+            &mut context.found,
+            "there is no such device now",
+            "a reader that is plugged in",
+            "plug it in, or see /dev/input/by-id; the gateway waits for it",
+        );
+    }
+    Some(Link::Input { path })
 }
 
 /// Fills in what the profile knows about the port, and tells where what is written differs.

@@ -142,6 +142,22 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
             context.found.error(section.at, told);
             None
         }
+        (true, false) if protocol::of(&keys) == Protocol::RfidHid => {
+            let mut marks = vec![mark(&keys.tcp_port)];
+            marks.extend(serial_marks(&keys));
+            strangers("protocol = \"rfid-hid\"", "a keyboard", &marks, context);
+            framing(&keys, &[], context);
+            protocol::input(&keys, context)
+        }
+        (false, true) if protocol::of(&keys) == Protocol::RfidHid => {
+            keys.host.error(
+                &mut context.found,
+                "a keyboard is not behind a host",
+                "`port` with its event device",
+                "write port = \"/dev/input/by-id/...-event-kbd\"",
+            );
+            None
+        }
         (true, false) => serial(&keys, context),
         (false, true) => tcp(&keys, context),
     };
@@ -206,14 +222,7 @@ pub(super) const fn parity_word(parity: Parity) -> &'static str {
 }
 
 fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
-    let serial_only = [
-        mark(&keys.baud),
-        mark(&keys.parity),
-        mark(&keys.data_bits),
-        mark(&keys.stop_bits),
-        mark(&keys.echo),
-    ];
-    strangers("host", "Modbus TCP", &serial_only, context);
+    strangers("host", "Modbus TCP", &serial_marks(keys), context);
     framing(keys, &["tcp", "rtu", "ascii", "auto"], context);
     let host = keys.host.value.clone()?;
     let bad = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '@' | '[' | ']');
@@ -242,6 +251,16 @@ fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
 /// Whether a setting is there, where, and how it is called.
 fn mark<T>(given: &Given<T>) -> (bool, Place, String) {
     (given.written, given.at, given.path.clone())
+}
+
+fn serial_marks(keys: &BusKeys) -> [(bool, Place, String); 5] {
+    [
+        mark(&keys.baud),
+        mark(&keys.parity),
+        mark(&keys.data_bits),
+        mark(&keys.stop_bits),
+        mark(&keys.echo),
+    ]
 }
 
 /// Settings that belong to the other kind of bus.
@@ -519,7 +538,9 @@ fn same_port(buses: &[Bus], context: &mut Context<'_>) {
     let mut seen: BTreeMap<String, Place> = BTreeMap::new();
     for bus in buses {
         let (name, at, path) = match &bus.link {
-            Some(Link::Serial { path, .. }) => (path.display().to_string(), bus.keys.port.at, "bus.port"),
+            Some(Link::Serial { path, .. } | Link::Input { path }) => {
+                (path.display().to_string(), bus.keys.port.at, "bus.port")
+            }
             Some(Link::Tcp { host, port }) => (
                 format!("{}:{port}", host.to_ascii_lowercase()),
                 bus.keys.host.at,

@@ -5,6 +5,7 @@ use super::file::{SerialTable, WiringTable};
 use super::file_control::LimitsTable;
 use super::obis::Unit;
 use super::profile::Kind;
+use super::rfid::card::{Frame, Number, TokenForm};
 use super::sml::MessageCrc;
 use crate::domain::{DeviceFact, Phase, Quality, Quantity};
 use schemars::JsonSchema;
@@ -56,6 +57,8 @@ pub(super) struct StreamFile {
     /// What a meter's values mean, by name.
     #[serde(default)]
     pub values: BTreeMap<String, ValueTable>,
+    /// How a reader writes a card's number.
+    pub card: Option<CardTable>,
     /// What a charger can be told.
     pub limits: Option<LimitsTable>,
     /// Communication supervision inside a charger.
@@ -86,22 +89,26 @@ pub(super) enum StreamProtocol {
     /// Lines of a GPIO chip; the configuration says which.
     #[serde(rename = "gpio")]
     Gpio,
+    /// A card reader that types as a keyboard.
+    #[serde(rename = "rfid-hid")]
+    RfidHid,
 }
 
 /// How the device is talked to. The configuration may say otherwise.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamLinkTable {
-    /// Serial settings as delivered; for a protocol that changes its speed, those it begins with. Not for `gpio`.
+    /// Serial settings as delivered; for a protocol that changes its speed, those it begins with. Not for `gpio` and
+    /// `rfid-hid`.
     pub serial: Option<SerialTable>,
     /// Port of a serial device server, where the device has one built in.
     pub tcp_port: Option<u16>,
-    /// How often the device is asked or speaks by itself, milliseconds.
+    /// How often the device is asked or speaks by itself, milliseconds. Not for card readers.
     #[schemars(range(min = 10, max = 86_400_000))]
-    pub period_ms: u32,
-    /// After this silence it counts as lost, milliseconds.
+    pub period_ms: Option<u32>,
+    /// After this silence it counts as lost, milliseconds. Not for card readers.
     #[schemars(range(min = 10, max = 86_400_000))]
-    pub silence_ms: u32,
+    pub silence_ms: Option<u32>,
 }
 
 /// Communication supervision inside a charger. The protocol's machine knows how it is set and fed.
@@ -196,4 +203,31 @@ impl ObisTexts {
             Self::Many(many) => many,
         }
     }
+}
+
+/// How a reader writes a card's number.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CardTable {
+    /// How the text begins and ends.
+    pub frame: Frame,
+    /// How the number is written.
+    pub number: Number,
+    /// How many digits the number may have, without a checksum; any unless given.
+    #[serde(default)]
+    pub digits: Vec<u8>,
+    /// Whether two hexadecimal digits behind a hexadecimal number are all its bytes combined by exclusive or.
+    #[serde(default)]
+    pub xor: bool,
+    /// Whether the bytes come last first.
+    #[serde(default)]
+    pub reverse: bool,
+    /// Bytes of a decimal number; 4 unless given.
+    #[schemars(range(min = 1, max = 8))]
+    pub bytes: Option<u8>,
+    /// How the token is written that goes into the records; `hex` unless given.
+    pub token: Option<TokenForm>,
+    /// A card repeated within this time is the same presentation, milliseconds; 2000 unless given.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub hold_ms: Option<u32>,
 }

@@ -7,7 +7,7 @@ use super::error::{Path, Problems, ProfileError};
 use super::file::ParityName;
 use super::file_control::LimitsTable;
 use super::file_stream::{
-    ObisTexts, StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable, ValueTable,
+    CardTable, ObisTexts, StreamFile, StreamLinkTable, StreamProtocol, SupervisionTable, ValueTable,
 };
 use super::load::wiring;
 use super::load_units::milli;
@@ -15,6 +15,7 @@ use super::obis::{ObisMeaning, ObisPoint, Term};
 use super::profile::{
     About, Feed, Kind, Limits, LinkDefaults, Profile, Serial, SerialFraming, StreamFacts, Telegram, Watchdog,
 };
+use super::rfid::card::{CardFormat, Number, TokenForm};
 use crate::domain::{MilliAmps, Parity, Protocol, Quantity};
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -112,6 +113,7 @@ impl StreamLoader<'_> {
         let watchdog = raw.watchdog.as_ref().map(|table| self.watchdog(table));
         self.kind(&raw);
         let telegram = self.telegram(&raw);
+        let card = raw.card.as_ref().map(|card| self.card(card));
         let values = raw
             .values
             .iter()
@@ -119,7 +121,11 @@ impl StreamLoader<'_> {
             .collect();
         Profile {
             protocol: protocol(raw.protocol),
-            stream: StreamFacts { telegram, values },
+            stream: StreamFacts {
+                telegram,
+                values,
+                card,
+            },
             id: raw.id,
             kind: raw.kind,
             about: About {
@@ -171,6 +177,11 @@ impl StreamLoader<'_> {
         } else if !raw.values.is_empty() {
             self.wrong(&root.key("values"), "is for meters that send telegrams only");
         }
+        match (fitting, &raw.card) {
+            (Kind::Reader, None) => self.wrong(&root.key("card"), "missing; a reader needs `[card]`"),
+            (Kind::Charger | Kind::Meter, Some(_)) => self.wrong(&root.key("card"), "is for readers only"),
+            _ => {}
+        }
         for (there, key) in [
             (raw.limits.is_some(), "limits"),
             (raw.watchdog.is_some(), "watchdog"),
@@ -178,6 +189,34 @@ impl StreamLoader<'_> {
             if there && fitting != Kind::Charger {
                 self.wrong(&root.key(key), "is for chargers only");
             }
+        }
+    }
+
+    fn card(&mut self, raw: &CardTable) -> CardFormat {
+        let path = Path::default().key("card");
+        if raw.xor && raw.number != Number::Hex {
+            self.wrong(&path.key("xor"), "is for hexadecimal numbers only");
+        }
+        if raw.bytes.is_some() && raw.number != Number::Decimal {
+            self.wrong(&path.key("bytes"), "is for decimal numbers only");
+        }
+        let odd = |count: &u8| *count == 0 || *count > 20 || (raw.number == Number::Hex && count % 2 == 1);
+        if let Some(index) = raw.digits.iter().position(odd) {
+            let message = "expected 1 to 20 digits, of hexadecimal numbers an even number";
+            self.wrong(&path.key("digits").index(index), message);
+        }
+        if raw.reverse && raw.token == Some(TokenForm::AsRead) {
+            self.wrong(&path.key("reverse"), "has no effect on a token written as read");
+        }
+        CardFormat {
+            frame: raw.frame,
+            number: raw.number,
+            digits: raw.digits.clone(),
+            xor: raw.xor,
+            reverse: raw.reverse,
+            bytes: raw.bytes.unwrap_or(4),
+            token: raw.token.unwrap_or(TokenForm::Hex),
+            hold: Duration::from_millis(raw.hold_ms.unwrap_or(2000).into()),
         }
     }
 
@@ -279,20 +318,33 @@ impl StreamLoader<'_> {
         })
     }
 
-    fn link(&mut self, raw: &StreamLinkTable, spoken: StreamProtocol) -> LinkDefaults {
-        let wired = spoken == StreamProtocol::Gpio;
-        if raw.serial.is_some() == wired {
-            let path = Path::default().key("link").key("serial");
-            let message = if wired {
-                "has no meaning for lines of a GPIO chip"
-            } else {
-                "missing; expected the serial settings as delivered"
-            };
-            self.wrong(&path, message);
+    /// Port and pace; a card reader has no pace.
+    fn link(&mut self, raw: &StreamLinkTable, of: StreamProtocol) -> LinkDefaults {
+        let path = Path::default().key("link");
+        let reader = kind_of(of) == Some(Kind::Reader);
+        for (given, key) in [(raw.period_ms, "period_ms"), (raw.silence_ms, "silence_ms")] {
+            match given {
+                Some(_) if reader => self.wrong(
+                    &path.key(key),
+                    "a card reader speaks only when a card is held to it",
+                ),
+                None if !reader => self.wrong(&path.key(key), "missing; expected a time in milliseconds"),
+                Some(_) | None => {}
+            }
         }
-        if raw.silence_ms <= raw.period_ms {
-            let path = Path::default().key("link").key("silence_ms");
-            self.wrong(&path, "expected more than `period_ms`");
+        let (period, silence) = (raw.period_ms.unwrap_or(1000), raw.silence_ms.unwrap_or(2000));
+        if raw.period_ms.is_some() && silence <= period {
+            self.wrong(&path.key("silence_ms"), "expected more than `period_ms`");
+        }
+        match (of, &raw.serial) {
+            (StreamProtocol::RfidHid, Some(_)) => {
+                self.wrong(&path.key("serial"), "a keyboard has no serial settings");
+            }
+            (StreamProtocol::Gpio, Some(_)) => {
+                self.wrong(&path.key("serial"), "has no meaning for lines of a GPIO chip");
+            }
+            (StreamProtocol::RfidHid | StreamProtocol::Gpio, None) | (_, Some(_)) => {}
+            (_, None) => self.wrong(&path.key("serial"), "missing; expected the settings as delivered"),
         }
         let ms = |value: u32| Duration::from_millis(value.into());
         LinkDefaults {
@@ -309,11 +361,11 @@ impl StreamLoader<'_> {
             }),
             tcp_port: raw.tcp_port,
             unit: 1,
-            timeout: ms(raw.silence_ms),
+            timeout: ms(silence),
             min_gap: Duration::ZERO,
             write_gap: Duration::ZERO,
-            poll: ms(raw.period_ms),
-            slow_poll: ms(raw.period_ms),
+            poll: ms(period),
+            slow_poll: ms(period),
             max_read_regs: 1,
             max_read_bits: 1,
             join: false,
@@ -381,6 +433,7 @@ fn protocol(word: StreamProtocol) -> Protocol {
         StreamProtocol::Twc => Protocol::Twc,
         StreamProtocol::Rfid => Protocol::Rfid,
         StreamProtocol::Gpio => Protocol::Gpio,
+        StreamProtocol::RfidHid => Protocol::RfidHid,
     }
 }
 
@@ -389,7 +442,7 @@ fn kind_of(word: StreamProtocol) -> Option<Kind> {
     let kind = match word {
         StreamProtocol::Sml | StreamProtocol::Iec62056 | StreamProtocol::DsmrP1 => Kind::Meter,
         StreamProtocol::Rapi | StreamProtocol::Twc => Kind::Charger,
-        StreamProtocol::Rfid => Kind::Reader,
+        StreamProtocol::Rfid | StreamProtocol::RfidHid => Kind::Reader,
         StreamProtocol::Gpio => return None,
     };
     Some(kind)

@@ -26,11 +26,15 @@ mod pdu;
 mod plan;
 mod profile;
 mod query;
+mod rapi;
 mod recipe;
 mod registry;
+mod rfid;
 mod sml;
 mod stream;
+mod twc;
 mod value;
+mod wanted;
 
 use condition::masked;
 pub use condition::{Condition, Image, Test, all_hold};
@@ -50,12 +54,15 @@ pub use profile::{
     LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, SerialFraming, Span, StateMap,
     StateRule, Telegram, Watchdog, Wiring, WriteFcs,
 };
+pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{
     Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,
 };
 pub use registry::{StreamDevice, StreamPort, stream_machine};
+pub use rfid::CardFormat;
 pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
+pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.

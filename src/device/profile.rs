@@ -6,6 +6,7 @@ use super::file_stream::Sent;
 use super::obis::ObisPoint;
 use super::pdu::ReadFc;
 use super::recipe::{Recipes, StepSpec};
+use super::rfid::CardFormat;
 use super::sml::MessageCrc;
 use super::value::{Layout, Raw};
 use crate::domain::{
@@ -55,6 +56,8 @@ pub(super) struct StreamFacts {
     pub telegram: Telegram,
     /// What their values mean.
     pub values: Vec<ObisPoint>,
+    /// How a reader writes a card's number.
+    pub card: Option<CardFormat>,
 }
 
 /// How a meter's telegrams are made.

@@ -8,6 +8,7 @@ use super::profile::{
     StateMap, Telegram, Watchdog,
 };
 use super::recipe::Recipes;
+use super::rfid::CardFormat;
 use crate::domain::Protocol;
 use std::collections::BTreeSet;
 
@@ -40,6 +41,12 @@ impl Profile {
     #[must_use]
     pub fn values(&self) -> &[ObisPoint] {
         &self.stream.values
+    }
+
+    /// How a card reader that is not Modbus writes a card's number.
+    #[must_use]
+    pub fn card(&self) -> Option<&CardFormat> {
+        self.stream.card.as_ref()
     }
 
     /// What a person wants to know.

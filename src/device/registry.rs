@@ -6,8 +6,11 @@ use super::iec62056::asker::Asker;
 use super::obis::listener::Listener;
 use super::p1::P1;
 use super::profile::{Profile, Serial};
+use super::rapi::{RapiLine, RapiSetup};
+use super::rfid::Reader;
 use super::sml::Sml;
 use super::stream::StreamMachine;
+use super::twc::{TwcLine, TwcUnit};
 use crate::domain::{DeviceSetup, Protocol};
 use std::sync::Arc;
 
@@ -44,6 +47,15 @@ pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn St
             Sent::Asked => Box::new(Asker::new(port)),
             Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
         },
-        Protocol::Modbus | Protocol::Rapi | Protocol::Twc | Protocol::Rfid | Protocol::Gpio => return None,
+        Protocol::Rfid | Protocol::RfidHid => {
+            let format = first.profile.card()?.clone();
+            Box::new(Reader::new(first, format, protocol == Protocol::RfidHid))
+        }
+        Protocol::Modbus | Protocol::Gpio => return None,
+        Protocol::Rapi => Box::new(RapiLine::new(RapiSetup::of(first)?)),
+        Protocol::Twc => {
+            let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();
+            Box::new(TwcLine::new(&units))
+        }
     })
 }

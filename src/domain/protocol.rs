@@ -43,11 +43,14 @@ pub enum Protocol {
     /// Nothing is spoken: lines of a GPIO chip.
     #[serde(rename = "gpio")]
     Gpio,
+    /// A card reader that types each card's number as a keyboard does.
+    #[serde(rename = "rfid-hid")]
+    RfidHid,
 }
 
 impl Protocol {
     /// All there are, in the order of the configuration's help.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Modbus,
         Self::Sml,
         Self::Iec62056,
@@ -56,6 +59,7 @@ impl Protocol {
         Self::Twc,
         Self::Rfid,
         Self::Gpio,
+        Self::RfidHid,
     ];
 
     /// The word of the configuration.
@@ -70,6 +74,7 @@ impl Protocol {
             Self::Twc => "twc",
             Self::Rfid => "rfid",
             Self::Gpio => "gpio",
+            Self::RfidHid => "rfid-hid",
         }
     }
 
@@ -84,7 +89,7 @@ impl Protocol {
     pub const fn shares_its_port(self) -> bool {
         match self {
             Self::Modbus | Self::Iec62056 | Self::Twc => true,
-            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid | Self::Gpio => false,
+            Self::Sml | Self::DsmrP1 | Self::Rapi | Self::Rfid | Self::RfidHid | Self::Gpio => false,
         }
     }
 }

@@ -68,6 +68,11 @@ pub enum Link {
         /// The adapter repeats what we send; it is taken off the answer.
         echo: bool,
     },
+    /// A keyboard, by its event device; it is taken from everybody else.
+    Input {
+        /// Stable path, `/dev/input/by-id/...-event-kbd`.
+        path: PathBuf,
+    },
     /// A TCP connection: Modbus TCP, or the byte stream of a serial device server.
     Tcp {
         /// Name or address.

@@ -11,10 +11,13 @@ mod face;
 mod invert;
 mod line;
 mod process;
+mod rapi;
 pub mod slave;
+mod speech;
 pub mod story;
 mod tcp;
 pub mod telegram;
+mod twc;
 mod wire;
 mod world;
 

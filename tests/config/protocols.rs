@@ -112,6 +112,25 @@ fn framing_unit_and_tcp_port_are_looked_at_by_protocol() {
     assert!(matches!(loaded.setup.buses[0].link, Link::Tcp { port: 2000, .. }));
 }
 
+#[test]
+fn wall_connectors_have_ids_of_two_bytes_and_are_three_at_most() {
+    for bad in ["12345", "12G4", "x", "+123"] {
+        let issues = stream_site(&format!("{STREAM_BUS}address = \"{bad}\"\n")).issues();
+        assert!(issues.iter().any(|issue| issue.key == "device.address"), "{bad}");
+    }
+    let box_at = |n: u8| {
+        format!("[[device]]\nid = \"b{n}\"\nbus = \"line\"\nprofile = \"my-box\"\naddress = \"1A2{n}\"\n")
+    };
+    let three: String = format!("{STREAM_BUS}address = \"1a2f\"\n{}{}", box_at(1), box_at(2));
+    stream_site(&three).good();
+    let issues = stream_site(&(three + &box_at(3))).issues();
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue.to_string().contains("a line takes three"))
+    );
+}
+
 const SLOW_METER: &str = r#"
 [[bus]]
 id = "p1"
@@ -154,4 +173,27 @@ fn a_meter_that_speaks_seldom_is_not_stale_in_between() {
         told.contains("every 10s only") && told.contains("at least 25s"),
         "{told}"
     );
+}
+
+#[test]
+fn a_keyboard_reader_has_an_event_device_and_nothing_else() {
+    let bus = "[[bus]]\nid = \"cards\"\nport = \"/dev/input/by-id/usb-reader-event-kbd\"\nprotocol = \"rfid-hid\"\n\n\
+               [[device]]\nid = \"reader\"\nbus = \"cards\"\nprofile = \"rfid-keyboard\"\n";
+    let loaded = Site::new(bus).good();
+    let path = "/dev/input/by-id/usb-reader-event-kbd".into();
+    assert_eq!(loaded.setup.buses[0].link, Link::Input { path });
+    let issues = Site::new(&bus.replace("protocol", "baud = 9600\nprotocol")).issues();
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue.key == "bus.baud" && issue.severity == Severity::Error)
+    );
+    let issues = Site::new(&bus.replace("by-id/usb-reader-event-kbd", "event3")).issues();
+    assert!(issues.iter().any(|issue| {
+        issue
+            .to_string()
+            .contains("another keyboard after the next start")
+    }));
+    let issues = Site::new(&bus.replace("port = \"/dev", "host = \"dev")).issues();
+    assert!(issues.iter().any(|issue| issue.key == "bus.host"));
 }

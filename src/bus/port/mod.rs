@@ -4,6 +4,7 @@
 mod ascii;
 mod auto;
 mod ghost;
+mod input;
 pub(crate) mod line;
 mod scan;
 pub(crate) mod serial;
@@ -47,6 +48,7 @@ pub(crate) fn opener(link: Link) -> Opener {
         Box::pin(async move {
             match link {
                 Link::Serial { .. } => serial::open(&link),
+                Link::Input { path } => input::open(&path),
                 Link::Tcp { host, port } => tcp::connect(&host, port).await,
                 Link::Gpio(_) => Err(io::ErrorKind::Unsupported.into()),
             }
@@ -139,12 +141,13 @@ impl Line {
             (Link::Tcp { .. } | Link::Gpio(_), framing) => {
                 Self::over_tcp(framing, wire, timer, setup.min_gap)
             }
-            (Link::Serial { echo, .. }, framing) => {
+            (link, framing) => {
+                let echo = matches!(link, Link::Serial { echo: true, .. });
                 let pace = serial::Pace::of(&setup.link, setup.min_gap);
                 Self::Serial(match framing {
-                    Framing::Ascii => line::SerialLine::ascii(wire, timer, pace, *echo),
+                    Framing::Ascii => line::SerialLine::ascii(wire, timer, pace, echo),
                     Framing::Rtu | Framing::Tcp | Framing::Auto => {
-                        line::SerialLine::new(wire, timer, pace, *echo)
+                        line::SerialLine::new(wire, timer, pace, echo)
                     }
                 })
             }

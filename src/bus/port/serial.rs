@@ -94,7 +94,7 @@ pub(crate) fn settings(link: &Link) -> Option<Serial> {
             stop_bits: *stop_bits,
             framing: SerialFraming::default(),
         }),
-        Link::Tcp { .. } | Link::Gpio(_) => None,
+        Link::Tcp { .. } | Link::Gpio(_) | Link::Input { .. } => None,
     }
 }
 

@@ -38,5 +38,5 @@ fn the_examples_in_the_documentation_are_sound_profiles() {
         })
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(ids, ["example-box", "example-meter"]);
+    assert_eq!(ids, ["example-box", "example-meter", "example-reader"]);
 }
