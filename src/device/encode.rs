@@ -117,7 +117,10 @@ impl Factor {
         }
         if let Some(id) = point.exponent {
             let raw = image.get(id).filter(|raw| !is_na(profile.point(id), raw))?;
-            let exponent = raw.int().filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
+            // A scale factor that is not implemented does not scale.
+            let absent = profile.sunspec().is_some() && raw.int() == Some(i16::MIN.into());
+            let exponent = raw.int().map(|raw| if absent { 0 } else { raw });
+            let exponent = exponent.filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
             factor.exponent = i32::try_from(exponent).ok()?;
         }
         Some(factor)

@@ -85,6 +85,7 @@ impl Loader<'_> {
         let link = self.link(&raw.link);
         self.points(&link);
         self.whole(&link);
+        let sunspec = self.sunspec(&link);
         let state = self.state();
         let limits = self.limits();
         let recipes = self.recipes();
@@ -114,6 +115,7 @@ impl Loader<'_> {
             watchdog,
             identify,
             phase_switch,
+            sunspec,
         }
     }
 

@@ -21,6 +21,7 @@ mod profile;
 mod query;
 mod recipe;
 mod stream;
+mod sunspec;
 mod value;
 
 use condition::masked;
@@ -42,6 +43,7 @@ pub use recipe::{
     Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,
 };
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
+pub use sunspec::{Chain, Found, Model, Outcome, Walk};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
