@@ -13,4 +13,5 @@ mod kills;
 mod reload;
 mod rig;
 mod site;
+mod sunspec;
 mod unplug;
