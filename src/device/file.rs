@@ -56,6 +56,11 @@ pub(super) struct File {
     pub defaults: DefaultsTable,
     /// How a scan recognises the device.
     pub identify: Option<IdentifyTable>,
+    /// SunSpec: the models the points belong to, in the order in which they would follow the marker at 40000; models
+    /// with the same layout may stand together. The addresses of the points are those they have there; where they
+    /// really are is found out.
+    #[serde(default)]
+    pub sunspec: Vec<ModelTable>,
     /// Registers with a meaning, by name.
     pub points: BTreeMap<String, PointTable>,
     /// Raw state to IEC 61851 state.
@@ -69,6 +74,16 @@ pub(super) struct File {
     pub watchdog: Option<WatchdogTable>,
     /// Switching between one and three phases.
     pub phase_switch: Option<PhaseSwitchTable>,
+}
+
+/// A SunSpec model, or several with the same layout.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum ModelTable {
+    /// One.
+    One(u16),
+    /// Any of these.
+    AnyOf(Vec<u16>),
 }
 
 /// What to wire and to switch on.

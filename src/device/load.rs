@@ -91,6 +91,7 @@ impl Loader<'_> {
         let link = self.link(&raw.link);
         self.points(&link);
         self.whole(&link);
+        let sunspec = self.sunspec(&link);
         let state = self.state();
         let limits = self.limits();
         let recipes = self.recipes();
@@ -122,6 +123,7 @@ impl Loader<'_> {
             watchdog,
             identify,
             phase_switch,
+            sunspec,
         }
     }
 

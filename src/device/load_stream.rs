@@ -146,6 +146,7 @@ impl StreamLoader<'_> {
             recipes: Recipes::default(),
             watchdog,
             identify: None,
+            sunspec: None,
             phase_switch: None,
         }
     }

@@ -32,6 +32,7 @@ mod registry;
 mod rfid;
 mod sml;
 mod stream;
+mod sunspec;
 mod twc;
 mod value;
 mod wanted;
@@ -62,6 +63,7 @@ pub use registry::{StreamDevice, StreamPort, stream_machine};
 pub use rfid::CardFormat;
 pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
+pub use sunspec::{Chain, Found, Model, Outcome, Walk};
 pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
 

@@ -47,6 +47,7 @@ pub struct Profile {
     pub(super) watchdog: Option<Watchdog>,
     pub(super) identify: Option<Identify>,
     pub(super) phase_switch: Option<PhaseSwitch>,
+    pub(super) sunspec: Option<super::sunspec::Chain>,
 }
 
 /// What only profiles of protocols other than Modbus say.

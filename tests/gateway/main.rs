@@ -15,4 +15,5 @@ mod own_lines;
 mod reload;
 mod rig;
 mod site;
+mod sunspec;
 mod unplug;

@@ -5,8 +5,8 @@ use super::polling::Pace;
 use super::run::checks;
 use super::watchdog::{FedBy, Terms};
 use crate::device::{
-    Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Pdu, Point, PointId,
-    Profile, RecipeContext, Refusal, Reply, Step, all_hold, current_of, masked,
+    Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Outcome, Pdu, Point,
+    PointId, Profile, RecipeContext, Refusal, Reply, Step, Walk, all_hold, current_of, masked,
 };
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Observation};
 use std::collections::BTreeSet;
@@ -21,7 +21,12 @@ const POLL_LEAST: Duration = Duration::from_millis(100);
 /// One device's view of its profile.
 #[derive(Clone, Debug)]
 pub(super) struct Book {
+    /// As it was given.
+    template: Arc<Profile>,
+    /// At the addresses of this device.
     profile: Arc<Profile>,
+    /// Where they are is being found out.
+    walk: Option<Walk>,
     setup: DeviceSetup,
     cost: LinkCost,
     electrical: Electrical,
@@ -41,6 +46,8 @@ impl Book {
     pub(super) fn new(profile: Arc<Profile>, setup: &DeviceSetup, cost: LinkCost) -> Self {
         let mut book = Self {
             decisive: profile.decisive(),
+            walk: profile.sunspec().map(|_| Walk::new(setup.connector)),
+            template: Arc::clone(&profile),
             profile,
             setup: setup.clone(),
             cost,
@@ -71,14 +78,40 @@ impl Book {
     pub(super) fn forget(&mut self) {
         self.image.clear();
         self.refused.clear();
+        self.profile = Arc::clone(&self.template);
+        self.walk = self.template.sunspec().map(|_| Walk::new(self.setup.connector));
         self.replan();
+    }
+
+    /// The next step of the walk along the models of a SunSpec device, if it is not over.
+    pub(super) fn survey(&self) -> Option<Pdu> {
+        self.walk.as_ref().map(Walk::pdu)
+    }
+
+    /// A step was answered, or refused. Whether the walk goes on, found everything (`Some(true)`) or not.
+    pub(super) fn surveyed(&mut self, reply: Option<&Reply>) -> Option<bool> {
+        let outcome = self.walk.as_mut()?.replied(&self.template, reply);
+        match outcome {
+            Outcome::More => None,
+            Outcome::Nothing => Some(false),
+            Outcome::Done(profile) => {
+                self.profile = Arc::from(profile);
+                self.walk = None;
+                self.replan();
+                Some(true)
+            }
+        }
     }
 
     /// Makes the read plan anew; whether it changed.
     pub(super) fn replan(&mut self) -> bool {
-        let blocks = self
-            .profile
-            .plan(self.cost, self.setup.connector, &self.image, self.caution);
+        let blocks = match self.walk {
+            // Registers that may be anything are not read.
+            Some(_) => Vec::new(),
+            None => self
+                .profile
+                .plan(self.cost, self.setup.connector, &self.image, self.caution),
+        };
         let changed = blocks != self.blocks;
         self.blocks = blocks;
         changed
@@ -144,6 +177,10 @@ impl Book {
         reply: &Reply,
         now: Mono,
     ) -> Result<Vec<Observation>, DriveError> {
+        if self.walk.is_some() {
+            // Asked for before the device came up again, at addresses that may not hold any more.
+            return Err(DriveError::Garbled);
+        }
         self.profile.decode(
             block,
             reply,

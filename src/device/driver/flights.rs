@@ -16,6 +16,8 @@ pub(super) enum Purpose {
     Look,
     /// A feed that is a write of its own.
     Feed,
+    /// A step of the walk along the models of a SunSpec device.
+    Survey,
 }
 
 /// A request under way.

@@ -71,6 +71,8 @@ pub struct Driver {
     pub(super) watchdog: Watchdog,
     pub(super) feed: Option<Run>,
     pub(super) watch: Watch,
+    /// The walk along the models of a SunSpec device goes on then.
+    pub(super) survey_at: Mono,
     pub(super) effects: VecDeque<Effect>,
     pub(super) wake: Option<(Mono, &'static str)>,
 }
@@ -95,6 +97,7 @@ impl Driver {
             fallback_told: None,
             feed: None,
             watch: Watch::default(),
+            survey_at: Mono(0),
             effects: VecDeque::new(),
             wake: Some((Mono(0), "start")),
         }
@@ -356,6 +359,7 @@ impl Driver {
                 });
                 self.stage = Stage::Learning;
                 self.book.forget();
+                self.survey_at = now;
                 self.current.forget();
                 self.watchdog.set_armed(now, false);
                 self.timetable(now);

@@ -81,7 +81,7 @@ impl Driver {
         if self.stage != Stage::Learning || learning || !self.polling.onces_done() {
             return false;
         }
-        if self.book.is_undecided() {
+        if self.book.is_undecided() || self.book.survey().is_some() {
             return false;
         }
         if self.book.replan() {
@@ -361,6 +361,10 @@ impl Driver {
             Link::Down { probe_at, .. } => {
                 let at = *probe_at;
                 self.wake_at(now, at, "probe");
+                if let Some(pdu) = self.book.survey().filter(|_| now >= at) {
+                    self.issue(Priority::Read, Purpose::Survey, pdu, now);
+                    return true;
+                }
                 let Some(block) = self.book.probe().filter(|_| now >= at) else {
                     return false;
                 };
@@ -373,6 +377,14 @@ impl Driver {
     }
 
     fn read_due(&mut self, now: Mono) -> bool {
+        if let Some(pdu) = self.book.survey() {
+            self.wake_at(now, self.survey_at, "a walk along the models");
+            if now < self.survey_at {
+                return false;
+            }
+            self.issue(Priority::Read, Purpose::Survey, pdu, now);
+            return true;
+        }
         let Some((index, deadline)) = self.polling.due(now) else {
             if let Some(at) = self.polling.next() {
                 self.wake_at(now, at, "poll");

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// A block that is read once and was not answered is asked for again after this.
 const ONCE_RETRY: Duration = Duration::from_millis(500);
+/// A device that does not carry the models of its profile is looked at again after this.
+const SURVEY_RETRY: Duration = Duration::from_secs(60);
 /// A block the device refused is asked for again after this.
 const REFUSED_RETRY: Duration = Duration::from_secs(600);
 
@@ -44,6 +46,7 @@ impl Driver {
             Purpose::Lane(errand) => self.step_replied(now, class, errand, result),
             Purpose::Block(block) => self.block_replied(now, class, &block, result),
             Purpose::Look => self.look_replied(now, result),
+            Purpose::Survey => self.survey_replied(now, result),
             Purpose::Feed => {
                 let progress = self.feed.as_mut().map(|run| run.replied(now, result, ATTEMPTS));
                 if let Some(Progress::Failed(_)) = progress {
@@ -51,6 +54,24 @@ impl Driver {
                     self.watchdog.feed_failed(now);
                 }
             }
+        }
+    }
+
+    fn survey_replied(&mut self, now: Mono, result: Result<Reply, DriveError>) {
+        let over = match result {
+            Ok(reply) => self.book.surveyed(Some(&reply)),
+            Err(DriveError::Exception(1..=4)) => self.book.surveyed(None),
+            Err(_) => {
+                self.survey_at = now.plus(ONCE_RETRY);
+                return;
+            }
+        };
+        self.survey_at = match over {
+            Some(false) => now.plus(SURVEY_RETRY),
+            Some(true) | None => now,
+        };
+        if over == Some(true) {
+            self.timetable(now);
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Bench {
     pub(super) now: u64,
     pub(super) registers: BTreeMap<u16, u16>,
     pub(super) mood: Mood,
+    /// Registers that are not there are refused instead of being zero.
+    pub(super) strict: bool,
     /// Addresses answered with an exception.
     pub(super) exceptions: BTreeMap<u16, u8>,
     /// Milliseconds a request takes.
@@ -78,6 +80,7 @@ impl Bench {
             now: 0,
             registers: POWER_ON.into(),
             mood: Mood::Well,
+            strict: false,
             exceptions: BTreeMap::new(),
             wire_ms: 20,
             answering: true,
@@ -200,6 +203,9 @@ impl Bench {
                 let range = *addr..*addr + *count;
                 if let Some((_, code)) = self.exceptions.range(range.clone()).next() {
                     return Err(DriveError::Exception(*code));
+                }
+                if self.strict && !range.clone().all(|at| self.registers.contains_key(&at)) {
+                    return Err(DriveError::Exception(2));
                 }
                 Ok(Reply::Registers(
                     range

@@ -9,3 +9,4 @@ mod phases;
 mod polls;
 mod random;
 mod shipped;
+mod sunspec;
