@@ -46,4 +46,4 @@ kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills
 
 bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
-	cargo bench --bench bus --bench memory -- --check
+	cargo bench --no-fail-fast --bench bus --bench memory -- --check

@@ -42,6 +42,13 @@ async fn s7_stops_reach_the_chargers_while_disk_and_csms_hang() {
         })
         .await;
         csms.set_reach(Reach::Hang);
+        // A sample each second: by then every station waits for the disk with one.
+        let uptime = |s: &Value| s["uptime_s"].as_u64().unwrap_or_default();
+        let since = uptime(&commits);
+        until(&gateway, "every station waits for the disk", |s| {
+            uptime(s) >= since + 3
+        })
+        .await;
         if round == ROUNDS {
             csms.set_reach(Reach::NoUpgrade);
             csms.cut();
