@@ -6,9 +6,11 @@
 mod clock;
 mod conductor;
 pub mod control;
+mod exchange;
 mod feed;
 mod fuses;
 mod gateway;
+mod links;
 pub mod log;
 mod notify;
 mod router;
