@@ -13,4 +13,5 @@ mod kills;
 mod reload;
 mod rig;
 mod site;
+mod two_csmss;
 mod unplug;

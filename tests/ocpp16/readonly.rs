@@ -123,14 +123,14 @@ fn a_transaction_it_knows_by_number_cannot_be_stopped_by_it() {
 #[test]
 fn its_questions_are_answered() {
     let mut pair = accepted();
+    let heartbeat = pair.status_of("TriggerMessage", json!({"requestedMessage": "Heartbeat"}));
+    assert_eq!(heartbeat, "Accepted");
+    pair.call("Heartbeat");
     pair.ask("GetCompositeSchedule", json!({"connectorId": 1, "duration": 60}));
     assert!(matches!(pair.command(), (_, Command::GetComposite { .. })));
     let values = json!({"requestedMessage": "MeterValues", "connectorId": 1});
     pair.text(&json!([2, "q2", "TriggerMessage", values]).to_string());
     assert!(matches!(pair.command(), (_, Command::Trigger(_))));
-    let heartbeat = pair.status_of("TriggerMessage", json!({"requestedMessage": "Heartbeat"}));
-    assert_eq!(heartbeat, "Accepted");
-    pair.call("Heartbeat");
 }
 
 #[test]

@@ -172,13 +172,13 @@ fn the_report_says_what_it_may_set() {
 #[test]
 fn its_questions_are_answered() {
     let mut pair = accepted();
+    let sign = json!({"requestedMessage": "SignChargingStationCertificate"});
+    assert_eq!(pair.status_of("TriggerMessage", sign), "Rejected");
     pair.ask("GetCompositeSchedule", json!({"evseId": 1, "duration": 60}));
     assert!(matches!(pair.command(), (_, Command::GetComposite { .. })));
     let values = json!({"requestedMessage": "TransactionEvent", "evse": {"id": 1}});
     pair.text(&json!([2, "q2", "TriggerMessage", values]).to_string());
     assert!(matches!(pair.command(), (_, Command::Trigger(_))));
-    let sign = json!({"requestedMessage": "SignChargingStationCertificate"});
-    assert_eq!(pair.status_of("TriggerMessage", sign), "Rejected");
 }
 
 #[test]
