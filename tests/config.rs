@@ -11,7 +11,9 @@ mod protocols;
 use mistakes::{GOOD, MISTAKES, Mistake};
 use proptest::prelude::*;
 use retrovolt::config::{self, Issue, LoadOptions, Loaded, Report, Severity};
-use retrovolt::domain::{AuthMode, EvseId, Link, MilliAmps, OcppVersion, Parity, Phase, Security};
+use retrovolt::domain::{
+    AuthMode, EvseId, IdToken, Link, MilliAmps, OcppVersion, Parity, Phase, Security, TokenKind,
+};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -799,6 +801,47 @@ fn the_reference_is_current() {
 }
 
 #[test]
+fn sessions_are_routed_by_tags_of_the_list_and_the_file() {
+    let site = Site::new(&with(
+        "version = \"1.6\"",
+        "version = \"1.6\"\ntags = [\"CARD-*\", \"!CARD-9\"]\ntags_file = \"company.tags\"",
+    ));
+    site.write("company.tags", "# the fleet\n04A1*\n\n  !04A1FF  \n");
+    let loaded = site.good();
+    let rule = &loaded.setup.charge_points[0].csms[0].tags;
+    let takes = |text: &str| rule.takes(Some(&IdToken::new(text, TokenKind::Local)));
+    let taken: Vec<bool> = ["CARD-1", "CARD-9", "04a1ee", "04A1FF", "FF00"]
+        .map(takes)
+        .to_vec();
+    assert_eq!(taken, [true, false, true, false, false]);
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .any(|w| w.problem.contains("reported to nobody")),
+        "{:?}",
+        loaded.warnings
+    );
+    let effective = config::effective(&loaded.setup);
+    assert!(
+        effective.contains("tags = [\"CARD-*\", \"04A1*\", \"!CARD-9\", \"!04A1FF\"]"),
+        "{effective}"
+    );
+
+    site.write("company.tags", "04A1*\n04 B2\n");
+    let told = site.load().expect_err("a blank in a pattern").human();
+    assert!(
+        told.contains("line 2 of")
+            && told.contains("contains a blank")
+            && told.contains("did you mean '04B2'"),
+        "{told}"
+    );
+    site.write("company.tags", "# nobody yet\n");
+    let told = site.load().expect_err("a file without a pattern").human();
+    assert!(told.contains("every session would be told"), "{told}");
+}
+
+#[test]
 fn the_example_is_current_and_passes() {
     let text = config::example();
     generated("config/retrovolt.toml", &text);
@@ -816,6 +859,7 @@ fn the_example_is_current_and_passes() {
         "password",
         "certificate",
         "key_",
+        "tags_file",
     ];
     let stanzas: Vec<&str> = text
         .split("\n\n")

@@ -64,15 +64,38 @@ pub async fn run(args: StatusArgs) -> ExitCode {
     }
 }
 
+/// The links of a charge point; a daemon of an earlier release tells only the one in control.
+fn links(point: &Value) -> Vec<&Value> {
+    point["links"]
+        .as_array()
+        .map_or_else(Vec::new, |links| links.iter().collect())
+}
+
+/// Accepted by the CSMS and connected.
+fn is_online(link: &Value) -> bool {
+    link["connected"] == Value::Bool(true) && link["ocpp"]["registration"] == "accepted"
+}
+
+fn in_words(online: bool, link: &Value) -> &'static str {
+    match (online, link["connected"].as_bool()) {
+        (true, _) => "online",
+        (false, Some(true)) => "connected, not accepted",
+        (false, _) => "OFFLINE",
+    }
+}
+
 /// Every port open, every device answering, every CSMS online, nothing hung.
 fn is_healthy(status: &Value) -> bool {
     let all_up = |map: &Value| {
         map.as_object()
             .is_none_or(|m| m.values().all(|v| v[0] == Value::Bool(true)))
     };
-    let online = status["charge_points"]
-        .as_array()
-        .is_none_or(|points| points.iter().all(|p| p["station"]["online"] == Value::Bool(true)));
+    let online = status["charge_points"].as_array().is_none_or(|points| {
+        points.iter().all(|p| {
+            p["station"]["online"] == Value::Bool(true)
+                && links(p).iter().all(|link| is_online(&link["link"]))
+        })
+    });
     let hung = status["hung"].as_array().is_some_and(|h| !h.is_empty());
     all_up(&status["south"]["ports"]) && all_up(&status["south"]["devices"]) && online && !hung
 }
@@ -118,17 +141,25 @@ fn screen(status: &Value) -> String {
 
 fn charge_point(out: &mut String, point: &Value) {
     let station = &point["station"];
-    let link = match (station["online"].as_bool(), point["link"]["connected"].as_bool()) {
-        (Some(true), _) => "online",
-        (_, Some(true)) => "connected, not accepted",
-        _ => "OFFLINE",
-    };
+    let link = in_words(station["online"] == Value::Bool(true), &point["link"]);
     let _ = writeln!(
         out,
         "  charge point {}   CSMS {link}   {}",
         text(&point["id"]),
         text(&point["link"]["detail"])
     );
+    for link in links(point)
+        .iter()
+        .filter(|link| link["in_control"] != Value::Bool(true))
+    {
+        let state = in_words(is_online(&link["link"]), &link["link"]);
+        let _ = writeln!(
+            out,
+            "    read-only CSMS {:<12} {state}   {}",
+            text(&link["csms"]),
+            text(&link["link"]["detail"])
+        );
+    }
     for evse in station["evses"].as_array().into_iter().flatten() {
         let milli = |value: &Value| value.as_i64().unwrap_or(0) as f64 / 1000.0;
         let _ = write!(
@@ -186,6 +217,32 @@ mod tests {
             "{screen}"
         );
         assert!(screen.contains("CP1/main                 0 waiting"), "{screen}");
+    }
+
+    #[test]
+    fn every_link_is_shown_and_counts() {
+        let link = |connected: bool, registration: &str| json!({ "connected": connected, "detail": "why", "ocpp": { "registration": registration } });
+        let mut status = sample(true);
+        let mut second = |link: Value| {
+            status["charge_points"][0]["links"] = json!([
+                { "csms": "main", "in_control": true, "link": { "connected": true, "ocpp": { "registration": "accepted" } } },
+                { "csms": "fleet", "in_control": false, "link": link },
+            ]);
+            (screen(&status), is_healthy(&status))
+        };
+        let (online, healthy) = second(link(true, "accepted"));
+        assert!(
+            online.contains("read-only CSMS fleet        online   why") && healthy,
+            "{online}"
+        );
+        assert!(!online.contains("read-only CSMS main"), "{online}");
+        let (pending, healthy) = second(link(true, "pending"));
+        assert!(
+            pending.contains("fleet        connected, not accepted") && !healthy,
+            "{pending}"
+        );
+        let (away, healthy) = second(link(false, "accepted"));
+        assert!(away.contains("fleet        OFFLINE") && !healthy, "{away}");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use super::keys::CsmsKeys;
 use super::nearest::did_you_mean;
 use super::secret;
 use super::setting::Section;
-use crate::domain::{CsmsSetup, OcppVersion, Security};
+use super::tags;
+use crate::domain::{CsmsSetup, OcppVersion, Security, TagRule};
 use std::path::PathBuf;
 use url::{Host, Url};
 
@@ -45,11 +46,17 @@ pub(super) fn read(section: &Section<'_>, id: Option<&str>, context: &mut Contex
         .and_then(|template| url(&keys, &template, id, context));
     waits(&keys, context);
     let security = security(&keys, url.as_ref().map(|(url, _)| url), context);
-    let setup = setup(&keys, url.map(|(_, text)| text), security);
+    let tags = tags::read(&keys, context);
+    let setup = setup(&keys, url.map(|(_, text)| text), security, tags);
     Csms { keys, setup }
 }
 
-fn setup(keys: &CsmsKeys, url: Option<String>, security: Option<Security>) -> Option<CsmsSetup> {
+fn setup(
+    keys: &CsmsKeys,
+    url: Option<String>,
+    security: Option<Security>,
+    tags: Option<TagRule>,
+) -> Option<CsmsSetup> {
     Some(CsmsSetup {
         name: keys.name.value.clone()?,
         url: url?,
@@ -61,6 +68,7 @@ fn setup(keys: &CsmsKeys, url: Option<String>, security: Option<Security>) -> Op
         connect_timeout: keys.connect_timeout.value?,
         ping: keys.ping.value?,
         boot_retry: keys.boot_retry.value?,
+        tags: tags?,
     })
 }
 

@@ -222,6 +222,17 @@ const STANZAS: &[Stanza] = &[
         full: false,
     },
     Stanza {
+        table: "charge_point.csms",
+        intro: "Variant: a second back end that only reads, and is told of the company's cards alone.",
+        chosen: &[
+            ("name", "\"company\""),
+            ("url", "\"wss://fleet.example.com/ocpp/{id}\""),
+            ("tags", "[\"04A1*\"]"),
+        ],
+        variant: true,
+        full: false,
+    },
+    Stanza {
         table: "fuse",
         intro: "Variant: several EVSEs behind one fuse.",
         chosen: &[

@@ -258,6 +258,10 @@ impl Page {
         self.time("connect_timeout", csms.connect_timeout);
         self.time("ping", csms.ping);
         self.time("boot_retry", csms.boot_retry);
+        if !csms.tags.is_open() {
+            let tags: Vec<toml::Value> = csms.tags.written().map(toml::Value::String).collect();
+            self.line("tags", toml::Value::Array(tags));
+        }
     }
 
     fn names(&mut self, header: &str, names: &BTreeMap<String, String>) {

@@ -173,7 +173,8 @@ settings! {
 }
 
 settings! {
-    /// A back end of the charge point above it. The first one is in control; further ones only receive.
+    /// A back end of the charge point above it. The first one is in control. Further ones only read: every session is
+    /// reported to them, their questions are answered, their commands refused.
     CsmsKeys in "charge_point.csms", many: true, tables: [];
     name: String = Kind::Id, Is("main"), "\"main\"", "Its name in logs.";
     url: String = Kind::Text { max: 512 }, Required, "\"wss://csms.example.com/ocpp/{id}\"",
@@ -202,6 +203,10 @@ settings! {
     ping: Duration = Kind::Time { min: 1_000, max: DAY, zero: Some("none are sent") }, Is("60s"), "\"60s\"", "Time between WebSocket pings.";
     boot_retry: Duration = time(1_000, DAY), Is("60s"), "\"60s\"",
         "Wait before BootNotification is repeated where the back end names no time.";
+    tags: Vec<(String, Place)> = Kind::Texts, Absent("sessions of every tag"), "[\"04A1*\", \"!04A1FF*\"]",
+        "Only sessions with these tokens are reported to this back end. `*` stands for any characters, `!` takes tokens out. Who may charge is not decided here.";
+    tags_file: PathBuf = Kind::Path, Absent("see `tags`"), "\"/etc/retrovolt/company.tags\"",
+        "File with more such patterns, one a line.";
 }
 
 settings! {

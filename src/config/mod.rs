@@ -29,6 +29,7 @@ mod secret;
 mod setting;
 mod south;
 mod syntax;
+mod tags;
 mod tree;
 
 pub use check::{check, check_with};

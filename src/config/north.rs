@@ -89,6 +89,7 @@ fn charge_point(section: &Section<'_>, context: &mut Context<'_>) -> ChargePoint
         context.found.error(section.at, told);
     }
     context.unique("back end", csms.iter().map(|csms| &csms.keys.name));
+    told_to_nobody(&csms, context);
     let point = ChargePoint { keys, evses, csms };
     for evse in &point.evses {
         currents(evse, context);
@@ -101,6 +102,26 @@ fn charge_point(section: &Section<'_>, context: &mut Context<'_>) -> ChargePoint
     );
     ocpp201::check(&point.keys.ocpp201, point.speaks(OcppVersion::V201), context);
     point
+}
+
+/// A token that no back end wants leaves no trace anywhere; that is seldom meant.
+fn told_to_nobody(csms: &[Csms], context: &mut Context<'_>) {
+    let picks = |csms: &Csms| csms.setup.as_ref().is_some_and(|setup| setup.tags.picks());
+    if let Some(first) = csms.first().filter(|_| csms.iter().all(picks)) {
+        let keys = &first.keys;
+        let at = if keys.tags.written {
+            keys.tags.at
+        } else {
+            keys.tags_file.at
+        };
+        let told = Told::new(
+            "charge_point.csms.tags",
+            "every back end picks its tokens: a session with any other is reported to nobody",
+            "one back end that takes the rest",
+            "leave the rule of one back end out, or write what the others take with ! before it",
+        );
+        context.found.warning(at, told);
+    }
 }
 
 impl ChargePoint {

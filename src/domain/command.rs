@@ -75,6 +75,14 @@ pub enum Command {
     Trigger(Trigger),
 }
 
+impl Command {
+    /// Whether it only asks or has something told: nothing of the station is another afterwards.
+    #[must_use]
+    pub fn only_asks(&self) -> bool {
+        matches!(self, Self::GetComposite { .. } | Self::Trigger(_))
+    }
+}
+
 /// A remote start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteStart {

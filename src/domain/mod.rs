@@ -16,6 +16,7 @@ mod protocol;
 mod reading;
 mod rng;
 mod setup;
+mod tags;
 mod time;
 mod units;
 
@@ -45,6 +46,7 @@ pub use setup::{
     AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, OcppVersion, Parity,
     Security, SiteSetup,
 };
+pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};
 

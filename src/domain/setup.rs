@@ -5,6 +5,7 @@ use super::gpio::GpioLink;
 use super::ids::{BusId, CpId, DeviceId, EvseId};
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
+use super::tags::TagRule;
 use super::units::MilliAmps;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -144,6 +145,14 @@ pub struct CpSetup {
     pub variables: BTreeMap<String, String>,
 }
 
+impl CpSetup {
+    /// Whether a back end of this charge point is in control; every other only reads.
+    #[must_use]
+    pub fn is_controlled_by(&self, csms: &CsmsSetup) -> bool {
+        self.csms.first().is_none_or(|first| first.name == csms.name)
+    }
+}
+
 /// One EVSE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvseSetup {
@@ -216,6 +225,8 @@ pub struct CsmsSetup {
     pub ping: Duration,
     /// Retry wait for BootNotification where the CSMS gives none.
     pub boot_retry: Duration,
+    /// Whose sessions it is told of.
+    pub tags: TagRule,
 }
 
 /// Security profile of a back end (1.6 whitepaper ed. 3 section 2; 2.0.1 A00).

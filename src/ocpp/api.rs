@@ -1,7 +1,8 @@
 //! What goes into a [`Machine`](super::Machine) and what comes out.
 
 use crate::domain::{
-    Batch, BootId, Command, CommandId, EvseId, IdToken, Notice, Outcome, ResetKind, Row, TokenInfo, TxId,
+    Batch, BootId, Command, CommandId, EvseId, IdToken, Notice, Outcome, Params, ResetKind, Row, TokenInfo,
+    TxId,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub enum Input {
     Notice(Notice),
     /// What the devices said about themselves; goes into the next BootNotification.
     Facts(Facts),
+    /// What steers the station has changed; of use only where another CSMS is in control.
+    Params(Box<Params>),
     /// Ask the CSMS about a token; answered with [`Effect::Authorized`].
     Authorize {
         /// Ties the answer to the question.
@@ -273,6 +276,8 @@ pub enum Registration {
 /// The machine at a glance, for `retrovolt status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
+    /// Another CSMS is in control.
+    pub read_only: bool,
     /// OCPP version spoken.
     pub version: &'static str,
     /// Whether the socket is open.

@@ -148,6 +148,8 @@ pub struct CallCx {
     pub now: Now,
     /// Registration at this moment.
     pub registration: Registration,
+    /// Another CSMS is in control: commands are refused, questions answered.
+    pub read_only: bool,
 }
 
 /// One OCPP version: renders and accepts. See the module documentation of `ocpp` for the seam.
@@ -158,6 +160,8 @@ pub trait Dialect: Send {
     fn version(&self) -> Version;
     /// Settings that steer the station.
     fn params(&self) -> Params;
+    /// Takes over what steers the station, where another CSMS sets it.
+    fn follow(&mut self, params: &Params);
     /// Settings that steer the machine.
     fn timing(&self) -> Timing;
 

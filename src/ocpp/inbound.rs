@@ -56,6 +56,7 @@ impl Machine {
         let cx = CallCx {
             now,
             registration: self.registration(),
+            read_only: self.read_only,
         };
         let Reaction {
             reply,

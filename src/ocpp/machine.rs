@@ -5,6 +5,7 @@ use super::boot::Boot;
 use super::dialect::{BootReason, Call, Dialect, KeyPut};
 use super::engine::{Engine, Purpose};
 use super::ledger::LedgerReader;
+use super::routing::Routing;
 use super::statuses::Statuses;
 use super::v16::V16;
 use super::v201::V201;
@@ -59,6 +60,9 @@ pub struct Machine {
     /// Why the next BootNotification is sent.
     pub(super) boot_reason: BootReason,
     pub(super) ledger: LedgerReader,
+    pub(super) routing: Routing,
+    /// Another CSMS is in control.
+    pub(super) read_only: bool,
     pub(super) epochs: Epochs,
     /// Time the CSMS told last: Unix milliseconds and when.
     pub(super) told_time: Option<(i64, Mono)>,
@@ -115,6 +119,8 @@ impl Machine {
             boot: Boot::new(csms.boot_retry),
             boot_reason: BootReason::PowerUp,
             ledger: LedgerReader::new(cursor),
+            routing: Routing::new(cp, csms, restored),
+            read_only: !cp.is_controlled_by(csms),
             epochs: Epochs::default(),
             told_time: None,
             facts: Facts::default(),
@@ -146,6 +152,13 @@ impl Machine {
         self.dialect.params()
     }
 
+    /// Takes over what steers the station, if another CSMS sets it: it is told and rendered, not kept.
+    pub fn follow(&mut self, params: &Params) {
+        if self.read_only {
+            self.dialect.follow(params);
+        }
+    }
+
     /// Takes one input.
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
@@ -160,6 +173,7 @@ impl Machine {
                 self.statuses.notice(notice);
             }
             Input::Facts(facts) => self.facts = facts,
+            Input::Params(params) => self.follow(&params),
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
             Input::Answer { id, outcome } => self.answer(id, &outcome),
             Input::Epoch {
@@ -201,6 +215,7 @@ impl Machine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
+            read_only: self.read_only,
             version: self.dialect.version().subprotocol(),
             connected: self.connected && !self.closing,
             registration: self.boot.state(),

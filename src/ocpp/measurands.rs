@@ -1,6 +1,6 @@
 //! The names of what is measured, as every version spells them (1.6 section 7.31, 2.0.1 `MeasurandEnumType`).
 
-use crate::domain::Quantity;
+use crate::domain::{Measurand, Quantity};
 
 /// Most items of a measurand list.
 pub(super) const MAX_MEASURANDS: usize = 20;
@@ -38,6 +38,17 @@ pub(super) fn named(name: &str) -> Option<Quantity> {
 pub(super) fn name(quantity: Quantity) -> Option<&'static str> {
     let found = NAMES.iter().find(|(known, _)| *known == quantity);
     found.map(|(_, name)| *name)
+}
+
+/// A list of measurands as it is written, as far as `spell` has words for them.
+pub(super) fn write_list(list: &[Measurand], spell: impl Fn(&Measurand) -> Option<String>) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in list.iter().filter_map(spell) {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join(",")
 }
 
 /// The items of a comma separated list.

@@ -23,6 +23,7 @@ mod machine;
 mod measurands;
 mod outbound;
 mod read;
+mod routing;
 mod schedule;
 mod statuses;
 mod wallclock;

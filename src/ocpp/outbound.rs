@@ -4,7 +4,7 @@
 //! heartbeat. Rows and statuses take turns, so that a long queue does not hide the present. Before acceptance nothing but BootNotification and what the peer asked for.
 
 use super::api::{Effect, Misbehaviour};
-use super::dialect::{BootReason, Call};
+use super::dialect::{BootReason, Call, KeyPut};
 use super::engine::Purpose;
 use super::ledger::{Next, ROWS_AT_ONCE, Refused};
 use super::machine::Machine;
@@ -132,8 +132,10 @@ impl Machine {
                 return None;
             };
             let at = row.at;
+            let concerns = self.routing.concerns(&row.event);
             let call = match self.ledger.rendered().cloned() {
                 Some(call) => Some(call),
+                None if !concerns => None,
                 None if self.must_hold(now, at) => return None,
                 None => self.render_front(),
             };
@@ -249,7 +251,9 @@ impl Machine {
     }
 
     /// The oldest row is done: its cursor and what the dialect remembers of it become durable together.
-    pub(super) fn finish_row(&mut self, puts: Vec<super::dialect::KeyPut>) {
+    pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>) {
+        let routing = &mut self.routing;
+        puts.extend(self.ledger.front().and_then(|row| routing.done(&row.event)));
         let commit = self.next_commit();
         let cursor = self.ledger.finish(commit);
         self.commit(commit, puts, Some(cursor));

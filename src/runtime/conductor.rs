@@ -1,13 +1,14 @@
 //! One task per charge point: it owns the [`Station`] and carries what goes in and out of it.
 //!
 //! It never waits for disk, network or another task while a command that stops power is due: commits run in
-//! tasks of their own and come back as messages, uplinks are written to through a [`Spool`].
+//! tasks of their own and come back as messages, uplinks are written to through an [`Exchange`], which never waits.
 
-use super::counts::Heard;
-use super::spool::Spool;
+use super::counts;
+use super::exchange::{Exchange, Heard};
 use crate::bus::ToBus;
-use crate::domain::{Batch, Clock, CpId, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono};
-use crate::ocpp::Facts;
+use crate::domain::{
+    Batch, Clock, CpId, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId,
+};
 use crate::site::{Demand, FuseInput};
 use crate::station::{Effect, Input, Role, Snapshot, Station};
 use crate::store::Store;
@@ -38,8 +39,12 @@ pub enum ToStation {
         /// How it went.
         result: Result<(), DriveError>,
     },
-    /// From the controlling uplink.
-    Uplink(FromUplink),
+    /// From the uplink of this reader.
+    Uplink(ReaderId, FromUplink),
+    /// A CSMS that only reads comes in.
+    Join(ReaderId, mpsc::Sender<ToUplink>),
+    /// It is configured no longer.
+    Part(ReaderId),
     /// The process ends: chargers to their safe state.
     Leave,
     /// End this task without touching the chargers (reload).
@@ -68,6 +73,8 @@ pub struct ConductorHandle {
     pub to: mpsc::Sender<ToStation>,
     /// The station as it was after the last change.
     pub snapshot: watch::Receiver<Snapshot>,
+    /// The settings in force.
+    pub params: watch::Receiver<Params>,
     /// Monotonic time of its last turn, for the watchdog.
     pub heartbeat: watch::Receiver<Mono>,
 }
@@ -76,12 +83,11 @@ struct Conductor {
     setup: CpSetup,
     station: Station,
     inbox: mpsc::Sender<ToStation>,
-    uplink: Spool<ToUplink>,
+    exchange: Exchange,
     around: Surroundings,
     tickets: BTreeMap<u64, u64>,
     demands: BTreeMap<EvseId, Demand>,
-    facts: Facts,
-    counts: Heard,
+    counts: counts::Heard,
     snapshot: watch::Sender<Snapshot>,
     heartbeat: watch::Sender<Mono>,
 }
@@ -90,23 +96,23 @@ struct Conductor {
 pub fn spawn(
     setup: CpSetup,
     station: Station,
-    uplink: mpsc::Sender<ToUplink>,
+    exchange: Exchange,
     around: Surroundings,
     channel: (mpsc::Sender<ToStation>, mpsc::Receiver<ToStation>),
 ) -> (ConductorHandle, tokio::task::JoinHandle<()>) {
     let (inbox, outbox) = channel;
     let (snapshot, snapshot_rx) = watch::channel(station.snapshot());
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
+    let params = exchange.params();
     let conductor = Conductor {
         setup,
         station,
         inbox: inbox.clone(),
-        uplink: Spool::new(uplink),
+        exchange,
         around,
         tickets: BTreeMap::new(),
         demands: BTreeMap::new(),
-        facts: Facts::default(),
-        counts: Heard::default(),
+        counts: counts::Heard::default(),
         snapshot,
         heartbeat,
     };
@@ -115,6 +121,7 @@ pub fn spawn(
         ConductorHandle {
             to: inbox,
             snapshot: snapshot_rx,
+            params,
             heartbeat: heartbeat_rx,
         },
         join,
@@ -162,30 +169,21 @@ impl Conductor {
                     self.feed(Input::Driven { ticket, result });
                 }
             }
-            ToStation::Uplink(message) => self.take_from_uplink(message),
+            ToStation::Uplink(reader, message) => match self.exchange.heard(&reader, message) {
+                Some(Heard::Input(input)) => self.feed(input),
+                Some(Heard::ClockSet(unix_ms)) => self.clock_set(unix_ms),
+                None => {}
+            },
+            ToStation::Join(reader, to) => self.exchange.join(reader, to),
+            ToStation::Part(reader) => self.exchange.part(&reader),
             ToStation::Leave => self.feed(Input::Leaving),
             ToStation::Stop => {}
         }
     }
 
-    fn take_from_uplink(&mut self, message: FromUplink) {
-        match message {
-            FromUplink::Command { id, command } => self.feed(Input::Command { id, command }),
-            FromUplink::Authorized { request, result } => self.feed(Input::Authorized { request, result }),
-            FromUplink::Verdict { tx, info } => self.feed(Input::Verdict { tx, info }),
-            FromUplink::Online(online) => self.feed(Input::Online(online)),
-            FromUplink::ClockSet { unix_ms } => {
-                if self.around.time.try_send(unix_ms).is_err() {
-                    tracing::debug!(cp = %self.setup.id, "clock task is busy; the next heartbeat sets the time");
-                }
-            }
-            FromUplink::Link { connected, detail } => {
-                if connected {
-                    tracing::info!(cp = %self.setup.id, "CSMS link up: {detail}");
-                } else {
-                    tracing::warn!(cp = %self.setup.id, "CSMS link down: {detail}");
-                }
-            }
+    fn clock_set(&self, unix_ms: i64) {
+        if self.around.time.try_send(unix_ms).is_err() {
+            tracing::debug!(cp = %self.setup.id, "clock task is busy; the next heartbeat sets the time");
         }
     }
 
@@ -247,13 +245,14 @@ impl Conductor {
                 }
             }
             Effect::Authorize { request, evse, token } => {
-                self.uplink.send(ToUplink::Authorize { request, evse, token });
+                self.exchange
+                    .tell_controlling(ToUplink::Authorize { request, evse, token });
             }
-            Effect::Answer { id, outcome } => self.uplink.send(ToUplink::Answer { id, outcome }),
-            Effect::Notify(notice) => self.uplink.send(ToUplink::Notice(notice)),
+            Effect::Answer { id, outcome } => self.exchange.answer(id, outcome),
+            Effect::Notify(notice) => self.exchange.notice(notice),
             Effect::Reboot(kind) => {
-                tracing::warn!(cp = %self.setup.id, ?kind, "restarting the OCPP session on request of the CSMS");
-                self.uplink.send(ToUplink::Reboot(kind));
+                tracing::warn!(cp = %self.setup.id, ?kind, "restarting the OCPP sessions on request of the CSMS");
+                self.exchange.tell_all(&ToUplink::Reboot(kind));
             }
         }
     }
@@ -265,7 +264,7 @@ impl Conductor {
             self.inbox.clone(),
             self.setup.id.clone(),
         );
-        let grew = self.uplink.sender();
+        let links = self.exchange.senders();
         tokio::spawn(async move {
             let rows = batch.rows.len();
             loop {
@@ -278,8 +277,10 @@ impl Conductor {
                 }
             }
             if inbox.send(ToStation::Input(Input::Committed(id))).await.is_ok() && rows > 0 {
-                // A full channel means the uplink is busy with rows already; it asks for more by itself.
-                let _ = grew.try_send(ToUplink::LedgerGrew);
+                for link in links {
+                    // A full channel means the uplink is busy with rows already; it asks for more by itself.
+                    let _ = link.try_send(ToUplink::LedgerGrew);
+                }
             }
         });
     }
@@ -307,27 +308,25 @@ impl Conductor {
 
     fn note_facts(&mut self, role: Role, observations: &[crate::domain::Observation]) {
         use crate::domain::{DeviceFact, Observation};
-        let before = self.facts.clone();
-        for observation in observations {
-            let Observation::Fact(fact, text) = observation else {
-                continue;
-            };
-            match (role, fact) {
-                (Role::Charger, DeviceFact::SerialNumber) => self.facts.serial = Some(text.clone()),
-                (Role::Charger, DeviceFact::FirmwareVersion) => self.facts.firmware = Some(text.clone()),
-                (Role::Meter, DeviceFact::SerialNumber) => self.facts.meter_serial = Some(text.clone()),
-                (Role::Meter, DeviceFact::Model) => self.facts.meter_type = Some(text.clone()),
-                _ => {}
+        self.exchange.facts(|facts| {
+            for observation in observations {
+                let Observation::Fact(fact, text) = observation else {
+                    continue;
+                };
+                match (role, fact) {
+                    (Role::Charger, DeviceFact::SerialNumber) => facts.serial = Some(text.clone()),
+                    (Role::Charger, DeviceFact::FirmwareVersion) => facts.firmware = Some(text.clone()),
+                    (Role::Meter, DeviceFact::SerialNumber) => facts.meter_serial = Some(text.clone()),
+                    (Role::Meter, DeviceFact::Model) => facts.meter_type = Some(text.clone()),
+                    _ => {}
+                }
             }
-        }
-        if before != self.facts {
-            self.uplink.send(ToUplink::Facts(self.facts.clone()));
-        }
+        });
     }
 
     /// Tells everybody else what has changed: the status page, the fuses, the watchdog.
     fn publish(&mut self) {
-        self.uplink.flush();
+        self.exchange.flush();
         let snapshot = self.station.snapshot();
         for evse in &snapshot.evses {
             let Some(setup) = self.setup.evses.iter().find(|e| e.id == evse.evse) else {

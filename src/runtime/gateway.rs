@@ -3,19 +3,19 @@
 use super::clock::SystemClock;
 use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use super::counts;
-use super::feed::StoreFeed;
+use super::exchange::Exchange;
 use super::fuses::{self, Stations};
+use super::links::{self, Link, LinkWorld};
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
 use crate::domain::{
-    BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Link, Mono, ReaderId, SiteSetup,
+    self, BusId, BusSetup, Clock, CpId, CpSetup, CsmsSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup,
 };
-use crate::ocpp::Machine;
 use crate::site::FuseInput;
 use crate::station::Station;
 use crate::store::{Store, StoreError};
-use crate::uplink::{self, FromUplink, ToUplink, UplinkHandle};
+use crate::uplink::ToUplink;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,9 @@ struct Bus {
 struct ChargePoint {
     setup: CpSetup,
     conductor: ConductorHandle,
-    uplink: UplinkHandle,
-    tasks: Vec<JoinHandle<()>>,
+    join: JoinHandle<()>,
+    /// The first is that of the CSMS in control.
+    links: Vec<Link>,
 }
 
 /// Everything that runs.
@@ -133,7 +134,8 @@ impl Gateway {
     }
 
     /// Takes over a changed configuration. What did not change is not touched; a charge point that did is built
-    /// anew from the ledger and takes its session up again, so no session ends.
+    /// anew from the ledger and takes its session up again, so no session ends. CSMSs that only read come and go
+    /// without the station or another link noticing.
     ///
     /// # Errors
     /// As [`Gateway::start`].
@@ -141,13 +143,16 @@ impl Gateway {
         let stale: Vec<CpId> = self
             .points
             .values()
-            .filter(|p| !setup.charge_points.contains(&p.setup) || self.touches_changed_bus(p, &setup))
+            .filter(|p| !goes_on(&p.setup, &setup) || self.touches_changed_bus(p, &setup))
             .map(|p| p.setup.id.clone())
             .collect();
         for id in stale {
             if let Some(point) = self.points.remove(&id) {
                 end_point(point).await;
             }
+        }
+        for point in self.points.values_mut() {
+            end_links(point, &setup).await;
         }
         let gone: Vec<BusId> = self
             .buses
@@ -182,8 +187,9 @@ impl Gateway {
         self.keep_readers().await?;
         for cp in self.setup.charge_points.clone() {
             if !self.points.contains_key(&cp.id) {
-                self.start_point(cp).await?;
+                self.start_point(cp.clone()).await?;
             }
+            self.start_links(&cp).await?;
         }
         self.publish_routes();
         if self.fuse_task.is_finished() {
@@ -194,7 +200,7 @@ impl Gateway {
 
     /// Pulse meters go on from what is durable; until they are told they tell nothing.
     async fn tell_counts(&self, bus: &BusSetup, handle: &BusHandle) -> Result<(), GatewayError> {
-        if !matches!(bus.link, Link::Gpio(_)) {
+        if !matches!(bus.link, domain::Link::Gpio(_)) {
             return Ok(());
         }
         let durable = counts::known(&self.store).await?;
@@ -220,46 +226,34 @@ impl Gateway {
 
     /// Rows wait only for readers that exist; a charge point taken out of the configuration holds nothing up.
     async fn keep_readers(&self) -> Result<(), GatewayError> {
-        let readers: Vec<ReaderId> = self.setup.charge_points.iter().filter_map(reader_of).collect();
+        let points = self.setup.charge_points.iter();
+        let readers: Vec<ReaderId> = points
+            .flat_map(|cp| cp.csms.iter().map(|csms| links::reader_of(cp, csms)))
+            .collect();
         Ok(self.store.retain_readers(&readers).await?)
     }
 
+    /// Starts the station with the link of the CSMS in control.
     async fn start_point(&mut self, setup: CpSetup) -> Result<(), GatewayError> {
-        let (Some(csms), Some(reader)) = (setup.csms.first().cloned(), reader_of(&setup)) else {
+        let Some(csms) = setup.csms.first().cloned() else {
             tracing::error!(cp = %setup.id, "has no CSMS and is left out");
             return Ok(());
         };
-        let cursor = self.store.register(&reader, &setup.id).await?;
-        let keys = self.store.scope(&format!("ocpp/{reader}")).await?;
+        let seed = self.next_seed();
+        let machine = links::machine(&self.store, &setup, &csms, seed).await?;
         let state = self.store.scope(&format!("station/{}", setup.id)).await?;
-        let firmware = env!("CARGO_PKG_VERSION");
-        let seed = self.next_seed();
-        let machine = Machine::new(&setup, &csms, reader.clone(), firmware, seed, cursor, &keys);
-        let station = Station::new(setup.clone(), machine.params(), self.next_seed(), &state, reader);
-        let (to, inbox) = mpsc::channel(STATION_QUEUE);
-        let (from_uplink, uplink_events) = mpsc::channel::<FromUplink>(STATION_QUEUE);
-        let feed = Arc::new(StoreFeed {
-            store: self.store.clone(),
-            cp: setup.id.clone(),
-        });
-        let seed = self.next_seed();
-        let uplink = uplink::spawn(
-            csms,
-            setup.id.clone(),
-            self.setup.trust_dir.clone(),
-            machine,
-            feed,
-            self.clock.clone(),
-            from_uplink,
-            seed,
+        let (params, reader) = (machine.params(), links::reader_of(&setup, &csms));
+        let station = Station::new(
+            setup.clone(),
+            params.clone(),
+            self.next_seed(),
+            &state,
+            reader.clone(),
         );
-        for (boot, unix_ms_at_zero) in self.epochs().await {
-            let _ = uplink.to.try_send(ToUplink::Epoch {
-                boot,
-                unix_ms_at_zero,
-            });
-        }
-        let forward = tokio::spawn(forward(uplink_events, to.clone()));
+        let (to, inbox) = mpsc::channel(STATION_QUEUE);
+        let world = self.link_world().await;
+        let link = Link::start(&setup, &csms, machine, world, to.clone(), self.next_seed());
+        let exchange = Exchange::new(setup.id.clone(), reader, link.uplink.to.clone(), params);
         let around = Surroundings {
             clock: self.clock.clone(),
             store: self.store.clone(),
@@ -267,19 +261,60 @@ impl Gateway {
             fuses: self.fuses.clone(),
             time: self.time.clone(),
         };
-        let (conductor, join) =
-            conductor::spawn(setup.clone(), station, uplink.to.clone(), around, (to, inbox));
+        let (conductor, join) = conductor::spawn(setup.clone(), station, exchange, around, (to, inbox));
         let point = ChargePoint {
             setup,
             conductor,
-            uplink,
-            tasks: vec![join, forward],
+            join,
+            links: vec![link],
         };
         self.points.insert(point.setup.id.clone(), point);
         Ok(())
     }
 
-    async fn epochs(&self) -> Vec<(crate::domain::BootId, i64)> {
+    /// Starts the links of CSMSs that only read, where they do not run yet.
+    async fn start_links(&mut self, setup: &CpSetup) -> Result<(), GatewayError> {
+        for csms in &setup.csms {
+            let runs = |point: &ChargePoint| point.links.iter().any(|link| link.csms == *csms);
+            if self.points.get(&setup.id).is_none_or(runs) {
+                continue;
+            }
+            self.start_link(setup, csms).await?;
+        }
+        if let Some(point) = self.points.get_mut(&setup.id) {
+            point.setup = setup.clone();
+        }
+        Ok(())
+    }
+
+    async fn start_link(&mut self, setup: &CpSetup, csms: &CsmsSetup) -> Result<(), GatewayError> {
+        let (seed, jitter) = (self.next_seed(), self.next_seed());
+        let mut machine = links::machine(&self.store, setup, csms, seed).await?;
+        let world = self.link_world().await;
+        let Some(point) = self.points.get_mut(&setup.id) else {
+            return Ok(());
+        };
+        machine.follow(&point.conductor.params.borrow());
+        let to = point.conductor.to.clone();
+        let link = Link::start(setup, csms, machine, world, to.clone(), jitter);
+        let joins = ToStation::Join(link.reader.clone(), link.uplink.to.clone());
+        if to.send(joins).await.is_err() {
+            tracing::error!(cp = %setup.id, "the charge point's task has ended");
+        }
+        point.links.push(link);
+        Ok(())
+    }
+
+    async fn link_world(&self) -> LinkWorld {
+        LinkWorld {
+            clock: self.clock.clone(),
+            store: self.store.clone(),
+            trust_dir: self.setup.trust_dir.clone(),
+            epochs: self.epochs().await,
+        }
+    }
+
+    async fn epochs(&self) -> Vec<(domain::BootId, i64)> {
         let mut epochs = self.store.epochs().await.unwrap_or_default();
         if let Some(epoch) = self.clock.epoch() {
             epochs.push((self.clock.now().boot, epoch));
@@ -346,8 +381,8 @@ impl Gateway {
         if let Err(error) = self.store.set_epoch(boot, unix_ms_at_zero).await {
             tracing::warn!("the clock's correction could not be noted: {error}");
         }
-        for point in self.points.values() {
-            let _ = point.uplink.to.try_send(ToUplink::Epoch {
+        for link in self.points.values().flat_map(|point| &point.links) {
+            let _ = link.uplink.to.try_send(ToUplink::Epoch {
                 boot,
                 unix_ms_at_zero,
             });
@@ -372,8 +407,9 @@ impl Gateway {
         let links = self
             .points
             .values()
-            .filter(|p| late(&p.uplink.heartbeat))
-            .map(|p| format!("CSMS link of {}", p.setup.id));
+            .flat_map(|p| &p.links)
+            .filter(|link| late(&link.uplink.heartbeat))
+            .map(|link| format!("CSMS link {}", link.reader));
         buses.chain(stations).chain(links).collect()
     }
 
@@ -414,10 +450,19 @@ impl Gateway {
             .points
             .values()
             .map(|p| {
+                let told = |link: &Link| serde_json::json!(*link.uplink.status.borrow());
+                let links = p.links.iter().map(|link| {
+                    serde_json::json!({
+                        "csms": link.csms.name,
+                        "in_control": p.setup.is_controlled_by(&link.csms),
+                        "link": told(link),
+                    })
+                });
                 serde_json::json!({
                     "id": p.setup.id,
                     "station": *p.conductor.snapshot.borrow(),
-                    "link": *p.uplink.status.borrow(),
+                    "link": p.links.first().map(told),
+                    "links": links.collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -480,26 +525,43 @@ impl Gateway {
     }
 }
 
-async fn forward(mut from: mpsc::Receiver<FromUplink>, to: mpsc::Sender<ToStation>) {
-    while let Some(message) = from.recv().await {
-        if to.send(ToStation::Uplink(message)).await.is_err() {
-            return;
-        }
+/// Ends one charge point without touching its charger.
+async fn end_point(point: ChargePoint) {
+    futures_util::future::join_all(point.links.into_iter().map(Link::end)).await;
+    let _ = point.conductor.to.send(ToStation::Stop).await;
+    if timeout(FAREWELL, point.join).await.is_err() {
+        tracing::error!(cp = %point.setup.id, "the charge point's task did not end in time");
     }
 }
 
-/// Ends one charge point without touching its charger.
-async fn end_point(mut point: ChargePoint) {
-    let _ = point.uplink.to.try_send(ToUplink::Stop);
-    if timeout(FAREWELL, &mut point.uplink.join).await.is_err() {
-        point.uplink.join.abort();
+/// Ends the links of a charge point that goes on which are not configured any more, or otherwise.
+async fn end_links(point: &mut ChargePoint, new: &SiteSetup) {
+    let Some(setup) = new.charge_points.iter().find(|cp| cp.id == point.setup.id) else {
+        return;
+    };
+    let (stay, go) = std::mem::take(&mut point.links)
+        .into_iter()
+        .partition::<Vec<_>, _>(|link| setup.csms.contains(&link.csms));
+    point.links = stay;
+    for link in go {
+        let _ = point
+            .conductor
+            .to
+            .send(ToStation::Part(link.reader.clone()))
+            .await;
+        link.end().await;
     }
-    let _ = point.conductor.to.send(ToStation::Stop).await;
-    for task in point.tasks {
-        if timeout(FAREWELL, task).await.is_err() {
-            tracing::error!(cp = %point.setup.id, "a task did not end in time");
-        }
-    }
+}
+
+/// Whether a charge point goes on under a new configuration: at most CSMSs that only read come and go.
+fn goes_on(old: &CpSetup, new: &SiteSetup) -> bool {
+    let but_readers = |cp: &CpSetup| CpSetup {
+        csms: cp.csms.iter().take(1).cloned().collect(),
+        ..cp.clone()
+    };
+    new.charge_points
+        .iter()
+        .any(|cp| cp.id == old.id && but_readers(cp) == but_readers(old))
 }
 
 async fn end_bus(mut bus: Bus) {
@@ -515,12 +577,4 @@ fn devices_of(setup: &CpSetup) -> impl Iterator<Item = &DeviceId> {
             .chain(e.meter.as_ref())
             .chain(e.reader.as_ref())
     })
-}
-
-/// The ledger reader of the controlling CSMS.
-fn reader_of(setup: &CpSetup) -> Option<ReaderId> {
-    setup
-        .csms
-        .first()
-        .map(|csms| ReaderId::new(format!("{}/{}", setup.id, csms.name)))
 }

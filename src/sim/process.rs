@@ -228,6 +228,16 @@ pub mod status {
             .count()
     }
 
+    /// Links to CSMSs that are open and accepted, be the CSMS in control or not.
+    #[must_use]
+    pub fn links_online(status: &Value) -> usize {
+        let points = status["charge_points"].as_array().into_iter().flatten();
+        points
+            .flat_map(|p| p["links"].as_array().into_iter().flatten())
+            .filter(|l| l["link"]["connected"] == true && l["link"]["ocpp"]["registration"] == "accepted")
+            .count()
+    }
+
     /// Running sessions.
     #[must_use]
     pub fn sessions(status: &Value) -> usize {

@@ -32,7 +32,7 @@ pub use error::{ConnectError, Stage};
 
 use crate::domain::{
     Batch, BootId, Clock, Command, CommandId, CpId, CsmsSetup, EvseId, IdToken, Mono, Notice, Outcome,
-    ResetKind, Row, TokenInfo, TxId,
+    Params, ResetKind, Row, TokenInfo, TxId,
 };
 use crate::ocpp::{Facts, Machine};
 use futures_util::future::BoxFuture;
@@ -82,6 +82,8 @@ pub enum ToUplink {
     },
     /// What the devices say about themselves.
     Facts(Facts),
+    /// What steers the station has changed: of use to a CSMS that is not in control.
+    Params(Box<Params>),
     /// Restart the OCPP session.
     Reboot(ResetKind),
     /// Close in an orderly way (1001) and end.

@@ -182,6 +182,7 @@ impl Uplink {
                 unix_ms_at_zero,
             },
             ToUplink::Facts(facts) => Input::Facts(facts),
+            ToUplink::Params(params) => Input::Params(params),
             ToUplink::Reboot(kind) => Input::Reboot(kind),
             ToUplink::Stop => return self.stop(),
         };

@@ -676,6 +676,44 @@ pub const MISTAKES: &[Mistake] = &[
         "charge_point.csms.security",
         ["needs TLS", "wss://", "did you mean 'wss://'"],
     ),
+    // Which sessions a back end is told of.
+    error(
+        "a tag with a blank",
+        [
+            "version = \"1.6\"",
+            "version = \"1.6\"\ntags = [\"04A1*\", «\"04 B2\"]",
+        ],
+        "charge_point.csms.tags",
+        ["contains a blank", "at most 36 characters", "did you mean '04B2'"],
+    ),
+    error(
+        "a list of tags without one",
+        ["version = \"1.6\"", "version = \"1.6\"\ntags = «[]"],
+        "charge_point.csms.tags",
+        ["is an empty list", "04A1*", "remove the line"],
+    ),
+    error(
+        "a file of tags that is not there",
+        [
+            "version = \"1.6\"",
+            "version = \"1.6\"\ntags_file = «\"/nowhere/tags\"",
+        ],
+        "charge_point.csms.tags_file",
+        ["cannot be read", "a readable file", "create /nowhere/tags"],
+    ),
+    error(
+        "a file of tags that is something else",
+        [
+            "version = \"1.6\"",
+            "version = \"1.6\"\ntags_file = «\"/proc/self/status\"",
+        ],
+        "charge_point.csms.tags_file",
+        [
+            "line 1 of /proc/self/status",
+            "`*` for any characters",
+            "did you mean",
+        ],
+    ),
     // OCPP keys and variables.
     error(
         "an OCPP key misspelt",

@@ -16,4 +16,5 @@ mod reload;
 mod rig;
 mod site;
 mod sunspec;
+mod two_csmss;
 mod unplug;

@@ -73,7 +73,7 @@ fn the_next_row_waits_until_the_id_is_durable() {
     pair.quiet();
     assert_eq!(pair.held.len(), 1, "id and cursor are one commit");
     let batch = &pair.held[0].1;
-    assert_eq!((batch.puts.len(), batch.cursors.len()), (1, 1));
+    assert_eq!((batch.puts.len(), batch.cursors.len()), (2, 1));
     pair.sync_one();
     assert_eq!(pair.call("StopTransaction").1["transactionId"], 7);
 }

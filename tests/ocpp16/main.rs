@@ -8,5 +8,7 @@ mod connection;
 mod hostile;
 mod ledger;
 mod pair;
+mod readonly;
 mod requests;
 mod restarts;
+mod routing;

@@ -52,6 +52,7 @@ pub fn csms(version: OcppVersion) -> CsmsSetup {
         connect_timeout: Duration::from_secs(10),
         ping: Duration::from_secs(60),
         boot_retry: Duration::from_secs(20),
+        tags: TagRule::default(),
     }
 }
 
@@ -166,7 +167,7 @@ impl Pair {
             match effect {
                 Effect::Send(text) => {
                     let frame = serde_json::from_str(&text).expect("json");
-                    check(self.cp.csms[0].version, &frame, self.asking.as_deref());
+                    check(link(&self.cp).version, &frame, self.asking.as_deref());
                     self.wire.push_back(frame);
                 }
                 Effect::Close { code, .. } => self.closed = Some(code),
@@ -420,11 +421,16 @@ fn result_conforms(version: OcppVersion, action: &str, payload: &Value) -> Resul
     }
 }
 
+/// The back end the pair is about: the last one.
+fn link(cp: &CpSetup) -> &CsmsSetup {
+    cp.csms.last().expect("a back end")
+}
+
 fn machine(cp: &CpSetup, seed: u64, cursor: u64, kv: &BTreeMap<String, String>) -> Machine {
     let restored: Vec<(String, String)> = kv.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     Machine::new(
         cp,
-        &cp.csms[0],
+        link(cp),
         ReaderId::new("CP1-main"),
         "0.1.0",
         seed,

@@ -10,6 +10,7 @@ mod model;
 #[path = "../ocpp16/pair.rs"]
 #[allow(dead_code, reason = "shared with the stories in 1.6, which use all of it")]
 mod pair;
+mod readonly;
 mod requests;
 mod transactions;
 

@@ -131,6 +131,7 @@ impl Plan {
             connect_timeout: BOUND,
             ping: Duration::ZERO,
             boot_retry: Duration::from_secs(1),
+            tags: TagRule::default(),
         };
         Self {
             csms,

@@ -84,6 +84,7 @@ pub fn csms() -> CsmsSetup {
         connect_timeout: Duration::from_secs(5),
         ping: Duration::ZERO,
         boot_retry: Duration::from_secs(5),
+        tags: TagRule::default(),
     }
 }
 

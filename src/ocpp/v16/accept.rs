@@ -3,7 +3,7 @@
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
 use super::profile;
-use super::{V16, keys::MAX_KEYS};
+use super::{V16, keys::MAX_KEYS, readonly};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, ResetKind, RunningTx,
     TokenKind, Trigger, Within,
@@ -58,7 +58,10 @@ impl V16 {
             return Reply::Error(CallError::not_supported(action)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
-            Ok(request) => self.accept_request(request, cx),
+            Ok(request) => match readonly::refusal(&request).filter(|_| cx.read_only) {
+                Some(refusal) => refusal,
+                None => self.accept_request(request, cx),
+            },
             Err(error) => Reply::Error(CallError::from(error)).into(),
         }
     }

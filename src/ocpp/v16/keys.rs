@@ -7,6 +7,7 @@
 use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
+use super::readonly::OWN_KEYS;
 use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Phase};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
@@ -186,6 +187,8 @@ pub fn check(name: &str, value: &str, connectors: usize) -> Result<(), &'static 
 pub(super) struct Keys {
     values: BTreeMap<&'static str, String>,
     connectors: usize,
+    /// Another CSMS is in control: only what concerns the connection can be changed.
+    read_only: bool,
 }
 
 impl Keys {
@@ -197,6 +200,7 @@ impl Keys {
                 .map(|key| (key.name, key.default.to_owned()))
                 .collect(),
             connectors: cp.evses.len(),
+            read_only: !cp.is_controlled_by(csms),
         };
         keys.fill_in(cp, csms);
         for (name, value) in &cp.keys {
@@ -249,7 +253,7 @@ impl Keys {
     }
 
     /// Takes over a value of the file or the store; what does not fit is left aside.
-    fn put(&mut self, name: &str, value: &str) {
+    pub(super) fn put(&mut self, name: &str, value: &str) {
         if let Some(key) = find(name).filter(|key| key.writable)
             && let Ok(value) = normal(key, value, self.connectors)
         {
@@ -267,7 +271,7 @@ impl Keys {
             return (ConfigurationStatus::NotSupported, None);
         };
         match normal(key, value, self.connectors) {
-            Ok(value) if key.writable => {
+            Ok(value) if self.may_change(key) => {
                 self.values.insert(key.name, value.clone());
                 (
                     ConfigurationStatus::Accepted,
@@ -282,7 +286,7 @@ impl Keys {
     pub(super) fn tell(&self, asked: &[String]) -> (Vec<KeyValue>, Vec<String>) {
         let told = |key: &Key| {
             let value = self.text(key.name).to_owned();
-            KeyValue::new(key.name, !key.writable).with_value(value)
+            KeyValue::new(key.name, !self.may_change(key)).with_value(value)
         };
         if asked.is_empty() {
             return (TABLE.iter().map(told).collect(), Vec::new());
@@ -295,6 +299,10 @@ impl Keys {
             }
         }
         (known, unknown)
+    }
+
+    fn may_change(&self, key: &Key) -> bool {
+        key.writable && (!self.read_only || OWN_KEYS.contains(&key.name))
     }
 
     fn text(&self, name: &str) -> &str {

@@ -42,6 +42,18 @@ fn parse_one(item: &str) -> Option<Measurand> {
     })
 }
 
+/// A list as [`parse_list`] reads it.
+pub(super) fn write_list(list: &[Measurand]) -> String {
+    measurands::write_list(list, |measurand| {
+        let name = measurands::name(measurand.quantity)?;
+        let Some(phase) = measurand.phase else {
+            return Some(name.to_owned());
+        };
+        let (_, suffix) = PHASES.iter().find(|(known, _)| *known == phase)?;
+        Some(format!("{name}.{suffix}"))
+    })
+}
+
 /// Sampled values of one instant; what 1.6 has no name for is left out.
 pub(super) fn sampled_values(
     points: &[SamplePoint],

@@ -10,6 +10,7 @@ pub mod keys;
 mod measure;
 mod profile;
 mod project;
+mod readonly;
 mod txmap;
 
 use super::api::Facts;
@@ -60,6 +61,10 @@ impl Dialect for V16 {
 
     fn params(&self) -> Params {
         self.keys.params()
+    }
+
+    fn follow(&mut self, params: &Params) {
+        readonly::follow(&mut self.keys, params);
     }
 
     fn timing(&self) -> Timing {

@@ -5,6 +5,7 @@ use super::super::dialect::{CallCx, KeyPut, Reaction, Reply, Triggered};
 use super::V201;
 use super::profile;
 use super::project::CONNECTOR;
+use super::readonly;
 use super::token;
 use super::variables::{MAX_BYTES, MAX_ITEMS};
 use crate::domain::{
@@ -62,7 +63,10 @@ impl V201 {
             return Reply::Error(CallError::new(ErrorCode::FormatViolation, words)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
-            Ok(request) => self.accept_request(request, cx),
+            Ok(request) => match readonly::refusal(&request).filter(|_| cx.read_only) {
+                Some(refusal) => refusal,
+                None => self.accept_request(request, cx),
+            },
             Err(error) => Reply::Error(CallError::from(error)).into(),
         }
     }

@@ -6,7 +6,7 @@ use super::super::wallclock::{date_time, format_utc};
 use super::V201;
 use super::project::{CONNECTOR, connector_status};
 use super::variables::{Entry, Kind, Refusal, TABLE, find, parts};
-use super::{measure, variables};
+use super::{measure, readonly, variables};
 use crate::domain::{ConnectorStatus, EvseId, EvseSetup, Now};
 use ocpp_kit::types::Decimal;
 use ocpp_kit::v2_0_1::{
@@ -74,13 +74,18 @@ impl V201 {
             Found::Ours(_) | Found::Told(_) if !actual => {
                 (SetVariableStatus::NotSupportedAttributeType, None)
             }
-            Found::Ours(entry) if entry.writable => match self.model.set(entry, &asked.attribute_value) {
-                Ok(kept) => {
-                    put = kept;
-                    (SetVariableStatus::Accepted, None)
+            Found::Ours(entry) if self.model.may_set(entry) => {
+                match self.model.set(entry, &asked.attribute_value) {
+                    Ok(kept) => {
+                        put = kept;
+                        (SetVariableStatus::Accepted, None)
+                    }
+                    Err(refusal) => (SetVariableStatus::Rejected, Some(refusal)),
                 }
-                Err(refusal) => (SetVariableStatus::Rejected, Some(refusal)),
-            },
+            }
+            Found::Ours(entry) if entry.writable => {
+                (SetVariableStatus::Rejected, Some(("ReadOnly", readonly::WHY)))
+            }
             Found::Ours(_) | Found::Told(_) => {
                 let read_only: Refusal = ("ReadOnly", "told by the gateway");
                 (SetVariableStatus::Rejected, Some(read_only))
@@ -111,7 +116,7 @@ impl V201 {
     fn report_data(&self, base: &ReportBase, now: Now) -> Vec<ReportData> {
         let mut data = Vec::new();
         if *base != ReportBase::SummaryInventory {
-            let wanted = |entry: &&Entry| entry.writable || *base == ReportBase::FullInventory;
+            let wanted = |entry: &&Entry| self.model.may_set(entry) || *base == ReportBase::FullInventory;
             data.extend(
                 TABLE
                     .iter()
@@ -138,7 +143,7 @@ impl V201 {
         named.instance = instance.map(str::to_owned);
         let mut attribute = VariableAttribute::new();
         attribute.value = Some(self.value(entry, now));
-        attribute.mutability = Some(if entry.writable {
+        attribute.mutability = Some(if self.model.may_set(entry) {
             Mutability::ReadWrite
         } else {
             Mutability::ReadOnly

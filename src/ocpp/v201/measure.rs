@@ -26,6 +26,11 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<Measurand>, &'static str> {
     Ok(list)
 }
 
+/// A list as [`parse_list`] reads it: a measurand of one phase becomes that of all.
+pub(super) fn write_list(list: &[Measurand]) -> String {
+    measurands::write_list(list, |measurand| name(measurand.quantity).map(str::to_owned))
+}
+
 /// Every measurand there is, for the characteristics of a list.
 pub(super) fn known() -> Vec<&'static str> {
     measurands::all().filter_map(name).collect()

@@ -15,6 +15,7 @@ mod measure;
 mod model;
 mod profile;
 mod project;
+mod readonly;
 mod token;
 pub mod variables;
 
@@ -62,6 +63,10 @@ impl Dialect for V201 {
 
     fn params(&self) -> Params {
         self.model.params()
+    }
+
+    fn follow(&mut self, params: &Params) {
+        readonly::follow(&mut self.model, params);
     }
 
     fn timing(&self) -> Timing {

@@ -3,6 +3,7 @@
 use super::super::dialect::KeyPut;
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
+use super::readonly::OWN_VARIABLES;
 use super::variables::{Entry, Refusal, TABLE, find, normal};
 use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Security};
 use std::collections::BTreeMap;
@@ -10,13 +11,20 @@ use std::time::Duration;
 
 /// The controllers' variables with their values.
 #[derive(Debug)]
-pub(super) struct Model(BTreeMap<&'static str, String>);
+pub(super) struct Model {
+    values: BTreeMap<&'static str, String>,
+    /// Another CSMS is in control: only what concerns the connection can be set.
+    read_only: bool,
+}
 
 impl Model {
     /// Table defaults, then the set-up, then the configuration file, then what the CSMS changed.
     pub(super) fn new(cp: &CpSetup, csms: &CsmsSetup, restored: &[(String, String)]) -> Self {
         let defaults = TABLE.iter().map(|entry| (entry.name, entry.default.to_owned()));
-        let mut model = Self(defaults.collect());
+        let mut model = Self {
+            values: defaults.collect(),
+            read_only: !cp.is_controlled_by(csms),
+        };
         let seconds = |wait: Duration| wait.as_secs().max(u64::from(!wait.is_zero())).to_string();
         let profile = match (&csms.security, csms.url.starts_with("wss:")) {
             (Security::None, _) => 0,
@@ -38,7 +46,7 @@ impl Model {
                 MAX_STACK_LEVEL.to_string(),
             ),
         ] {
-            model.0.insert(name, value);
+            model.values.insert(name, value);
         }
         for (name, value) in &cp.variables {
             model.take_over(name, value);
@@ -63,13 +71,18 @@ impl Model {
         if self.text(entry.name) == value {
             return Ok(None);
         }
-        self.0.insert(entry.name, value.clone());
+        self.values.insert(entry.name, value.clone());
         Ok(Some((format!("var/{}", entry.name), Some(value))))
+    }
+
+    /// Whether the CSMS may set a variable.
+    pub(super) fn may_set(&self, entry: &Entry) -> bool {
+        entry.writable && (!self.read_only || OWN_VARIABLES.contains(&entry.name))
     }
 
     /// The value of a variable.
     pub(super) fn text(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.values.get(name).map_or("", String::as_str)
     }
 
     /// Seconds of a variable; values were checked when they came in.

@@ -1,0 +1,60 @@
+//! Which transactions a back end is told of: those whose token fits its rule, each as a whole or not at all.
+//!
+//! Rules it keeps:
+//! * a transaction is told from its begin or not at all: one that began before the back end was there, or that its rule
+//!   did not take then, is passed over to its end;
+//! * what was begun is told to its end, whatever becomes of the rule meanwhile; a mark in the reader's scope, durable in
+//!   one step with the cursor, says so after a restart;
+//! * what belongs to no transaction is told to everybody.
+
+use super::dialect::KeyPut;
+use crate::domain::{CpSetup, CsmsSetup, Event, TagRule, TxId};
+use std::collections::BTreeSet;
+
+/// Key of a mark, before the transaction's id.
+const MARK: &str = "told/";
+
+/// What a back end is told of.
+#[derive(Debug)]
+pub(super) struct Routing {
+    rule: TagRule,
+    /// The one in control and without a rule is told everything, also of transactions nothing is known of.
+    everything: bool,
+    told: BTreeSet<TxId>,
+}
+
+impl Routing {
+    pub(super) fn new(cp: &CpSetup, csms: &CsmsSetup, restored: &[(String, String)]) -> Self {
+        let marks = restored.iter().filter_map(|(key, _)| key.strip_prefix(MARK));
+        Self {
+            rule: csms.tags.clone(),
+            everything: cp.is_controlled_by(csms) && csms.tags.is_open(),
+            told: marks.map(TxId::new).collect(),
+        }
+    }
+
+    /// Whether an event is to be told.
+    pub(super) fn concerns(&self, event: &Event) -> bool {
+        match event {
+            Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
+                .tx()
+                .is_none_or(|tx| self.everything || self.told.contains(tx)),
+        }
+    }
+
+    /// An event was told and is done with; gives what to keep of that.
+    pub(super) fn done(&mut self, event: &Event) -> Option<KeyPut> {
+        match event {
+            Event::Began(begin) => {
+                self.told.insert(begin.tx.clone());
+                Some((format!("{MARK}{}", begin.tx), Some("1".to_owned())))
+            }
+            Event::Ended(end) => self
+                .told
+                .remove(&end.tx)
+                .then(|| (format!("{MARK}{}", end.tx), None)),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+        }
+    }
+}
