@@ -11,6 +11,7 @@ mod convert;
 mod csms;
 mod document;
 mod effective;
+mod framing;
 mod fuse;
 mod gather;
 mod gpio;

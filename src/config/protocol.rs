@@ -1,6 +1,7 @@
 //! What is spoken on a bus, and what follows from it for the devices on it.
 
 use super::context::Context;
+use super::framing;
 use super::gpio;
 use super::issue::Told;
 use super::keys::{BusKeys, EvseKeys};
@@ -8,7 +9,7 @@ use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
 use crate::device::{Serial, TwcLine, TwcUnit};
-use crate::domain::{Framing, Link, Protocol};
+use crate::domain::{Link, Protocol};
 
 /// Every word of `bus.protocol`.
 pub(super) const WORDS: &[&str] = &[
@@ -30,20 +31,6 @@ pub(super) fn of(keys: &BusKeys) -> Protocol {
     }
     let word = keys.protocol.value.as_deref();
     word.and_then(Protocol::of).unwrap_or_default()
-}
-
-/// How Modbus frames are wrapped on a bus.
-pub(super) fn framing(keys: &BusKeys) -> Framing {
-    let usual = if keys.host.written {
-        Framing::Tcp
-    } else {
-        Framing::Rtu
-    };
-    keys.framing
-        .value
-        .as_deref()
-        .and_then(Framing::of)
-        .unwrap_or(usual)
 }
 
 /// Whether a device speaks Modbus, as far as it is known.
@@ -76,6 +63,7 @@ pub(super) fn settle(buses: &mut [Bus], devices: &[Device], context: &mut Contex
             gpio::misplaced(device, context);
         }
         if protocol == Protocol::Modbus {
+            framing::settle(bus, &here, context);
             continue;
         }
         alone(protocol, &here, context);

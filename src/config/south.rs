@@ -1,6 +1,7 @@
 //! Buses and devices.
 
 use super::context::{Context, Names};
+use super::framing;
 use super::gpio::{self, Wiring};
 use super::issue::Told;
 use super::keys::{BusKeys, DeviceKeys};
@@ -83,7 +84,7 @@ pub(super) fn build(buses: &[Bus], devices: &[Device]) -> Option<Vec<BusSetup>> 
             id: BusId::new(id),
             link: bus.link.clone()?,
             protocol: protocol::of(&bus.keys),
-            framing: protocol::framing(&bus.keys),
+            framing: framing::of(&bus.keys),
             min_gap: bus.keys.min_gap.value?,
             timeout: bus.keys.timeout.value?,
             reopen_wait: bus.keys.reopen_wait.value?,
@@ -146,7 +147,7 @@ fn bus(section: &Section<'_>, context: &mut Context<'_>) -> Bus {
             let mut marks = vec![mark(&keys.tcp_port)];
             marks.extend(serial_marks(&keys));
             strangers("protocol = \"rfid-hid\"", "a keyboard", &marks, context);
-            framing(&keys, &[], context);
+            framing::check(&keys, &[], context);
             protocol::input(&keys, context)
         }
         (false, true) if protocol::of(&keys) == Protocol::RfidHid => {
@@ -180,12 +181,12 @@ fn chip(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
 
 fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     strangers("port", "a serial port", &[mark(&keys.tcp_port)], context);
-    framing(keys, &["rtu", "ascii"], context);
+    framing::check(keys, &["rtu", "ascii"], context);
     let path = keys.port.value.clone()?;
     port_path(&keys.port, &path, context);
     if keys.data_bits.value == Some(7)
         && protocol::of(keys) == Protocol::Modbus
-        && protocol::framing(keys) == Framing::Rtu
+        && framing::of(keys) == Framing::Rtu
     {
         keys.data_bits.warning(
             &mut context.found,
@@ -223,7 +224,7 @@ pub(super) const fn parity_word(parity: Parity) -> &'static str {
 
 fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     strangers("host", "Modbus TCP", &serial_marks(keys), context);
-    framing(keys, &["tcp", "rtu", "ascii", "auto"], context);
+    framing::check(keys, &["tcp", "rtu", "ascii", "auto"], context);
     let host = keys.host.value.clone()?;
     let bad = |letter: char| letter.is_whitespace() || matches!(letter, '/' | '@' | '[' | ']');
     let port_in_it = host.matches(':').count() == 1;
@@ -273,34 +274,6 @@ fn strangers(link: &str, what: &str, marks: &[(bool, Place, String)], context: &
             "remove it",
         );
         context.found.error(*at, told);
-    }
-}
-
-fn framing(keys: &BusKeys, right: &[&str], context: &mut Context<'_>) {
-    let protocol = protocol::of(keys);
-    if protocol != Protocol::Modbus {
-        if keys.framing.written {
-            keys.framing.error(
-                &mut context.found,
-                format!("has no meaning with {protocol}"),
-                "it on buses with protocol = \"modbus\" only",
-                "remove it",
-            );
-        }
-        return;
-    }
-    if let Some(framing) = keys
-        .framing
-        .value
-        .as_deref()
-        .filter(|framing| !right.contains(framing))
-    {
-        keys.framing.error(
-            &mut context.found,
-            format!("'{framing}' does not go with this kind of bus"),
-            format!("\"{}\"", right.join("\" or \"")),
-            format!("did you mean '{}', or remove the line", right[0]),
-        );
     }
 }
 

@@ -5,11 +5,10 @@
 
 use super::counts;
 use super::exchange::{Exchange, Heard};
+use super::fuses::Asked;
 use crate::bus::ToBus;
-use crate::domain::{
-    Batch, Clock, CpId, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId,
-};
-use crate::site::{Demand, FuseInput};
+use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
+use crate::site::Demand;
 use crate::station::{Effect, Input, Role, Snapshot, Station};
 use crate::store::Store;
 use crate::uplink::{FromUplink, ToUplink};
@@ -61,7 +60,7 @@ pub struct Surroundings {
     /// Bus of each device.
     pub buses: BTreeMap<DeviceId, mpsc::Sender<ToBus>>,
     /// Where demands of shared fuses go.
-    pub fuses: mpsc::Sender<(CpId, EvseId, FuseInput)>,
+    pub fuses: mpsc::Sender<Asked>,
     /// Where the CSMS's time goes.
     pub time: mpsc::Sender<i64>,
 }
@@ -343,13 +342,8 @@ impl Conductor {
             if self.demands.get(&evse.evse) == Some(&demand) {
                 continue;
             }
-            let member = (self.setup.id.clone(), evse.evse);
-            let message = (
-                self.setup.id.clone(),
-                evse.evse,
-                FuseInput::Demand(member, demand),
-            );
-            if self.around.fuses.try_send(message).is_ok() {
+            let asked = (self.setup.id.clone(), evse.evse, demand);
+            if self.around.fuses.try_send(asked).is_ok() {
                 self.demands.insert(evse.evse, demand);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::conductor::ToStation;
 use crate::domain::{Clock, CpId, EvseId, FuseSetup};
-use crate::site::{Fuse, FuseEffect, FuseInput};
+use crate::site::{Demand, Fuses, Member, Shares};
 use crate::station::Input;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,42 +11,64 @@ use tokio::sync::{mpsc, watch};
 
 /// Inboxes of the stations.
 pub type Stations = BTreeMap<CpId, mpsc::Sender<ToStation>>;
+/// What an EVSE asks of its fuses.
+pub type Asked = (CpId, EvseId, Demand);
 
 /// Fuses look at the clock at least this often.
 const TURN: Duration = Duration::from_secs(1);
 
-/// Shares every fuse out until nobody asks any more.
+/// Shares every fuse out until nobody asks any more. A reload changes the setups; a station built anew starts from
+/// what `shares` says.
 pub async fn run(
-    setups: Vec<FuseSetup>,
-    mut demands: mpsc::Receiver<(CpId, EvseId, FuseInput)>,
-    stations: watch::Receiver<Stations>,
+    mut setups: watch::Receiver<Vec<FuseSetup>>,
+    mut demands: mpsc::Receiver<Asked>,
+    mut stations: watch::Receiver<Stations>,
+    shares: watch::Sender<Shares>,
     clock: Arc<dyn Clock>,
 ) {
-    let mut fuses: Vec<(FuseSetup, Fuse)> = setups.into_iter().map(|s| (s.clone(), Fuse::new(&s))).collect();
+    let mut fuses = Fuses::default();
+    setups.mark_changed();
+    let mut told = Shares::new();
     let mut tick = tokio::time::interval(TURN);
     loop {
         tokio::select! {
             demand = demands.recv() => {
-                let Some((cp, evse, input)) = demand else { return };
-                let member = (cp, evse);
-                for (_, fuse) in fuses.iter_mut().filter(|(setup, _)| setup.members.contains(&member)) {
-                    fuse.handle(clock.now(), input.clone());
-                }
+                let Some((cp, evse, demand)) = demand else { return };
+                fuses.demand(clock.now(), &(cp, evse), demand);
             }
-            _ = tick.tick() => fuses.iter_mut().for_each(|(_, f)| f.handle(clock.now(), FuseInput::Tick)),
+            Ok(()) = setups.changed() => {
+                let setups = setups.borrow_and_update().clone();
+                fuses.configure(clock.now(), &setups);
+            }
+            // A station built anew has to hear its share whether or not that changes.
+            Ok(()) = stations.changed() => {
+                stations.mark_unchanged();
+                told.clear();
+            }
+            _ = tick.tick() => fuses.tick(clock.now()),
         }
-        let stations = stations.borrow().clone();
-        for (_, fuse) in &mut fuses {
-            while let Some(FuseEffect::Grant(grant)) = fuse.poll() {
-                let (cp, evse) = grant.member;
-                if let Some(to) = stations.get(&cp) {
-                    let input = Input::SharedFuse {
-                        evse,
-                        amps: Some(grant.amps),
-                    };
-                    let _ = to.send(ToStation::Input(input)).await;
-                }
-            }
+        let now = fuses.shares();
+        tell(&now, &mut told, &stations.borrow());
+        shares.send_if_modified(|old| {
+            let changed = *old != now;
+            *old = now;
+            changed
+        });
+    }
+}
+
+/// Tells what is news; who cannot take it now is told at the next turn.
+fn tell(shares: &Shares, told: &mut Shares, stations: &Stations) {
+    let say = |(cp, evse): &Member, amps| {
+        let input = Input::SharedFuse { evse: *evse, amps };
+        stations
+            .get(cp)
+            .is_some_and(|to| to.try_send(ToStation::Input(input)).is_ok())
+    };
+    for (member, amps) in shares {
+        if told.get(member) != Some(amps) && say(member, Some(*amps)) {
+            told.insert(member.clone(), *amps);
         }
     }
+    told.retain(|member, _| shares.contains_key(member) || !say(member, None));
 }

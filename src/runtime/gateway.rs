@@ -1,19 +1,21 @@
 //! The running gateway: which buses, stations and links there are, and how they change, are watched and end.
 
+mod report;
+
 use super::clock::SystemClock;
 use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use super::counts;
 use super::exchange::Exchange;
-use super::fuses::{self, Stations};
+use super::fuses::{self, Asked, Stations};
 use super::links::{self, Link, LinkWorld};
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
 use crate::domain::{
-    self, BusId, BusSetup, Clock, CpId, CpSetup, CsmsSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup,
+    self, BusId, BusSetup, Clock, CpId, CpSetup, CsmsSetup, DeviceId, FuseSetup, ReaderId, SiteSetup,
 };
-use crate::site::FuseInput;
-use crate::station::Station;
+use crate::site::Shares;
+use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
 use crate::uplink::ToUplink;
 use std::collections::BTreeMap;
@@ -25,8 +27,6 @@ use tokio::time::timeout;
 
 /// Messages that may wait for a station.
 const STATION_QUEUE: usize = 256;
-/// What a task may be silent before it counts as hung.
-const HUNG_AFTER: Duration = Duration::from_secs(10);
 /// How long chargers get to reach their safe state, and links to close, on an orderly stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -69,7 +69,9 @@ pub struct Gateway {
     routes: watch::Sender<Routes>,
     stations: watch::Sender<Stations>,
     south: watch::Receiver<South>,
-    fuses: mpsc::Sender<(CpId, EvseId, FuseInput)>,
+    fuses: mpsc::Sender<Asked>,
+    fuse_setups: watch::Sender<Vec<FuseSetup>>,
+    shares: watch::Receiver<Shares>,
     fuse_task: JoinHandle<()>,
     count_tasks: Vec<JoinHandle<()>>,
     counted: watch::Receiver<counts::Counts>,
@@ -106,7 +108,9 @@ impl Gateway {
             counts::spawn(store.clone(), counted.clone()),
         ];
         let shared: Arc<dyn Clock> = clock.clone();
-        let fuse_task = tokio::spawn(fuses::run(setup.fuses.clone(), demands, stations_rx, shared));
+        let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
+        let (shares_tx, shares) = watch::channel(Shares::new());
+        let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared));
         let mut gateway = Self {
             setup: SiteSetup {
                 buses: Vec::new(),
@@ -123,6 +127,8 @@ impl Gateway {
             stations,
             south,
             fuses,
+            fuse_setups,
+            shares,
             fuse_task,
             count_tasks,
             counted,
@@ -184,6 +190,7 @@ impl Gateway {
             self.buses.insert(bus.id.clone(), Bus { setup: bus, handle });
         }
         self.setup = setup;
+        self.publish_fuses();
         self.keep_readers().await?;
         for cp in self.setup.charge_points.clone() {
             if !self.points.contains_key(&cp.id) {
@@ -243,13 +250,14 @@ impl Gateway {
         let machine = links::machine(&self.store, &setup, &csms, seed).await?;
         let state = self.store.scope(&format!("station/{}", setup.id)).await?;
         let (params, reader) = (machine.params(), links::reader_of(&setup, &csms));
-        let station = Station::new(
+        let mut station = Station::new(
             setup.clone(),
             params.clone(),
             self.next_seed(),
             &state,
             reader.clone(),
         );
+        self.take_shares(&setup, &mut station);
         let (to, inbox) = mpsc::channel(STATION_QUEUE);
         let world = self.link_world().await;
         let link = Link::start(&setup, &csms, machine, world, to.clone(), self.next_seed());
@@ -270,6 +278,17 @@ impl Gateway {
         };
         self.points.insert(point.setup.id.clone(), point);
         Ok(())
+    }
+
+    /// A station behind a shared fuse starts from its present share, or from nothing, never from its own maximum.
+    fn take_shares(&self, setup: &CpSetup, station: &mut Station) {
+        let shares = self.shares.borrow();
+        let members = self.setup.fuses.iter().flat_map(|fuse| &fuse.members);
+        for member in members.filter(|(cp, _)| *cp == setup.id) {
+            let amps = Some(shares.get(member).copied().unwrap_or_default());
+            let evse = member.1;
+            station.handle(self.clock.now(), Input::SharedFuse { evse, amps });
+        }
     }
 
     /// Starts the links of CSMSs that only read, where they do not run yet.
@@ -336,6 +355,14 @@ impl Gateway {
             .collect()
     }
 
+    fn publish_fuses(&self) {
+        self.fuse_setups.send_if_modified(|old| {
+            let changed = *old != self.setup.fuses;
+            old.clone_from(&self.setup.fuses);
+            changed
+        });
+    }
+
     fn publish_routes(&self) {
         let mut routes = Routes::new();
         let mut stations = Stations::new();
@@ -387,101 +414,6 @@ impl Gateway {
                 unix_ms_at_zero,
             });
         }
-    }
-
-    /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
-    #[must_use]
-    pub fn hung(&self) -> Vec<String> {
-        let now = self.clock.now().mono;
-        let late = |beat: &watch::Receiver<Mono>| now.since(*beat.borrow()) > HUNG_AFTER;
-        let buses = self
-            .buses
-            .values()
-            .filter(|b| late(&b.handle.heartbeat))
-            .map(|b| format!("bus {}", b.setup.id));
-        let stations = self
-            .points
-            .values()
-            .filter(|p| late(&p.conductor.heartbeat))
-            .map(|p| format!("charge point {}", p.setup.id));
-        let links = self
-            .points
-            .values()
-            .flat_map(|p| &p.links)
-            .filter(|link| late(&link.uplink.heartbeat))
-            .map(|link| format!("CSMS link {}", link.reader));
-        buses.chain(stations).chain(links).collect()
-    }
-
-    /// The one line for `systemctl status`.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        let online = self
-            .points
-            .values()
-            .filter(|p| p.conductor.snapshot.borrow().online)
-            .count();
-        let sessions: usize = self
-            .points
-            .values()
-            .map(|p| {
-                p.conductor
-                    .snapshot
-                    .borrow()
-                    .evses
-                    .iter()
-                    .filter(|e| e.tx.is_some())
-                    .count()
-            })
-            .sum();
-        let south = self.south.borrow();
-        let ports = south.ports.values().filter(|(up, _)| *up).count();
-        format!(
-            "{ports}/{} buses open, {online}/{} charge points online, {sessions} sessions",
-            self.buses.len(),
-            self.points.len()
-        )
-    }
-
-    /// The whole picture for `retrovolt status`.
-    pub async fn status(&self) -> serde_json::Value {
-        let now = self.clock.now();
-        let points: Vec<serde_json::Value> = self
-            .points
-            .values()
-            .map(|p| {
-                let told = |link: &Link| serde_json::json!(*link.uplink.status.borrow());
-                let links = p.links.iter().map(|link| {
-                    serde_json::json!({
-                        "csms": link.csms.name,
-                        "in_control": p.setup.is_controlled_by(&link.csms),
-                        "link": told(link),
-                    })
-                });
-                serde_json::json!({
-                    "id": p.setup.id,
-                    "station": *p.conductor.snapshot.borrow(),
-                    "link": p.links.first().map(told),
-                    "links": links.collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        let ledger = match timeout(Duration::from_secs(1), self.store.stats()).await {
-            Ok(Ok(stats)) => serde_json::json!(stats),
-            Ok(Err(error)) => serde_json::json!({ "error": error.to_string() }),
-            Err(_) => serde_json::json!({ "error": "does not answer" }),
-        };
-        serde_json::json!({
-            "schema": 1,
-            "version": env!("CARGO_PKG_VERSION"),
-            "boot": now.boot,
-            "uptime_s": now.mono.0 / 1000,
-            "clock": now.wall.quality,
-            "hung": self.hung(),
-            "south": *self.south.borrow(),
-            "charge_points": points,
-            "ledger": ledger,
-        })
     }
 
     /// Ends in an orderly way: chargers to their safe state, links closed with 1001, ledger shut.

@@ -130,6 +130,27 @@ impl Fuse {
         }
     }
 
+    /// Takes over another rating and other members; what is known of those that stay is kept. Shares follow with
+    /// the next input.
+    pub fn change(&mut self, setup: &crate::domain::FuseSetup) {
+        let mut fresh = Self::new(setup);
+        for (member, state) in &mut fresh.members {
+            if let Some(known) = self.members.remove(member) {
+                *state = known;
+            }
+        }
+        self.name = fresh.name;
+        self.rating = fresh.rating;
+        self.members = fresh.members;
+    }
+
+    /// What a member may use now, per phase.
+    #[must_use]
+    pub fn share_of(&self, member: &Member) -> MilliAmps {
+        let granted = self.members.get(member).and_then(|state| state.granted);
+        granted.unwrap_or_default()
+    }
+
     /// Takes in what is known and shares anew.
     pub fn handle(&mut self, now: Now, input: FuseInput) {
         self.now = now.mono;

@@ -197,3 +197,32 @@ fn a_keyboard_reader_has_an_event_device_and_nothing_else() {
     let issues = Site::new(&bus.replace("port = \"/dev", "host = \"dev")).issues();
     assert!(issues.iter().any(|issue| issue.key == "bus.host"));
 }
+
+const ASCII_BUS: &str = r#"
+[[bus]]
+id = "line"
+port = "/dev/serial/by-id/usb-x"
+
+[[device]]
+id = "box"
+bus = "line"
+profile = "abl-emh1"
+accept_no_failsafe = true
+"#;
+
+#[test]
+fn a_serial_bus_frames_as_its_devices_do() {
+    let loaded = Site::new(ASCII_BUS).good();
+    assert_eq!(loaded.setup.buses[0].framing.word(), "ascii");
+
+    let told = ASCII_BUS.replace("port =", "framing = \"rtu\"\nport =");
+    let issues = Site::new(&told).issues();
+    let issue = issues.iter().find(|i| i.key == "device.profile").expect("told");
+    assert!(issue.suggestion.contains("framing = \"ascii\""), "{issue}");
+
+    let mixed = ASCII_BUS.to_owned()
+        + "\n[[device]]\nid = \"meter\"\nbus = \"line\"\nunit = 2\nprofile = \"eastron-sdm630\"\n";
+    let issues = Site::new(&mixed).issues();
+    let issue = issues.iter().find(|i| i.key == "device.profile").expect("told");
+    assert!(issue.problem.contains("rtu"), "{issue}");
+}

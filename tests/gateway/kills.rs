@@ -161,11 +161,15 @@ pub async fn quick_world(dir: &Path) -> World {
         Library::builtin().get(profile.id()).is_none(),
         "the device is unknown to the binary"
     );
-    let mut device = DeviceSpec::new("box", Arc::new(profile), 1);
-    device.think = Duration::from_millis(1);
+    let profile = Arc::new(profile);
+    let quick = |id: &str, unit| {
+        let mut device = DeviceSpec::new(id, profile.clone(), unit);
+        device.think = Duration::from_millis(1);
+        device
+    };
     let spec = WorldSpec {
         lines: Vec::new(),
-        servers: vec![("net".into(), vec![device])],
+        servers: vec![("net".into(), vec![quick("box", 1), quick("box2", 2)])],
     };
     World::start(spec, Arc::new(RealClock::start()))
         .await

@@ -74,3 +74,61 @@ async fn a_bad_configuration_at_the_start_ends_with_78_when_strict() {
     let log = std::fs::read_to_string(gateway.log()).expect("a log");
     assert!(log.contains("gatewy") && log.contains("gateway"), "{log}");
 }
+
+/// Two chargers behind 20 A: a charge point built anew keeps to its share, a changed fuse is taken over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_neither_forgets_a_shared_fuse_nor_overlooks_its_change() {
+    let dir = TempDir::new().expect("a folder");
+    let csms = Csms::start().await.expect("a CSMS");
+    let world = quick_world(dir.path()).await;
+    let second = "\n[[device]]\nid = \"box2\"\nbus = \"net\"\nunit = 2\nprofile = \"test-quick-box\"\n\
+                  accept_no_failsafe = true\n\n[[charge_point.evse]]\ncharger = \"box2\"\nphases = 3\n\
+                  max_current = \"16A\"\nauth = \"free\"\nid_token = \"FREE\"\n\n[[fuse]]\nname = \"yard\"\n\
+                  max_current = \"20A\"\nmembers = [\"KILL-1\"]\n";
+    let toml = configuration(dir.path(), &csms, &world, "1.6") + second;
+    let mut gateway = process(dir.path(), &toml);
+    gateway.start().expect("the gateway starts");
+    let fuse = std::cell::Cell::new(20);
+    let offers = |amps: i64| {
+        let offered = ["box", "box2"].map(|id| world.offered(id).expect("a charger"));
+        let sum = offered[0] + offered[1];
+        assert!(sum <= MilliAmps::from_base(fuse.get()), "{sum} on the fuse");
+        offered == [MilliAmps::from_base(amps); 2]
+    };
+    world.plug("box", EvSpec::default()).expect("a charger");
+    world.plug("box2", EvSpec::default()).expect("a charger");
+    until(&gateway, "two sessions at 10 A", |s| {
+        sessions(s) == 2 && offers(10)
+    })
+    .await;
+
+    // A changed model builds the station anew.
+    let other = toml.replace("model = \"Test\"", "model = \"Other\"");
+    let mark = csms.mark();
+    gateway.configure(&other).expect("written");
+    gateway.reload().expect("a signal");
+    csms.wait(mark, Duration::from_secs(20), |f| {
+        f.call("BootNotification")
+            .is_some_and(|boot| boot["chargePointModel"] == "Other")
+    })
+    .await
+    .expect("a boot");
+    until(&gateway, "two sessions at 10 A again", |s| {
+        online(s) == 1 && sessions(s) == 2 && offers(10)
+    })
+    .await;
+
+    let lower = other.replace("\"20A\"", "\"16A\"");
+    gateway.configure(&lower).expect("written");
+    gateway.reload().expect("a signal");
+    until(&gateway, "two sessions at 8 A", |s| sessions(s) == 2 && offers(8)).await;
+    fuse.set(16);
+    until(&gateway, "it stays at 8 A", |s| sessions(s) == 2 && offers(8)).await;
+    assert!(
+        gateway
+            .stop(crate::site::PATIENCE)
+            .await
+            .expect("it ends")
+            .success()
+    );
+}

@@ -1,0 +1,108 @@
+//! What a person, systemd and the watchdog are told of the running gateway.
+
+use super::Gateway;
+use crate::domain::{Clock, Mono};
+use crate::runtime::links::Link;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// What a task may be silent before it counts as hung.
+const HUNG_AFTER: Duration = Duration::from_secs(10);
+
+impl Gateway {
+    /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
+    #[must_use]
+    pub fn hung(&self) -> Vec<String> {
+        let now = self.clock.now().mono;
+        let late = |beat: &watch::Receiver<Mono>| now.since(*beat.borrow()) > HUNG_AFTER;
+        let buses = self
+            .buses
+            .values()
+            .filter(|b| late(&b.handle.heartbeat))
+            .map(|b| format!("bus {}", b.setup.id));
+        let stations = self
+            .points
+            .values()
+            .filter(|p| late(&p.conductor.heartbeat))
+            .map(|p| format!("charge point {}", p.setup.id));
+        let links = self
+            .points
+            .values()
+            .flat_map(|p| &p.links)
+            .filter(|link| late(&link.uplink.heartbeat))
+            .map(|link| format!("CSMS link {}", link.reader));
+        buses.chain(stations).chain(links).collect()
+    }
+
+    /// The one line for `systemctl status`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let online = self
+            .points
+            .values()
+            .filter(|p| p.conductor.snapshot.borrow().online)
+            .count();
+        let sessions: usize = self
+            .points
+            .values()
+            .map(|p| {
+                p.conductor
+                    .snapshot
+                    .borrow()
+                    .evses
+                    .iter()
+                    .filter(|e| e.tx.is_some())
+                    .count()
+            })
+            .sum();
+        let south = self.south.borrow();
+        let ports = south.ports.values().filter(|(up, _)| *up).count();
+        format!(
+            "{ports}/{} buses open, {online}/{} charge points online, {sessions} sessions",
+            self.buses.len(),
+            self.points.len()
+        )
+    }
+
+    /// The whole picture for `retrovolt status`.
+    pub async fn status(&self) -> serde_json::Value {
+        let now = self.clock.now();
+        let points: Vec<serde_json::Value> = self
+            .points
+            .values()
+            .map(|p| {
+                let told = |link: &Link| serde_json::json!(*link.uplink.status.borrow());
+                let links = p.links.iter().map(|link| {
+                    serde_json::json!({
+                        "csms": link.csms.name,
+                        "in_control": p.setup.is_controlled_by(&link.csms),
+                        "link": told(link),
+                    })
+                });
+                serde_json::json!({
+                    "id": p.setup.id,
+                    "station": *p.conductor.snapshot.borrow(),
+                    "link": p.links.first().map(told),
+                    "links": links.collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        let ledger = match timeout(Duration::from_secs(1), self.store.stats()).await {
+            Ok(Ok(stats)) => serde_json::json!(stats),
+            Ok(Err(error)) => serde_json::json!({ "error": error.to_string() }),
+            Err(_) => serde_json::json!({ "error": "does not answer" }),
+        };
+        serde_json::json!({
+            "schema": 1,
+            "version": env!("CARGO_PKG_VERSION"),
+            "boot": now.boot,
+            "uptime_s": now.mono.0 / 1000,
+            "clock": now.wall.quality,
+            "hung": self.hung(),
+            "south": *self.south.borrow(),
+            "charge_points": points,
+            "ledger": ledger,
+        })
+    }
+}
