@@ -102,6 +102,13 @@ pub enum Effect {
         /// The verdict.
         info: TokenInfo,
     },
+    /// What the CSMS said about a token while it answered something else.
+    Learned {
+        /// Which token.
+        token: IdToken,
+        /// The verdict.
+        info: TokenInfo,
+    },
     /// The CSMS told the time; never a date before the build.
     ClockSet {
         /// Unix milliseconds.

@@ -66,6 +66,8 @@ pub struct RowReply {
     pub puts: Vec<KeyPut>,
     /// What the CSMS said about the token of the transaction.
     pub verdict: Option<(TxId, TokenInfo)>,
+    /// What it said about a token as such, for the cache.
+    pub learned: Option<(IdToken, TokenInfo)>,
 }
 
 /// Settings of the dialect that steer the machine.
@@ -187,6 +189,11 @@ pub trait Dialect: Send {
     /// StatusNotification; `None`: this version does not report this connector.
     /// `unix_ms` is the corrected time of the notice.
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call>;
+
+    /// Tells that the CSMS contradicts its own local list; `None`: this version has no words for it.
+    fn list_conflict(&self, _unix_ms: i64) -> Option<Call> {
+        None
+    }
 
     /// A ledger row; `None`: this version says nothing about it.
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call>;

@@ -203,6 +203,9 @@ impl Machine {
         };
         match self.dialect.row_reply(&row, payload, now) {
             Ok(reply) => {
+                if let Some((token, info)) = reply.learned {
+                    self.out.push_back(Effect::Learned { token, info });
+                }
                 if let Some((tx, info)) = reply.verdict {
                     self.out.push_back(Effect::Verdict { tx, info });
                 }

@@ -11,7 +11,7 @@ use super::v201::V201;
 use super::wallclock::Epochs;
 use crate::domain::{
     Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
-    ReaderId, ResetKind, Row,
+    ReaderId, ResetKind, Row, Stamp,
 };
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
@@ -159,6 +159,7 @@ impl Machine {
                 self.dialect.observe(&notice);
                 self.statuses.notice(notice);
             }
+            Input::Notice(Notice::ListConflict(at)) => self.list_conflict(now, at),
             Input::Facts(facts) => self.facts = facts,
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
             Input::Answer { id, outcome } => self.answer(id, &outcome),
@@ -331,6 +332,15 @@ impl Machine {
                 request,
                 result: None,
             });
+        }
+    }
+
+    fn list_conflict(&mut self, now: Now, at: Stamp) {
+        let unix_ms = self.status_time(now, at);
+        if let Some(call) = self.dialect.list_conflict(unix_ms).filter(|_| self.online)
+            && self.triggered.len() < MAX_TRIGGERED
+        {
+            self.triggered.push_back(call);
         }
     }
 

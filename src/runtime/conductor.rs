@@ -170,6 +170,7 @@ impl Conductor {
             FromUplink::Command { id, command } => self.feed(Input::Command { id, command }),
             FromUplink::Authorized { request, result } => self.feed(Input::Authorized { request, result }),
             FromUplink::Verdict { tx, info } => self.feed(Input::Verdict { tx, info }),
+            FromUplink::Learned { token, info } => self.feed(Input::Learned { token, info }),
             FromUplink::Online(online) => self.feed(Input::Online(online)),
             FromUplink::ClockSet { unix_ms } => {
                 if self.around.time.try_send(unix_ms).is_err() {

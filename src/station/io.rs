@@ -69,6 +69,13 @@ pub enum Input {
         /// The verdict.
         info: TokenInfo,
     },
+    /// The CSMS said something about a token while it answered something else.
+    Learned {
+        /// Which token.
+        token: IdToken,
+        /// The verdict.
+        info: TokenInfo,
+    },
     /// The controlling CSMS accepted our boot (true), or is not to be reached any more.
     Online(bool),
     /// The share of a fuse this EVSE may use; `None`: it hangs on no shared fuse.

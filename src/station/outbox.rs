@@ -8,7 +8,7 @@
 
 use super::io::Effect;
 use crate::domain::{Batch, DeviceCommand, EvseId, MilliAmps, Mono};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Most rows in a commit that waits behind a barrier before samples are given up.
@@ -166,9 +166,14 @@ fn replaces(lowering: DeviceCommand, waiting: DeviceCommand) -> bool {
 
 /// Adds `later` to a batch that has not left yet; a key written twice keeps only the later value.
 fn merge(earlier: &mut Batch, later: Batch) {
+    let written: BTreeSet<(&str, &str)> = later
+        .puts
+        .iter()
+        .map(|put| (put.scope.as_str(), put.key.as_str()))
+        .collect();
     earlier
         .puts
-        .retain(|p| !later.puts.iter().any(|q| q.scope == p.scope && q.key == p.key));
+        .retain(|put| !written.contains(&(put.scope.as_str(), put.key.as_str())));
     earlier.append(later);
     if earlier.rows.len() > ROWS_MAX {
         let mut odd = false;

@@ -9,6 +9,8 @@
 //! | `availability/<evse>` | out of service; `0` is the charge point |
 //! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
 //! | `cache/<token>` | a verdict of the CSMS |
+//! | `list`, `list/<token>` | version and entries of the local authorisation list |
+//! | `reservation/<id>` | an EVSE kept for a token |
 
 use super::Station;
 use super::tx::{Tx, TxRecord};
@@ -58,7 +60,10 @@ impl Station {
                     }
                 }
                 (Some("profile"), Some(_)) => self.smart.restore(value),
-                (Some("cache"), Some(token)) => self.cache.restore(token, value),
+                (Some("cache"), Some(token)) => self.known.cache.restore(token, value),
+                (Some("reservation"), Some(_)) => self.reservations.restore(value),
+                (Some("list"), None) => self.known.list.restore_version(value),
+                (Some("list"), Some(token)) => self.known.list.restore(token, value),
                 _ => {}
             }
         }

@@ -226,6 +226,7 @@ impl Uplink {
                 self.post.send(FromUplink::Authorized { request, result });
             }
             Effect::Verdict { tx, info } => self.post.send(FromUplink::Verdict { tx, info }),
+            Effect::Learned { token, info } => self.post.send(FromUplink::Learned { token, info }),
             Effect::ClockSet { unix_ms } => self.post.send(FromUplink::ClockSet { unix_ms }),
             Effect::Online(online) => {
                 self.online = online;

@@ -28,6 +28,7 @@ fn a_session_from_start_to_stop() {
         &id,
         json!({"transactionId": 42, "idTagInfo": {"status": "Accepted", "parentIdTag": "G"}}),
     );
+    assert!(matches!(pair.told.pop_front(), Some(Effect::Learned { .. })));
     let Some(Effect::Verdict { tx, info }) = pair.told.pop_front() else {
         panic!("expected a verdict");
     };
@@ -228,6 +229,10 @@ fn a_refused_token_reaches_the_station() {
         &id,
         json!({"transactionId": 0, "idTagInfo": {"status": "Blocked"}}),
     );
+    let Some(Effect::Learned { token, info }) = pair.told.pop_front() else {
+        panic!("expected what to cache");
+    };
+    assert_eq!((token.text.as_str(), info.status), ("CARD1", AuthStatus::Blocked));
     let Some(Effect::Verdict { info, .. }) = pair.told.pop_front() else {
         panic!("expected a verdict");
     };

@@ -4,9 +4,11 @@
     reason = "transcripts read better with payloads in place"
 )]
 
+mod certification;
 mod connection;
 mod hostile;
 mod ledger;
 mod pair;
 mod requests;
 mod restarts;
+mod stack;

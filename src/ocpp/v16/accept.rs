@@ -5,8 +5,8 @@ use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
 use super::profile;
 use super::{V16, keys::MAX_KEYS};
 use crate::domain::{
-    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, ResetKind, RunningTx,
-    TokenKind, Trigger, Within,
+    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
+    ResetKind, RunningTx, TokenKind, Trigger, Within,
 };
 use ocpp_kit::decode::{DecodeOptions, UnknownEnumValues};
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -17,9 +17,10 @@ use ocpp_kit::v1_6::{
     ConfigurationStatus, CsmsRequest, DataTransferResponse, DataTransferStatus, GetCompositeScheduleRequest,
     GetCompositeScheduleResponse, GetCompositeScheduleStatus, GetConfigurationRequest,
     GetConfigurationResponse, MessageTrigger, RemoteStartStopStatus, RemoteStartTransactionRequest,
-    RemoteStartTransactionResponse, RemoteStopTransactionResponse, ResetType, SetChargingProfileRequest,
-    SetChargingProfileResponse, TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus,
-    UnlockConnectorResponse, UnlockStatus,
+    RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus, ReserveNowRequest,
+    ReserveNowResponse, ResetType, SetChargingProfileRequest, SetChargingProfileResponse,
+    TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse,
+    UnlockStatus,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -40,11 +41,11 @@ fn lenient() -> DecodeOptions {
     options
 }
 
-fn ask(command: Command) -> Reaction {
+pub(super) fn ask(command: Command) -> Reaction {
     Reply::Ask(command).into()
 }
 
-fn say(response: &impl Serialize) -> Reaction {
+pub(super) fn say(response: &impl Serialize) -> Reaction {
     Reply::result(response).into()
 }
 
@@ -74,6 +75,12 @@ impl V16 {
             }
             CsmsRequest::GetCompositeSchedule(request) => self.get_composite(&request),
             CsmsRequest::GetConfiguration(request) => self.get_configuration(request),
+            CsmsRequest::GetLocalListVersion(_) => self.list_version(),
+            CsmsRequest::SendLocalList(request) => self.send_list(request),
+            CsmsRequest::ReserveNow(request) => self.reserve(request),
+            CsmsRequest::CancelReservation(request) => ask(Command::CancelReservation {
+                id: request.reservation_id,
+            }),
             CsmsRequest::RemoteStartTransaction(request) => self.remote_start(request, cx),
             CsmsRequest::RemoteStopTransaction(request) => self.remote_stop(request.transaction_id, cx),
             CsmsRequest::Reset(request) => ask(Command::Reset {
@@ -181,6 +188,21 @@ impl V16 {
             remote_start_id: None,
             profile,
             group: None,
+        }))
+    }
+
+    fn reserve(&self, request: ReserveNowRequest) -> Reaction {
+        let evse = match self.named(request.connector_id) {
+            Named::ChargePoint => None,
+            Named::Evse(evse) => Some(evse),
+            Named::Nobody => return say(&ReserveNowResponse::new(ReservationStatus::Rejected)),
+        };
+        ask(Command::Reserve(Reservation {
+            id: request.reservation_id,
+            evse,
+            token: IdToken::new(request.id_tag, TokenKind::Central),
+            group: request.parent_id_tag,
+            expires_ms: request.expiry_date.timestamp().as_millisecond(),
         }))
     }
 
@@ -305,16 +327,20 @@ impl V16 {
 fn is_offered(action: Action) -> bool {
     matches!(
         action,
-        Action::ChangeAvailability
+        Action::CancelReservation
+            | Action::ChangeAvailability
             | Action::ChangeConfiguration
             | Action::ClearCache
             | Action::ClearChargingProfile
             | Action::DataTransfer
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
+            | Action::GetLocalListVersion
             | Action::RemoteStartTransaction
             | Action::RemoteStopTransaction
+            | Action::ReserveNow
             | Action::Reset
+            | Action::SendLocalList
             | Action::SetChargingProfile
             | Action::TriggerMessage
             | Action::UnlockConnector

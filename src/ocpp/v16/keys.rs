@@ -7,7 +7,7 @@
 use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
-use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Phase};
+use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub(super) const MAX_KEYS: usize = 100;
 const MAX_PROFILES: usize = 50;
 /// Most meter values in a StopTransaction (errata 3.91); keeps the message well under 256 KiB.
 pub(super) const MAX_STOP_VALUES: usize = 100;
+/// Feature profiles as `SupportedFeatureProfiles` tells them.
+const PROFILES: &str = "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
+/// Most tokens one SendLocalList may name; keeps the message well under 256 KiB.
+pub(super) const MAX_SENT_LIST: usize = 1_000;
 /// Longest value of a key (section 6.37: CiString500).
 const MAX_VALUE: usize = 500;
 
@@ -76,6 +80,8 @@ const TABLE: &[Key] = &[
     ro("ConnectorPhaseRotationMaxLength", ""),
     ro("GetConfigurationMaxKeys", ""),
     rw("HeartbeatInterval", Kind::Int(1, 86_400), "300"),
+    rw("LocalAuthListEnabled", Kind::Bool, "true"),
+    ro("LocalAuthListMaxLength", ""),
     rw("LocalAuthorizeOffline", Kind::Bool, "true"),
     rw("LocalPreAuthorize", Kind::Bool, "false"),
     rw("MaxEnergyOnInvalidId", Kind::Int(0, 1_000_000), "0"),
@@ -91,7 +97,9 @@ const TABLE: &[Key] = &[
     ro("MeterValuesSampledDataMaxLength", ""),
     rw("MinimumStatusDuration", Kind::Int(0, 3_600), "0"),
     ro("NumberOfConnectors", ""),
+    ro("ReserveConnectorZeroSupported", "true"),
     rw("ResetRetries", Kind::Int(0, 10), "1"),
+    ro("SendLocalListMaxLength", ""),
     rw("StopTransactionOnEVSideDisconnect", Kind::Bool, "true"),
     rw("StopTransactionOnInvalidId", Kind::Bool, "true"),
     rw("StopTxnAlignedData", Kind::Measurands, ""),
@@ -99,7 +107,7 @@ const TABLE: &[Key] = &[
     rw("StopTxnSampledData", Kind::Measurands, ""),
     ro("StopTxnSampledDataMaxLength", ""),
     ro("StopTransactionMaxMeterValues", ""),
-    ro("SupportedFeatureProfiles", "Core,SmartCharging,RemoteTrigger"),
+    ro("SupportedFeatureProfiles", PROFILES),
     rw("TransactionMessageAttempts", Kind::Int(1, 100), "3"),
     rw("TransactionMessageRetryInterval", DAY, "60"),
     rw("UnlockConnectorOnEVSideDisconnect", Kind::Bool, "false"),
@@ -232,6 +240,8 @@ impl Keys {
                 (self.connectors + 1).to_string(),
             ),
             ("GetConfigurationMaxKeys", MAX_KEYS.to_string()),
+            ("LocalAuthListMaxLength", LOCAL_LIST_MAX.to_string()),
+            ("SendLocalListMaxLength", MAX_SENT_LIST.to_string()),
             ("MessageTimeout", seconds(csms.message_timeout)),
             ("WebSocketPingInterval", seconds(csms.ping)),
             ("NumberOfConnectors", self.connectors.to_string()),
@@ -301,7 +311,7 @@ impl Keys {
         self.values.get(name).map_or("", String::as_str)
     }
 
-    fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.text(name) == "true"
     }
 
@@ -346,6 +356,7 @@ impl Keys {
             local_pre_authorize: self.flag("LocalPreAuthorize"),
             allow_offline_unknown: self.flag("AllowOfflineTxForUnknownId"),
             cache_enabled: self.flag("AuthorizationCacheEnabled"),
+            list_enabled: self.flag("LocalAuthListEnabled"),
             unlock_on_ev_disconnect: self.flag("UnlockConnectorOnEVSideDisconnect"),
         }
     }

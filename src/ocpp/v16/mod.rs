@@ -1,12 +1,13 @@
-//! OCPP 1.6J: Core, SmartCharging and RemoteTrigger.
+//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging and RemoteTrigger.
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
-//! answers, `keys` is the configuration, `txmap` the
+//! answers, `list` is about tokens sent in advance, `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
 mod answer;
 pub mod keys;
+mod list;
 mod measure;
 mod profile;
 mod project;
@@ -109,8 +110,16 @@ impl Dialect for V16 {
         project::token_info(&value, now).ok_or_else(|| "no idTagInfo".to_owned())
     }
 
+    fn says_the_same(&self, told: &StatusNotice, news: &StatusNotice) -> bool {
+        (told.status, &told.error) == (news.status, &news.error)
+    }
+
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call> {
         Some(project::status(notice, unix_ms))
+    }
+
+    fn list_conflict(&self, unix_ms: i64) -> Option<Call> {
+        Some(project::list_conflict(unix_ms))
     }
 
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
@@ -125,16 +134,23 @@ impl Dialect for V16 {
                 let number = value.get("transactionId").and_then(read::whole);
                 let number = number.and_then(|number| i32::try_from(number).ok());
                 let number = number.ok_or_else(|| "no transactionId".to_owned())?;
-                let verdict = project::token_info(&value, now).map(|info| (begin.tx.clone(), info));
+                let info = project::token_info(&value, now);
                 Ok(RowReply {
                     puts: vec![self.map.learn(&begin.tx, number)],
-                    verdict,
+                    verdict: info.clone().map(|info| (begin.tx.clone(), info)),
+                    learned: begin.token.clone().zip(info),
                 })
             }
-            Event::Ended(end) => Ok(RowReply {
-                puts: vec![self.map.forget(&end.tx)],
-                verdict: None,
-            }),
+            Event::Ended(end) => {
+                let info = read::object(payload)
+                    .ok()
+                    .and_then(|value| project::token_info(&value, now));
+                Ok(RowReply {
+                    puts: vec![self.map.forget(&end.tx)],
+                    verdict: None,
+                    learned: end.token.clone().zip(info),
+                })
+            }
             Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Ok(RowReply::default()),
         }
     }

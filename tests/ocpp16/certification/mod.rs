@@ -1,0 +1,7 @@
+//! One story for each area a 1.6 charge point is certified in, on the whole charge point in simulated time. The numbers
+//! are those of the certification tool's cases.
+//!
+//! A line is `+seconds message`; `=` marks the answer to the CSMS, `~` what the charger is told.
+
+mod lists;
+mod reservations;
