@@ -255,6 +255,12 @@ impl Misbehaviour {
         }
     }
 
+    /// Whether what came was no valid OCPP message at all: a security event.
+    #[must_use]
+    pub fn is_no_ocpp(&self) -> bool {
+        matches!(self, Self::TooBig { .. } | Self::TooDeep | Self::BadFrame { .. })
+    }
+
     /// Whether something of value was lost; worth an error in the log.
     #[must_use]
     pub fn is_loss(&self) -> bool {

@@ -4,7 +4,7 @@ use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
 use crate::domain::{Command, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo, TxId};
 use ocpp_kit::Version;
-use ocpp_kit::rpc::CallError;
+use ocpp_kit::rpc::{CallError, ErrorCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -201,6 +201,15 @@ pub trait Dialect: Send {
     fn row_reply(&mut self, row: &Row, payload: &RawValue, now: Now) -> Result<RowReply, String>;
     /// A row was given up: what must be remembered of that.
     fn row_given_up(&mut self, row: &Row) -> Vec<KeyPut>;
+
+    /// A row was refused: whether that is the end of it, so that it holds nothing up.
+    fn row_refused(&mut self, _row: &Row, _code: &ErrorCode) -> bool {
+        false
+    }
+    /// A row was not answered: whether that is the end of it.
+    fn row_unanswered(&mut self, _row: &Row) -> bool {
+        false
+    }
 
     /// A CALL of the peer.
     fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction;

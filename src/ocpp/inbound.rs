@@ -219,6 +219,11 @@ impl Machine {
         }
     }
 
+    fn is_refused_for_good(&mut self, code: &ErrorCode) -> bool {
+        let row = self.front_row().cloned();
+        row.is_some_and(|row| self.dialect.row_refused(&row, code))
+    }
+
     fn time_told(&mut self, now: Now, text: &str) {
         match parse_utc(text) {
             Some(unix_ms) => {
@@ -241,6 +246,7 @@ impl Machine {
         });
         match waiting.purpose {
             Purpose::Boot(_) => self.boot.failed(now.mono, &mut self.engine.rng),
+            Purpose::Row if self.is_refused_for_good(code) => self.finish_row(Vec::new()),
             Purpose::Row => self.row_refused(now, waiting.action, &short(&wire), is_about_form(code)),
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {

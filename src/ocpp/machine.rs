@@ -263,7 +263,13 @@ impl Machine {
     /// A CALL of ours stays without an answer.
     pub(super) fn unanswered(&mut self, purpose: &Purpose) {
         match *purpose {
-            Purpose::Row => self.ledger.unanswered(),
+            Purpose::Row => {
+                self.ledger.unanswered();
+                let row = self.front_row().cloned();
+                if row.is_some_and(|row| self.dialect.row_unanswered(&row)) {
+                    self.finish_row(Vec::new());
+                }
+            }
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {
                     request,

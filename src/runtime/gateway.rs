@@ -7,7 +7,9 @@ use super::fuses::{self, Stations};
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
-use crate::domain::{BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup};
+use crate::domain::{
+    BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, ReaderId, SecurityEvent, SiteSetup,
+};
 use crate::ocpp::Machine;
 use crate::site::FuseInput;
 use crate::station::Station;
@@ -291,6 +293,13 @@ impl Gateway {
     pub async fn take_time(&self, unix_ms: i64) {
         if let Some(epoch) = self.clock.set_csms(unix_ms) {
             self.tell_epoch(epoch).await;
+            let event = SecurityEvent::new("SettingSystemTime", Some("set by the CSMS"));
+            for point in self.points.values() {
+                let input = crate::station::Input::Security(event.clone());
+                if point.conductor.to.try_send(ToStation::Input(input)).is_err() {
+                    tracing::warn!(cp = %point.setup.id, "too busy to note that its clock was set");
+                }
+            }
         }
     }
 

@@ -11,8 +11,8 @@ use super::tokens::StartWish;
 use crate::domain::{
     Accepted, Availability, AvailabilityOutcome, Batch, ChargingProfile, Command, CommandId, DeviceCommand,
     DriveError, EvseId, LimitEntry, LimitSource, ListOutcome, ListUpdate, Mono, Outcome, ProfilePurpose,
-    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, StopReason, Trigger, TxId, TxTrigger,
-    UnlockOutcome, Within,
+    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, SecurityEvent, StopReason, Trigger, TxId,
+    TxTrigger, UnlockOutcome, Within,
 };
 use std::time::Duration;
 
@@ -234,6 +234,8 @@ impl Station {
             for evse in self.evses.values_mut() {
                 evse.pending = None;
             }
+            let asked = Some("asked for by the CSMS");
+            self.record_security(SecurityEvent::new("ResetOrReboot", asked));
             self.outbox.push(Effect::Reboot(kind));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
-    Observation, Outcome, ResetKind, TokenInfo, TxId,
+    Observation, Outcome, ResetKind, SecurityEvent, TokenInfo, TxId,
 };
 use serde::Serialize;
 
@@ -85,6 +85,8 @@ pub enum Input {
         /// How much, per phase.
         amps: Option<MilliAmps>,
     },
+    /// Something happened around the charge point that its back ends must know for security's sake.
+    Security(SecurityEvent),
     /// The batch of this id is durable.
     Committed(u64),
     /// The process ends in an orderly way: chargers to their safe state, nothing new is begun.

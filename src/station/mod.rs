@@ -42,7 +42,7 @@ pub use io::{Effect, Input, Role};
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
-    ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
+    BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
     ResetKind, Rng, TokenInfo, VehicleState,
 };
 use evse::Evse;
@@ -61,6 +61,8 @@ pub struct Station {
     outbox: Outbox,
     now: Now,
     awake: bool,
+    /// The run of the process whose start is on record.
+    known_boot: Option<BootId>,
     online: bool,
     leaving: bool,
     inoperative: bool,
@@ -74,6 +76,8 @@ pub struct Station {
     kept_grid: samples::Grid,
     teller: status::Teller,
     asks: BTreeMap<u64, tokens::Ask>,
+    /// Questions to the CSMS: they leave behind the answer to what made them necessary.
+    questions: Vec<Effect>,
     unlocking: BTreeMap<u64, commands::Unlocking>,
     /// Transactions whose EVSE is not configured any more.
     orphans: Vec<(EvseId, tx::TxRecord)>,
@@ -103,6 +107,7 @@ impl Station {
             outbox: Outbox::default(),
             now: Now::default(),
             awake: false,
+            known_boot: None,
             online: false,
             leaving: false,
             inoperative: false,
@@ -115,6 +120,7 @@ impl Station {
             kept_grid: samples::Grid::default(),
             teller: status::Teller::default(),
             asks: BTreeMap::new(),
+            questions: Vec::new(),
             unlocking: BTreeMap::new(),
             orphans: Vec::new(),
             requests: 0,
@@ -165,9 +171,13 @@ impl Station {
                     evse.shared = amps;
                 }
             }
+            Input::Security(event) => self.record_security(event),
             Input::Committed(id) => self.outbox.committed(id),
             Input::Leaving => self.leave(),
             Input::Tick => {}
+        }
+        for question in std::mem::take(&mut self.questions) {
+            self.outbox.push(question);
         }
         self.follow();
     }

@@ -7,7 +7,7 @@
 //!   memory; of the rows in it samples are given up first, beginnings and ends never.
 
 use super::io::Effect;
-use crate::domain::{Batch, DeviceCommand, EvseId, MilliAmps, Mono};
+use crate::domain::{Batch, DeviceCommand, Event, EvseId, MilliAmps, Mono};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -179,7 +179,7 @@ fn merge(earlier: &mut Batch, later: Batch) {
         let mut odd = false;
         earlier.rows.retain(|row| {
             odd = !odd;
-            row.event.tx().is_some() || odd
+            row.event.tx().is_some() || matches!(row.event, Event::Security(_)) || odd
         });
     }
 }

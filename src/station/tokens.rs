@@ -15,7 +15,7 @@ use super::reserve::Claim;
 use super::tx::Pending;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, ChargingProfile, EvseId, IdToken, Mono, Notice, StopReason, TokenInfo, TxId,
-    TxTrigger,
+    TxTrigger, VehicleState,
 };
 use std::time::Duration;
 
@@ -208,6 +208,10 @@ impl Station {
         evse.tx.is_none()
             && evse.pending.is_none()
             && !evse.inoperative
+            && !matches!(
+                evse.vehicle,
+                None | Some(VehicleState::Fault(_) | VehicleState::Unavailable)
+            )
             && !evse.is_down(Role::Charger)
             && evse.fault.is_none()
             && !evse.actuator.is_not_obeying()
@@ -292,7 +296,7 @@ impl Station {
             since: self.now.mono,
         };
         let token = ask.token().clone();
-        self.outbox.push(Effect::Authorize {
+        self.questions.push(Effect::Authorize {
             request: self.requests,
             evse,
             token,

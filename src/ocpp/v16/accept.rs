@@ -1,12 +1,12 @@
 //! Messages of the CSMS to commands.
 
 use super::super::api::Registration;
-use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
+use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
 use super::{V16, keys::MAX_KEYS};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
-    ResetKind, RunningTx, TokenKind, Trigger, Within,
+    ResetKind, RunningTx, TokenKind,
 };
 use ocpp_kit::decode::{DecodeOptions, UnknownEnumValues};
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -16,17 +16,16 @@ use ocpp_kit::v1_6::{
     ClearChargingProfileRequest, ClearChargingProfileResponse, ClearChargingProfileStatus,
     ConfigurationStatus, CsmsRequest, DataTransferResponse, DataTransferStatus, GetCompositeScheduleRequest,
     GetCompositeScheduleResponse, GetCompositeScheduleStatus, GetConfigurationRequest,
-    GetConfigurationResponse, MessageTrigger, RemoteStartStopStatus, RemoteStartTransactionRequest,
+    GetConfigurationResponse, RemoteStartStopStatus, RemoteStartTransactionRequest,
     RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus, ReserveNowRequest,
     ReserveNowResponse, ResetType, SetChargingProfileRequest, SetChargingProfileResponse,
-    TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse,
-    UnlockStatus,
+    UnlockConnectorResponse, UnlockStatus,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// What a `connectorId` names.
-enum Named {
+pub(super) enum Named {
     /// Connector 0.
     ChargePoint,
     /// One of ours.
@@ -93,6 +92,7 @@ impl V16 {
             }),
             CsmsRequest::SetChargingProfile(request) => self.set_profile(&request),
             CsmsRequest::TriggerMessage(request) => self.trigger(&request, cx),
+            CsmsRequest::ExtendedTriggerMessage(request) => self.extended_trigger(&request, cx),
             CsmsRequest::UnlockConnector(request) => match self.named(request.connector_id) {
                 Named::Evse(evse) => ask(Command::Unlock {
                     evse,
@@ -107,7 +107,7 @@ impl V16 {
         }
     }
 
-    fn named(&self, connector: i32) -> Named {
+    pub(super) fn named(&self, connector: i32) -> Named {
         match u16::try_from(connector) {
             Ok(0) => Named::ChargePoint,
             Ok(number) if self.evses.contains(&EvseId(number)) => Named::Evse(EvseId(number)),
@@ -290,37 +290,6 @@ impl V16 {
             _ => refused(),
         }
     }
-
-    fn trigger(&self, request: &TriggerMessageRequest, cx: &CallCx) -> Reaction {
-        let connector = request.connector_id.map(|connector| self.named(connector));
-        let answer = |status, triggered: Option<Triggered>| Reaction {
-            triggered: triggered.into_iter().collect(),
-            ..say(&TriggerMessageResponse::new(status))
-        };
-        let refused = || answer(TriggerMessageStatus::Rejected, None);
-        let accepted = |triggered| answer(TriggerMessageStatus::Accepted, Some(triggered));
-        let evse = match connector {
-            Some(Named::Nobody) => return refused(),
-            Some(Named::Evse(evse)) => Some(evse),
-            Some(Named::ChargePoint) | None => None,
-        };
-        let registered = cx.registration == Registration::Accepted;
-        match request.requested_message {
-            // Errata 3.35.
-            MessageTrigger::BootNotification if registered => refused(),
-            MessageTrigger::BootNotification => accepted(Triggered::Boot),
-            MessageTrigger::Heartbeat => accepted(Triggered::Heartbeat),
-            MessageTrigger::StatusNotification => {
-                accepted(Triggered::Status(request.connector_id.map(|_| evse)))
-            }
-            MessageTrigger::MeterValues if registered => ask(Command::Trigger(Trigger::MeterValues {
-                evse,
-                within: Within::Either,
-            })),
-            MessageTrigger::MeterValues => refused(),
-            _ => answer(TriggerMessageStatus::NotImplemented, None),
-        }
-    }
 }
 
 /// The actions of the profiles offered.
@@ -333,6 +302,7 @@ fn is_offered(action: Action) -> bool {
             | Action::ClearCache
             | Action::ClearChargingProfile
             | Action::DataTransfer
+            | Action::ExtendedTriggerMessage
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
             | Action::GetLocalListVersion

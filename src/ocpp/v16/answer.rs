@@ -8,11 +8,11 @@ use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
     Action, AvailabilityStatus, CancelReservationResponse, CancelReservationStatus,
     ChangeAvailabilityResponse, ChargingProfileStatus, ClearCacheResponse, ClearCacheStatus,
-    ClearChargingProfileResponse, ClearChargingProfileStatus, GetCompositeScheduleResponse,
-    GetCompositeScheduleStatus, GetLocalListVersionResponse, RemoteStartStopStatus,
-    RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus, ReserveNowResponse,
-    ResetResponse, ResetStatus, SendLocalListResponse, SetChargingProfileResponse, TriggerMessageResponse,
-    TriggerMessageStatus, UnlockConnectorResponse, UnlockStatus, UpdateStatus,
+    ClearChargingProfileResponse, ClearChargingProfileStatus, ExtendedTriggerMessageResponse,
+    GetCompositeScheduleResponse, GetCompositeScheduleStatus, GetLocalListVersionResponse,
+    RemoteStartStopStatus, RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus,
+    ReserveNowResponse, ResetResponse, ResetStatus, SendLocalListResponse, SetChargingProfileResponse,
+    TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse, UnlockStatus, UpdateStatus,
 };
 use serde_json::value::RawValue;
 
@@ -71,6 +71,11 @@ fn simple(action: Action, yes: bool) -> Option<Box<RawValue>> {
     } else {
         RemoteStartStopStatus::Rejected
     };
+    let triggered = if yes {
+        TriggerMessageStatus::Accepted
+    } else {
+        TriggerMessageStatus::Rejected
+    };
     Some(match action {
         Action::RemoteStartTransaction => to_raw(&RemoteStartTransactionResponse::new(start_stop)),
         Action::RemoteStopTransaction => to_raw(&RemoteStopTransactionResponse::new(start_stop)),
@@ -94,11 +99,8 @@ fn simple(action: Action, yes: bool) -> Option<Box<RawValue>> {
         } else {
             ClearChargingProfileStatus::Unknown
         })),
-        Action::TriggerMessage => to_raw(&TriggerMessageResponse::new(if yes {
-            TriggerMessageStatus::Accepted
-        } else {
-            TriggerMessageStatus::Rejected
-        })),
+        Action::TriggerMessage => to_raw(&TriggerMessageResponse::new(triggered)),
+        Action::ExtendedTriggerMessage => to_raw(&ExtendedTriggerMessageResponse::new(triggered)),
         _ => return None,
     })
 }

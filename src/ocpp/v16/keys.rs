@@ -7,7 +7,7 @@
 use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
-use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase};
+use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase, Security};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ enum Kind {
     Measurands,
     /// Phase rotation per connector, comma separated.
     Rotation,
-    /// Read-only text.
+    /// Text as it comes.
     Text,
 }
 
@@ -79,6 +79,7 @@ const TABLE: &[Key] = &[
     rw("ConnectorPhaseRotation", Kind::Rotation, ""),
     ro("ConnectorPhaseRotationMaxLength", ""),
     ro("GetConfigurationMaxKeys", ""),
+    rw("CpoName", Kind::Text, ""),
     rw("HeartbeatInterval", Kind::Int(1, 86_400), "300"),
     rw("LocalAuthListEnabled", Kind::Bool, "true"),
     ro("LocalAuthListMaxLength", ""),
@@ -99,6 +100,7 @@ const TABLE: &[Key] = &[
     ro("NumberOfConnectors", ""),
     ro("ReserveConnectorZeroSupported", "true"),
     rw("ResetRetries", Kind::Int(0, 10), "1"),
+    ro("SecurityProfile", ""),
     ro("SendLocalListMaxLength", ""),
     rw("StopTransactionOnEVSideDisconnect", Kind::Bool, "true"),
     rw("StopTransactionOnInvalidId", Kind::Bool, "true"),
@@ -233,7 +235,14 @@ impl Keys {
                 format!("{}.{rotation}", evse.id)
             })
             .collect();
+        let profile = match (&csms.security, csms.url.starts_with("wss:")) {
+            (Security::None, _) => 0,
+            (Security::Basic { .. }, false) => 1,
+            (Security::Basic { .. }, true) => 2,
+            (Security::Client { .. }, _) => 3,
+        };
         for (name, value) in [
+            ("SecurityProfile", profile.to_string()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
                 "ConnectorPhaseRotationMaxLength",

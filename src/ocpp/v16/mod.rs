@@ -1,7 +1,9 @@
-//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging and RemoteTrigger.
+//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging, RemoteTrigger, and of the
+//! security whitepaper what needs no certificates.
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
-//! answers, `list` is about tokens sent in advance, `keys` is the configuration, `txmap` the
+//! answers, `list` is about tokens sent in advance, `security`
+//! about security events, `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
@@ -11,6 +13,8 @@ mod list;
 mod measure;
 mod profile;
 mod project;
+mod security;
+mod trigger;
 mod txmap;
 
 use super::api::Facts;
@@ -22,7 +26,8 @@ use crate::domain::{
 };
 use keys::Keys;
 use ocpp_kit::Version;
-use ocpp_kit::rpc::CallError;
+use ocpp_kit::rpc::{CallError, ErrorCode};
+use security::Security;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,6 +43,7 @@ pub struct V16 {
     evses: BTreeSet<EvseId>,
     keys: Keys,
     map: TxMap,
+    security: Security,
 }
 
 impl V16 {
@@ -49,6 +55,7 @@ impl V16 {
             evses: cp.evses.iter().map(|evse| evse.id).collect(),
             keys: Keys::new(cp, csms, restored),
             map: TxMap::restored(restored),
+            security: Security::default(),
             cp: cp.clone(),
         }
     }
@@ -123,7 +130,10 @@ impl Dialect for V16 {
     }
 
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
-        project::row(row, epochs, &self.map, &self.keys)
+        match &row.event {
+            Event::Security(event) => self.security.told(event, epochs.date_time(row.at)),
+            _ => project::row(row, epochs, &self.map, &self.keys),
+        }
     }
 
     /// StartTransaction.conf brings the transaction id; MeterValues.conf and StopTransaction.conf may be empty.
@@ -151,7 +161,11 @@ impl Dialect for V16 {
                     learned: end.token.clone().zip(info),
                 })
             }
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Ok(RowReply::default()),
+            Event::Security(_) => {
+                self.security.understood();
+                Ok(RowReply::default())
+            }
+            Event::Sampled { .. } | Event::Changed { .. } => Ok(RowReply::default()),
         }
     }
 
@@ -161,6 +175,14 @@ impl Dialect for V16 {
             Event::Ended(end) => vec![self.map.forget(&end.tx)],
             Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Vec::new(),
         }
+    }
+
+    fn row_refused(&mut self, row: &Row, code: &ErrorCode) -> bool {
+        matches!(row.event, Event::Security(_)) && self.security.refused(code)
+    }
+
+    fn row_unanswered(&mut self, row: &Row) -> bool {
+        matches!(row.event, Event::Security(_)) && self.security.unanswered()
     }
 
     fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction {

@@ -144,8 +144,8 @@ fn error_code(error: &ErrorCode) -> ChargePointErrorCode {
     }
 }
 
-/// A ledger row as 1.6 tells it; `None`: it has no words for it (changes within a transaction are 2.x, security
-/// events belong to the security whitepaper).
+/// A ledger row as 1.6 tells it; `None`: it has no words for it (changes within a transaction are 2.x; security
+/// events are told by [`super::security`]).
 pub(super) fn row(row: &Row, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Option<Call> {
     match &row.event {
         Event::Began(begin) => Some(start(row, begin, epochs)),

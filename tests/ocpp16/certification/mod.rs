@@ -3,5 +3,18 @@
 //!
 //! A line is `+seconds message`; `=` marks the answer to the CSMS, `~` what the charger is told.
 
+mod boots;
+mod faults;
+mod keys;
 mod lists;
+mod meters;
+mod offline;
+mod power;
+mod remote;
 mod reservations;
+mod resets;
+mod security;
+mod sessions;
+mod smart;
+mod triggers;
+mod unlocks;

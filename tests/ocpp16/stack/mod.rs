@@ -264,7 +264,7 @@ impl Stack {
             (Some(2), _) => {
                 let action = frame[2].as_str().expect("action");
                 self.note(say::call(action, &frame[3]));
-                let time = retrovolt::ocpp::format_utc(self.now.wall.unix_ms);
+                let time = ocpp::format_utc(self.now.wall.unix_ms);
                 if let Some(answer) = self.csms.answer(&id, action, &frame[3], &time) {
                     self.tell_machine(ocpp::Input::Text(answer));
                 }
