@@ -24,6 +24,8 @@ enum Kind {
     Measurands,
     /// `connector.rotation`, with commas between them.
     Rotation,
+    /// Any text.
+    Words,
     /// Told, not set.
     ReadOnly,
     /// A secret with a place of its own.
@@ -32,7 +34,7 @@ enum Kind {
     Absent,
 }
 
-use Kind::{Absent, Count, Flag, Measurands, ReadOnly, Rotation, Secret};
+use Kind::{Absent, Count, Flag, Measurands, ReadOnly, Rotation, Secret, Words};
 
 const DAY: Kind = Count(0, 86_400);
 
@@ -54,12 +56,12 @@ const KEYS: &[(&str, Kind)] = &[
     ("ConnectorPhaseRotation", Rotation),
     ("ConnectorPhaseRotationMaxLength", ReadOnly),
     ("ConnectorSwitch3to1PhaseSupported", ReadOnly),
-    ("CpoName", Absent),
+    ("CpoName", Words),
     ("GetConfigurationMaxKeys", ReadOnly),
     ("HeartbeatInterval", Count(1, 86_400)),
     ("LightIntensity", Absent),
-    ("LocalAuthListEnabled", Absent),
-    ("LocalAuthListMaxLength", Absent),
+    ("LocalAuthListEnabled", Flag),
+    ("LocalAuthListMaxLength", ReadOnly),
     ("LocalAuthorizeOffline", Flag),
     ("LocalPreAuthorize", Flag),
     ("MaxChargingProfilesInstalled", ReadOnly),
@@ -72,10 +74,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("MeterValuesSampledDataMaxLength", ReadOnly),
     ("MinimumStatusDuration", Count(0, 3_600)),
     ("NumberOfConnectors", ReadOnly),
-    ("ReserveConnectorZeroSupported", Absent),
+    ("ReserveConnectorZeroSupported", ReadOnly),
     ("ResetRetries", Count(0, 10)),
-    ("SecurityProfile", Absent),
-    ("SendLocalListMaxLength", Absent),
+    ("SecurityProfile", ReadOnly),
+    ("SendLocalListMaxLength", ReadOnly),
     ("StopTransactionMaxMeterValues", ReadOnly),
     ("StopTransactionOnEVSideDisconnect", Flag),
     ("StopTransactionOnInvalidId", Flag),
@@ -201,7 +203,7 @@ fn refused(name: &str, kind: Kind, value: &str, evses: usize) -> Option<Refusal>
         Count(least, most) => count(name, value, least, most),
         Measurands => measurands(value),
         Rotation => rotation(value, evses),
-        Flag => None,
+        Flag | Words => None,
     }
     .or_else(|| {
         let long = value.len() > LONGEST_VALUE;

@@ -94,3 +94,17 @@ impl TokenInfo {
         }
     }
 }
+
+/// Most tokens a local authorisation list can hold (1.6 `LocalAuthListMaxLength`, 2.x `LocalAuthListCtrlr.Entries`).
+pub const LOCAL_LIST_MAX: usize = 5_000;
+
+/// A change of the local authorisation list (1.6 section 5.15, 2.0.1 D01).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListUpdate {
+    /// Version of the list once it is changed; 1 or more.
+    pub version: i32,
+    /// It replaces the list, else it is applied to it.
+    pub whole: bool,
+    /// Tokens with what is said of them; nothing said: the token is taken off the list.
+    pub entries: Vec<(IdToken, Option<TokenInfo>)>,
+}

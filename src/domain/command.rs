@@ -1,6 +1,6 @@
 //! What a back end (CSMS, MQTT, command line) may ask of a station, and the answers.
 
-use super::auth::IdToken;
+use super::auth::{IdToken, ListUpdate};
 use super::ids::{EvseId, TxId};
 use super::limit::LimitEntry;
 use super::params::Params;
@@ -44,6 +44,17 @@ pub enum Command {
     },
     /// Forget cached tokens -> [`Outcome::Simple`].
     ClearCache,
+    /// Change the local authorisation list -> [`Outcome::List`].
+    SendList(ListUpdate),
+    /// Version of the local authorisation list -> [`Outcome::ListVersion`].
+    ListVersion,
+    /// Keep an EVSE for a token -> [`Outcome::Reserve`].
+    Reserve(Reservation),
+    /// Give a reservation up -> [`Outcome::Simple`].
+    CancelReservation {
+        /// Which.
+        id: i32,
+    },
     /// Install or replace a charging profile -> [`Outcome::Simple`].
     SetProfile {
         /// Which; `None`: connector 0.
@@ -96,6 +107,21 @@ pub struct RemoteStart {
     pub profile: Option<ChargingProfile>,
     /// 2.x `groupIdToken`.
     pub group: Option<String>,
+}
+
+/// An EVSE kept for a token (1.6 section 5.13, 2.0.1 block H).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Chosen by the CSMS.
+    pub id: i32,
+    /// Which; `None`: any, one always stays free (1.6 connector 0).
+    pub evse: Option<EvseId>,
+    /// For whom.
+    pub token: IdToken,
+    /// Or for whoever is of this group.
+    pub group: Option<String>,
+    /// Ends here, Unix milliseconds.
+    pub expires_ms: i64,
 }
 
 /// In or out of service.
@@ -220,6 +246,32 @@ pub enum UnlockOutcome {
     UnknownConnector,
 }
 
+/// Answer to a change of the local authorisation list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOutcome {
+    /// Done and durable.
+    Accepted,
+    /// Nothing was changed; the reason is for logs.
+    Failed(&'static str),
+    /// It is to be applied to a list that is as new or newer.
+    VersionMismatch,
+}
+
+/// Answer to a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReserveOutcome {
+    /// Made and durable.
+    Accepted,
+    /// What was asked for is faulty.
+    Faulted,
+    /// It is used or kept already.
+    Occupied,
+    /// It cannot be reserved; the reason is for logs.
+    Rejected(&'static str),
+    /// It is out of service.
+    Unavailable,
+}
+
 /// The answer to a [`Command`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -231,6 +283,12 @@ pub enum Outcome {
     Reset(ResetOutcome),
     /// Unlock.
     Unlock(UnlockOutcome),
+    /// SendList.
+    List(ListOutcome),
+    /// ListVersion; 0: the list is empty.
+    ListVersion(i32),
+    /// Reserve.
+    Reserve(ReserveOutcome),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

@@ -123,6 +123,8 @@ pub enum ChargingState {
 pub enum Notice {
     /// A connector (or the charge point: `None`) changed its status.
     Status(StatusNotice),
+    /// The CSMS judged a token otherwise than the local list it sent (1.6 section 3.5.2), at this time.
+    ListConflict(Stamp),
 }
 
 /// A status as it was reached; 1.6 `StatusNotification.req`.

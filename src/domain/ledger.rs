@@ -251,10 +251,21 @@ pub enum TxTrigger {
 /// A security event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityEvent {
-    /// Standard name, e.g. `StartupOfTheDevice`.
+    /// Name in OCPP 2.x, e.g. `StartupOfTheDevice`.
     pub name: String,
     /// At most 255 characters, no secrets.
     pub info: Option<String>,
+}
+
+impl SecurityEvent {
+    /// A standard event; `info` is cut to what it may hold.
+    #[must_use]
+    pub fn new(name: &str, info: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            info: info.map(|text| text.chars().take(255).collect()),
+        }
+    }
 }
 
 /// One durable step: everything in it becomes durable together or not at all.

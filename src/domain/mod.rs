@@ -20,10 +20,11 @@ mod tags;
 mod time;
 mod units;
 
-pub use auth::{AuthStatus, IdToken, TokenInfo, TokenKind};
+pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use command::{
-    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, Outcome, RemoteStart,
-    ResetKind, ResetOutcome, RunningTx, Trigger, UnlockOutcome, Within,
+    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome, Outcome,
+    RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx, Trigger, UnlockOutcome,
+    Within,
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};

@@ -66,6 +66,8 @@ pub struct Params {
     pub allow_offline_unknown: bool,
     /// [`AuthorizationCacheEnabled`]
     pub cache_enabled: bool,
+    /// [`LocalAuthListEnabled`]
+    pub list_enabled: bool,
     /// [`UnlockConnectorOnEVSideDisconnect`]
     pub unlock_on_ev_disconnect: bool,
 }
@@ -98,6 +100,7 @@ impl Default for Params {
             local_pre_authorize: false,
             allow_offline_unknown: false,
             cache_enabled: true,
+            list_enabled: true,
             unlock_on_ev_disconnect: false,
         }
     }

@@ -105,6 +105,13 @@ pub enum Effect {
         /// The verdict.
         info: TokenInfo,
     },
+    /// What the CSMS said about a token while it answered something else.
+    Learned {
+        /// Which token.
+        token: IdToken,
+        /// The verdict.
+        info: TokenInfo,
+    },
     /// The CSMS told the time; never a date before the build.
     ClockSet {
         /// Unix milliseconds.
@@ -249,6 +256,12 @@ impl Misbehaviour {
             Self::RowMalformed { .. } => "row_malformed",
             Self::RowGivenUp { .. } => "row_given_up",
         }
+    }
+
+    /// Whether what came was no valid OCPP message at all: a security event.
+    #[must_use]
+    pub fn is_no_ocpp(&self) -> bool {
+        matches!(self, Self::TooBig { .. } | Self::TooDeep | Self::BadFrame { .. })
     }
 
     /// Whether something of value was lost; worth an error in the log.

@@ -4,7 +4,7 @@ use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
 use crate::domain::{Command, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo, TxId};
 use ocpp_kit::Version;
-use ocpp_kit::rpc::CallError;
+use ocpp_kit::rpc::{CallError, ErrorCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -66,6 +66,8 @@ pub struct RowReply {
     pub puts: Vec<KeyPut>,
     /// What the CSMS said about the token of the transaction.
     pub verdict: Option<(TxId, TokenInfo)>,
+    /// What it said about a token as such, for the cache.
+    pub learned: Option<(IdToken, TokenInfo)>,
 }
 
 /// Settings of the dialect that steer the machine.
@@ -192,12 +194,26 @@ pub trait Dialect: Send {
     /// `unix_ms` is the corrected time of the notice.
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call>;
 
+    /// Tells that the CSMS contradicts its own local list; `None`: this version has no words for it.
+    fn list_conflict(&self, _unix_ms: i64) -> Option<Call> {
+        None
+    }
+
     /// A ledger row; `None`: this version says nothing about it.
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call>;
     /// Reads the answer to a row.
     fn row_reply(&mut self, row: &Row, payload: &RawValue, now: Now) -> Result<RowReply, String>;
     /// A row was given up: what must be remembered of that.
     fn row_given_up(&mut self, row: &Row) -> Vec<KeyPut>;
+
+    /// A row was refused: whether that is the end of it, so that it holds nothing up.
+    fn row_refused(&mut self, _row: &Row, _code: &ErrorCode) -> bool {
+        false
+    }
+    /// A row was not answered: whether that is the end of it.
+    fn row_unanswered(&mut self, _row: &Row) -> bool {
+        false
+    }
 
     /// A CALL of the peer.
     fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction;

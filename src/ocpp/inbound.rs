@@ -204,6 +204,9 @@ impl Machine {
         };
         match self.dialect.row_reply(&row, payload, now) {
             Ok(reply) => {
+                if let Some((token, info)) = reply.learned {
+                    self.out.push_back(Effect::Learned { token, info });
+                }
                 if let Some((tx, info)) = reply.verdict {
                     self.out.push_back(Effect::Verdict { tx, info });
                 }
@@ -215,6 +218,11 @@ impl Machine {
                 Err(reason)
             }
         }
+    }
+
+    fn is_refused_for_good(&mut self, code: &ErrorCode) -> bool {
+        let row = self.front_row().cloned();
+        row.is_some_and(|row| self.dialect.row_refused(&row, code))
     }
 
     fn time_told(&mut self, now: Now, text: &str) {
@@ -239,6 +247,7 @@ impl Machine {
         });
         match waiting.purpose {
             Purpose::Boot(_) => self.boot.failed(now.mono, &mut self.engine.rng),
+            Purpose::Row if self.is_refused_for_good(code) => self.finish_row(Vec::new()),
             Purpose::Row => self.row_refused(now, waiting.action, &short(&wire), is_about_form(code)),
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {

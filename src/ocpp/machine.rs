@@ -12,7 +12,7 @@ use super::v201::V201;
 use super::wallclock::Epochs;
 use crate::domain::{
     Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
-    ReaderId, ResetKind, Row,
+    ReaderId, ResetKind, Row, Stamp,
 };
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
@@ -172,6 +172,7 @@ impl Machine {
                 self.dialect.observe(&notice);
                 self.statuses.notice(notice);
             }
+            Input::Notice(Notice::ListConflict(at)) => self.list_conflict(now, at),
             Input::Facts(facts) => self.facts = facts,
             Input::Params(params) => self.follow(&params),
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
@@ -277,7 +278,13 @@ impl Machine {
     /// A CALL of ours stays without an answer.
     pub(super) fn unanswered(&mut self, purpose: &Purpose) {
         match *purpose {
-            Purpose::Row => self.ledger.unanswered(),
+            Purpose::Row => {
+                self.ledger.unanswered();
+                let row = self.front_row().cloned();
+                if row.is_some_and(|row| self.dialect.row_unanswered(&row)) {
+                    self.finish_row(Vec::new());
+                }
+            }
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {
                     request,
@@ -346,6 +353,15 @@ impl Machine {
                 request,
                 result: None,
             });
+        }
+    }
+
+    fn list_conflict(&mut self, now: Now, at: Stamp) {
+        let unix_ms = self.status_time(now, at);
+        if let Some(call) = self.dialect.list_conflict(unix_ms).filter(|_| self.online)
+            && self.triggered.len() < MAX_TRIGGERED
+        {
+            self.triggered.push_back(call);
         }
     }
 

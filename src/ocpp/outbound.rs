@@ -106,7 +106,7 @@ impl Machine {
     }
 
     /// A status is not kept and never repeated, so the time told by the CSMS corrects it at once.
-    fn status_time(&self, now: Now, at: Stamp) -> i64 {
+    pub(super) fn status_time(&self, now: Now, at: Stamp) -> i64 {
         let mut epochs = self.epochs.clone();
         if at.boot == now.boot
             && epochs.of(at.boot).is_none()

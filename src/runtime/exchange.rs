@@ -153,10 +153,14 @@ impl Exchange {
                 Some(Heard::Input(Input::Authorized { request, result }))
             }
             FromUplink::Verdict { tx, info } if controls => Some(Heard::Input(Input::Verdict { tx, info })),
+            FromUplink::Learned { token, info } if controls => {
+                Some(Heard::Input(Input::Learned { token, info }))
+            }
             FromUplink::Online(online) if controls => Some(Heard::Input(Input::Online(online))),
             FromUplink::ClockSet { unix_ms } if controls => Some(Heard::ClockSet(unix_ms)),
             FromUplink::Authorized { .. }
             | FromUplink::Verdict { .. }
+            | FromUplink::Learned { .. }
             | FromUplink::Online(_)
             | FromUplink::ClockSet { .. } => None,
         }

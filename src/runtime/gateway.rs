@@ -12,7 +12,8 @@ use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
 use crate::domain::{
-    self, BusId, BusSetup, Clock, CpId, CpSetup, CsmsSetup, DeviceId, FuseSetup, ReaderId, SiteSetup,
+    self, BusId, BusSetup, Clock, CpId, CpSetup, CsmsSetup, DeviceId, FuseSetup, ReaderId, SecurityEvent,
+    SiteSetup,
 };
 use crate::site::Shares;
 use crate::station::{Input, Station};
@@ -383,6 +384,13 @@ impl Gateway {
     pub async fn take_time(&self, unix_ms: i64) {
         if let Some(epoch) = self.clock.set_csms(unix_ms) {
             self.tell_epoch(epoch).await;
+            let event = SecurityEvent::new("SettingSystemTime", Some("set by the CSMS"));
+            for point in self.points.values() {
+                let input = Input::Security(event.clone());
+                if point.conductor.to.try_send(ToStation::Input(input)).is_err() {
+                    tracing::warn!(cp = %point.setup.id, "too busy to note that its clock was set");
+                }
+            }
         }
     }
 

@@ -5,12 +5,14 @@
 
 use super::Station;
 use super::io::{Effect, Role};
+use super::reserve::Claim;
 use super::smart;
 use super::tokens::StartWish;
 use crate::domain::{
     Accepted, Availability, AvailabilityOutcome, Batch, ChargingProfile, Command, CommandId, DeviceCommand,
-    DriveError, EvseId, LimitEntry, LimitSource, Mono, Outcome, ProfilePurpose, RemoteStart, ResetKind,
-    ResetOutcome, RunningTx, SampleContext, StopReason, Trigger, TxId, TxTrigger, UnlockOutcome, Within,
+    DriveError, EvseId, LimitEntry, LimitSource, ListOutcome, ListUpdate, Mono, Outcome, ProfilePurpose,
+    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, SecurityEvent, StopReason, Trigger, TxId,
+    TxTrigger, UnlockOutcome, Within,
 };
 use std::time::Duration;
 
@@ -46,6 +48,10 @@ impl Station {
                 None => return,
             },
             Command::ClearCache => Outcome::Simple(self.clear_cache()),
+            Command::SendList(update) => Outcome::List(self.send_list(&update)),
+            Command::ListVersion => Outcome::ListVersion(self.known.list.version()),
+            Command::Reserve(wanted) => Outcome::Reserve(self.reserve(wanted)),
+            Command::CancelReservation { id } => Outcome::Simple(self.cancel_reservation(id)),
             Command::SetProfile { evse, profile } => Outcome::Simple(self.set_profile(evse, profile)),
             Command::ClearProfiles(which) => {
                 let puts = self.smart.clear(&self.scope, &which);
@@ -117,9 +123,10 @@ impl Station {
             Some(_) => return Accepted::No("no such EVSE"),
             None => self.evses.keys().copied().collect(),
         };
-        let Some(id) = self.best_free(&among, |_| true) else {
-            return Accepted::No("the EVSE is occupied, out of service or faulty");
+        let Some(id) = self.best_free(&among, &start.token, start.group.as_deref(), |_| true) else {
+            return Accepted::No("the EVSE is occupied, reserved, out of service or faulty");
         };
+        let claim = self.claim_of(id, &start.token, start.group.as_deref());
         let wish = StartWish {
             token: start.token,
             group: start.group,
@@ -127,7 +134,8 @@ impl Station {
             profile: start.profile,
             trigger: TxTrigger::RemoteStart,
         };
-        if self.params.authorize_remote_start {
+        // Whose group decides it: the CSMS is asked for it (1.6 section 5.13).
+        if self.params.authorize_remote_start || claim == Claim::Unclear {
             return yes_if(self.wish_start(id, wish), "the token is not authorised");
         }
         self.hold(id, wish);
@@ -226,6 +234,8 @@ impl Station {
             for evse in self.evses.values_mut() {
                 evse.pending = None;
             }
+            let asked = Some("asked for by the CSMS");
+            self.record_security(SecurityEvent::new("ResetOrReboot", asked));
             self.outbox.push(Effect::Reboot(kind));
         }
     }
@@ -257,12 +267,21 @@ impl Station {
         if !self.params.cache_enabled {
             return Accepted::No("there is no authorisation cache");
         }
-        let puts = self.cache.clear(&self.scope);
+        let puts = self.known.cache.clear(&self.scope);
         self.outbox.commit(Batch {
             puts,
             ..Batch::default()
         });
         Accepted::Yes
+    }
+
+    fn send_list(&mut self, update: &ListUpdate) -> ListOutcome {
+        let (outcome, puts) = self.known.list.update(&self.scope, update);
+        self.outbox.commit(Batch {
+            puts,
+            ..Batch::default()
+        });
+        outcome
     }
 
     fn set_profile(&mut self, evse: Option<EvseId>, mut profile: ChargingProfile) -> Accepted {

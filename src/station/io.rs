@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
-    Observation, Outcome, ResetKind, TokenInfo, TxId,
+    Observation, Outcome, ResetKind, SecurityEvent, TokenInfo, TxId,
 };
 use serde::Serialize;
 
@@ -69,6 +69,13 @@ pub enum Input {
         /// The verdict.
         info: TokenInfo,
     },
+    /// The CSMS said something about a token while it answered something else.
+    Learned {
+        /// Which token.
+        token: IdToken,
+        /// The verdict.
+        info: TokenInfo,
+    },
     /// The controlling CSMS accepted our boot (true), or is not to be reached any more.
     Online(bool),
     /// The share of a fuse this EVSE may use; `None`: it hangs on no shared fuse.
@@ -78,6 +85,8 @@ pub enum Input {
         /// How much, per phase.
         amps: Option<MilliAmps>,
     },
+    /// Something happened around the charge point that its back ends must know for security's sake.
+    Security(SecurityEvent),
     /// The batch of this id is durable.
     Committed(u64),
     /// The process ends in an orderly way: chargers to their safe state, nothing new is begun.

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `io` | inputs and effects |
 //! | `evse` | one EVSE: facts and machines |
-//! | `tokens`, `auth` | cards, and who may charge |
+//! | `tokens`, `auth`, `list` | cards, and who may charge |
+//! | `reserve` | EVSEs kept for a token |
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
@@ -23,8 +24,10 @@ mod evse;
 mod io;
 mod lease;
 mod limits;
+mod list;
 mod outbox;
 mod persist;
+mod reserve;
 mod samples;
 mod smart;
 mod snapshot;
@@ -39,7 +42,7 @@ pub use io::{Effect, Input, Role};
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
-    ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
+    BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
     ResetKind, Rng, TokenInfo, VehicleState,
 };
 use evse::Evse;
@@ -58,19 +61,24 @@ pub struct Station {
     outbox: Outbox,
     now: Now,
     awake: bool,
+    /// The run of the process whose start is on record.
+    known_boot: Option<BootId>,
     online: bool,
     leaving: bool,
     inoperative: bool,
     reboot: Option<ResetKind>,
     /// Boxed: a node of the map has room for eleven.
     evses: BTreeMap<EvseId, Box<Evse>>,
-    cache: auth::Cache,
+    known: auth::Known,
+    reservations: reserve::Reservations,
     smart: smart::Smart,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
     kept_grid: samples::Grid,
     teller: status::Teller,
     asks: BTreeMap<u64, tokens::Ask>,
+    /// Questions to the CSMS: they leave behind the answer to what made them necessary.
+    questions: Vec<Effect>,
     unlocking: BTreeMap<u64, commands::Unlocking>,
     /// Transactions whose EVSE is not configured any more.
     orphans: Vec<(EvseId, tx::TxRecord)>,
@@ -104,17 +112,20 @@ impl Station {
             outbox: Outbox::default(),
             now: Now::default(),
             awake: false,
+            known_boot: None,
             online: false,
             leaving: false,
             inoperative: false,
             reboot: None,
             evses,
-            cache: auth::Cache::default(),
+            known: auth::Known::default(),
+            reservations: reserve::Reservations::default(),
             smart: smart::Smart::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
             teller: status::Teller::default(),
             asks: BTreeMap::new(),
+            questions: Vec::new(),
             unlocking: BTreeMap::new(),
             orphans: Vec::new(),
             requests: 0,
@@ -158,15 +169,20 @@ impl Station {
             Input::Command { id, command } => self.command(id, command),
             Input::Authorized { request, result } => self.authorized(request, result),
             Input::Verdict { tx, info } => self.verdict(&tx, &with_time(info, now)),
+            Input::Learned { token, info } => self.learn(&token, &with_time(info, now)),
             Input::Online(online) => self.set_online(online),
             Input::SharedFuse { evse, amps } => {
                 if let Some(evse) = self.evses.get_mut(&evse) {
                     evse.shared = amps;
                 }
             }
+            Input::Security(event) => self.record_security(event),
             Input::Committed(id) => self.outbox.committed(id),
             Input::Leaving => self.leave(),
             Input::Tick => {}
+        }
+        for question in std::mem::take(&mut self.questions) {
+            self.outbox.push(question);
         }
         self.follow();
     }
@@ -181,28 +197,7 @@ impl Station {
     pub fn next_deadline(&self) -> Option<(Mono, &'static str)> {
         let now = self.now.mono;
         let min_status = self.params.min_status_duration;
-        let mut due: Vec<(Mono, &'static str)> = Vec::new();
-        due.extend(
-            self.asks
-                .values()
-                .map(|a| (a.deadline(), "the CSMS has not judged a token")),
-        );
-        due.extend(
-            self.unlocking
-                .values()
-                .map(|u| (u.deadline(), "a lock takes too long to open")),
-        );
-        due.extend(
-            [&self.grid, &self.kept_grid]
-                .into_iter()
-                .filter_map(|grid| grid.deadline(self.now))
-                .map(|at| (at, "a clock-aligned sample")),
-        );
-        due.extend(
-            self.teller
-                .deadline(min_status)
-                .map(|at| (at, "a status is told")),
-        );
+        let mut due = self.own_deadlines();
         for (id, evse) in &self.evses {
             due.extend(
                 evse.teller
@@ -238,6 +233,39 @@ impl Station {
         due.into_iter().filter(|(at, _)| *at > now).min()
     }
 
+    /// Deadlines that belong to no EVSE.
+    fn own_deadlines(&self) -> Vec<(Mono, &'static str)> {
+        let min_status = self.params.min_status_duration;
+        let mut due: Vec<(Mono, &'static str)> = Vec::new();
+        due.extend(
+            self.asks
+                .values()
+                .map(|a| (a.deadline(), "the CSMS has not judged a token")),
+        );
+        due.extend(
+            self.unlocking
+                .values()
+                .map(|u| (u.deadline(), "a lock takes too long to open")),
+        );
+        due.extend(
+            [&self.grid, &self.kept_grid]
+                .into_iter()
+                .filter_map(|grid| grid.deadline(self.now))
+                .map(|at| (at, "a clock-aligned sample")),
+        );
+        due.extend(
+            self.teller
+                .deadline(min_status)
+                .map(|at| (at, "a status is told")),
+        );
+        due.extend(
+            self.reservations
+                .deadline(self.now)
+                .map(|at| (at, "a reservation ends")),
+        );
+        due
+    }
+
     /// The reader of the ledger whose CSMS is in control.
     #[must_use]
     pub fn controlling(&self) -> &ReaderId {
@@ -248,6 +276,7 @@ impl Station {
     fn follow(&mut self) {
         self.expire_asks();
         self.expire_unlocks();
+        self.follow_reservations();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
             self.follow_plug(*id);
@@ -361,8 +390,9 @@ impl Station {
             self.teller
                 .update(self.now, None, whole, ErrorCode::default(), min),
         );
-        for (id, evse) in &mut self.evses {
-            let (status, error) = status::of(evse, evse.inoperative, self.now.mono);
+        let kept: Vec<bool> = self.evses.keys().map(|id| self.is_kept(*id)).collect();
+        for ((id, evse), kept) in self.evses.iter_mut().zip(kept) {
+            let (status, error) = status::of(evse, evse.inoperative, kept, self.now.mono);
             notices.extend(evse.teller.update(self.now, Some(*id), status, error, min));
         }
         for notice in notices {

@@ -7,8 +7,8 @@
 //!   memory; of the rows in it samples are given up first, beginnings and ends never.
 
 use super::io::Effect;
-use crate::domain::{Batch, DeviceCommand, EvseId, MilliAmps, Mono};
-use std::collections::{BTreeMap, VecDeque};
+use crate::domain::{Batch, DeviceCommand, Event, EvseId, MilliAmps, Mono};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Most rows in a commit that waits behind a barrier before samples are given up.
@@ -168,15 +168,20 @@ fn replaces(lowering: DeviceCommand, waiting: DeviceCommand) -> bool {
 
 /// Adds `later` to a batch that has not left yet; a key written twice keeps only the later value.
 fn merge(earlier: &mut Batch, later: Batch) {
+    let written: BTreeSet<(&str, &str)> = later
+        .puts
+        .iter()
+        .map(|put| (put.scope.as_str(), put.key.as_str()))
+        .collect();
     earlier
         .puts
-        .retain(|p| !later.puts.iter().any(|q| q.scope == p.scope && q.key == p.key));
+        .retain(|put| !written.contains(&(put.scope.as_str(), put.key.as_str())));
     earlier.append(later);
     if earlier.rows.len() > ROWS_MAX {
         let mut odd = false;
         earlier.rows.retain(|row| {
             odd = !odd;
-            row.event.tx().is_some() || odd
+            row.event.tx().is_some() || matches!(row.event, Event::Security(_)) || odd
         });
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
+//! | `boot` | the run of the process whose start is on record |
 //! | `count` | transactions begun so far; the next id is made from it |
 //! | `tx/<evse>` | the running transaction |
 //! | `data/<evse>/<n>` | a sample kept for its stop message |
@@ -9,10 +10,14 @@
 //! | `availability/<evse>` | out of service; `0` is the charge point |
 //! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
 //! | `cache/<token>` | a verdict of the CSMS |
+//! | `list`, `list/<token>` | version and entries of the local authorisation list |
+//! | `reservation/<id>` | an EVSE kept for a token |
 
 use super::Station;
 use super::tx::{Tx, TxRecord};
-use crate::domain::{Batch, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, Stamp, StopReason};
+use crate::domain::{
+    Batch, BootId, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, SecurityEvent, Stamp, StopReason,
+};
 use std::time::Duration;
 
 /// A value of the station's scope; `None` removes it.
@@ -44,6 +49,7 @@ impl Station {
         for (key, value) in stored {
             let mut parts = key.splitn(2, '/');
             match (parts.next(), parts.next()) {
+                (Some("boot"), None) => self.known_boot = value.parse().ok().map(BootId),
                 (Some("count"), None) => self.begun = value.parse().unwrap_or(self.begun),
                 (Some("tx"), Some(evse)) => self.restore_tx(evse, value),
                 (Some("done"), Some(evse)) => {
@@ -58,7 +64,10 @@ impl Station {
                     }
                 }
                 (Some("profile"), Some(_)) => self.smart.restore(value),
-                (Some("cache"), Some(token)) => self.cache.restore(token, value),
+                (Some("cache"), Some(token)) => self.known.cache.restore(token, value),
+                (Some("reservation"), Some(_)) => self.reservations.restore(value),
+                (Some("list"), None) => self.known.list.restore_version(value),
+                (Some("list"), Some(token)) => self.known.list.restore(token, value),
                 _ => {}
             }
         }
@@ -88,6 +97,7 @@ impl Station {
 
     /// The first moment of this run: unseen time is known now, and what has no EVSE any more is ended.
     pub(super) fn wake(&mut self, now: Now) {
+        self.record_startup(now);
         for evse in self.evses.values_mut() {
             let Some(tx) = evse.tx.as_mut() else { continue };
             let gap = unseen(&tx.record, now);
@@ -119,6 +129,33 @@ impl Station {
                 ..Batch::default()
             });
         }
+    }
+}
+
+impl Station {
+    /// Records a security event (1.6 whitepaper A04, 2.0.1 A04).
+    pub(super) fn record_security(&mut self, event: SecurityEvent) {
+        let rows = vec![self.row(self.now.stamp(), Event::Security(event))];
+        self.outbox.commit(Batch {
+            rows,
+            ..Batch::default()
+        });
+    }
+
+    /// The start of the process, once: a changed configuration builds a station anew within one run.
+    fn record_startup(&mut self, now: Now) {
+        if self.known_boot == Some(now.boot) {
+            return;
+        }
+        self.known_boot = Some(now.boot);
+        let event = Event::Security(SecurityEvent::new("StartupOfTheDevice", None));
+        let rows = vec![self.row(now.stamp(), event)];
+        let puts = vec![self.put_text("boot".to_owned(), Some(now.boot.0.to_string()))];
+        self.outbox.commit(Batch {
+            rows,
+            puts,
+            ..Batch::default()
+        });
     }
 }
 

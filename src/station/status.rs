@@ -4,6 +4,7 @@
 //! * A status is told once it has been stable for `MinimumStatusDuration`, and at once after a (re)connection.
 //! * From a transaction an EVSE goes straight to Unavailable when that was asked for: the status is computed once
 //!   all consequences of an input are known, so nothing in between is ever seen.
+//! * A reserved EVSE stays Reserved when a vehicle comes, until the token it is kept for is presented.
 //! * `SuspendedEVSE` has precedence over `SuspendedEV`. Who withholds power decides, not who is asked for it.
 
 use super::evse::Evse;
@@ -70,8 +71,8 @@ impl Teller {
     }
 }
 
-/// The status of an EVSE and the error beside it.
-pub(super) fn of(evse: &Evse, inoperative: bool, now: Mono) -> (ConnectorStatus, ErrorCode) {
+/// The status of an EVSE and the error beside it. `kept`: it is reserved.
+pub(super) fn of(evse: &Evse, inoperative: bool, kept: bool, now: Mono) -> (ConnectorStatus, ErrorCode) {
     if let Some(error) = fault(evse) {
         return (ConnectorStatus::Faulted, error);
     }
@@ -91,6 +92,7 @@ pub(super) fn of(evse: &Evse, inoperative: bool, now: Mono) -> (ConnectorStatus,
     let status = match (inoperative, evse.vehicle) {
         (true, _) | (_, None | Some(VehicleState::Unavailable)) => ConnectorStatus::Unavailable,
         _ if evse.plugged == Some(true) && evse.done && evse.pending.is_none() => ConnectorStatus::Finishing,
+        _ if kept && evse.pending.is_none() => ConnectorStatus::Reserved,
         _ if evse.plugged == Some(true) || evse.pending.is_some() => ConnectorStatus::Preparing,
         _ => ConnectorStatus::Available,
     };
@@ -180,7 +182,7 @@ fn warning(evse: &Evse, now: Mono) -> ErrorCode {
             FaultKind::PowerMeterFailure,
             "the register stands still while power flows",
         )
-    } else if evse.tx.is_some() && evse.meter_stale(now) {
+    } else if evse.tx.as_ref().is_some_and(|tx| tx.live) && evse.meter_stale(now) {
         code(
             FaultKind::PowerMeterFailure,
             "no plausible reading of the billing register",

@@ -4,16 +4,18 @@
 //! * The card that started a transaction, or one of its group, stops it.
 //! * The card that waits for a vehicle, presented again, gives up waiting.
 //! * Any other card is authorised for a free EVSE: one where a vehicle waits before one that is empty.
+//! * An EVSE kept for another is not used; where only a group is known to, the CSMS is asked for it first.
 //! * A reader shared by several EVSEs is heard once, at the first of them, and serves them all.
 
 use super::Station;
 use super::auth::Decision;
 use super::evse::Evse;
 use super::io::{Effect, Role};
+use super::reserve::Claim;
 use super::tx::Pending;
 use crate::domain::{
-    AuthMode, AuthStatus, Batch, ChargingProfile, EvseId, IdToken, Mono, StopReason, TokenInfo, TxId,
-    TxTrigger,
+    AuthMode, AuthStatus, Batch, ChargingProfile, EvseId, IdToken, Mono, Notice, StopReason, TokenInfo, TxId,
+    TxTrigger, VehicleState,
 };
 use std::time::Duration;
 
@@ -89,7 +91,9 @@ impl Station {
         if self.stop_by_card(&served, &token) || self.give_up_by_card(&served, &token) {
             return;
         }
-        let free = self.best_free(&served, |e| matches!(e.setup.auth, AuthMode::Reader));
+        let free = self.best_free(&served, &token, None, |e| {
+            matches!(e.setup.auth, AuthMode::Reader)
+        });
         if let Some(id) = free {
             self.wish_start(id, StartWish::of_card(token));
         } else {
@@ -100,7 +104,7 @@ impl Station {
     /// Authorises a token for an EVSE. Gives whether it was not refused at once.
     pub(super) fn wish_start(&mut self, id: EvseId, wish: StartWish) -> bool {
         match self
-            .cache
+            .known
             .decide(&wish.token, self.online, &self.params, self.now)
         {
             Decision::Known(info) => self.start_decided(id, wish, &info),
@@ -118,22 +122,29 @@ impl Station {
         };
         let info = match result {
             Some(info) => {
-                let puts = self
-                    .cache
-                    .learn(&self.scope, ask.token(), &info, &self.params, self.now);
-                self.outbox.commit(Batch {
-                    puts,
-                    ..Batch::default()
-                });
+                self.learn(ask.token(), &info);
                 info
             }
-            None => self.cache.decide_offline(ask.token(), &self.params, self.now),
+            None => self.known.decide_offline(ask.token(), &self.params, self.now),
         };
         match ask.purpose {
             Purpose::Start(wish) => {
                 self.start_decided(ask.evse, *wish, &info);
             }
             Purpose::Stop(tx, token) => self.stop_decided(ask.evse, &tx, token, &info),
+        }
+    }
+
+    /// Takes in what the CSMS said about a token, whatever it was asked for.
+    pub(super) fn learn(&mut self, token: &IdToken, info: &TokenInfo) {
+        let lesson = self.known.learn(&self.scope, token, info, &self.params, self.now);
+        self.outbox.commit(Batch {
+            puts: lesson.puts,
+            ..Batch::default()
+        });
+        if lesson.conflict {
+            let at = self.now.stamp();
+            self.outbox.push(Effect::Notify(Notice::ListConflict(at)));
         }
     }
 
@@ -151,14 +162,25 @@ impl Station {
         }
     }
 
-    /// Of some EVSEs the best to start at: with a vehicle that waits, then an empty one.
-    pub(super) fn best_free(&self, among: &[EvseId], fits: impl Fn(&Evse) -> bool) -> Option<EvseId> {
+    /// Of some EVSEs the best for a token to start at: with a vehicle that waits, then one kept for it, then any.
+    pub(super) fn best_free(
+        &self,
+        among: &[EvseId],
+        token: &IdToken,
+        group: Option<&str>,
+        fits: impl Fn(&Evse) -> bool,
+    ) -> Option<EvseId> {
         among
             .iter()
             .filter_map(|id| self.evses.get(id).map(|e| (*id, e)))
             .filter(|(id, e)| fits(e) && self.is_free(*id, e))
-            .min_by_key(|(id, e)| (e.plugged != Some(true), e.done, *id))
-            .map(|(id, _)| id)
+            .map(|(id, e)| (id, e, self.claim_of(id, token, group)))
+            .filter(|(_, _, claim)| *claim != Claim::Kept)
+            .min_by_key(|(id, e, claim)| {
+                let own = matches!(claim, Claim::Own(_));
+                (e.plugged != Some(true), !own, e.done, *id)
+            })
+            .map(|(id, _, _)| id)
     }
 
     /// Puts an accepted token at an EVSE.
@@ -186,6 +208,10 @@ impl Station {
         evse.tx.is_none()
             && evse.pending.is_none()
             && !evse.inoperative
+            && !matches!(
+                evse.vehicle,
+                None | Some(VehicleState::Fault(_) | VehicleState::Unavailable)
+            )
             && !evse.is_down(Role::Charger)
             && evse.fault.is_none()
             && !evse.actuator.is_not_obeying()
@@ -209,7 +235,7 @@ impl Station {
     }
 
     fn stop_by_card(&mut self, served: &[EvseId], token: &IdToken) -> bool {
-        let group = self.cache.group(token, &self.params, self.now);
+        let group = self.known.group(token, &self.params, self.now);
         let stops = |e: &Evse| {
             e.tx.as_ref().is_some_and(|tx| {
                 let same = tx.record.token.as_ref() == Some(token);
@@ -257,7 +283,7 @@ impl Station {
             Some((*id, tx.record.id.clone()))
         });
         let Some((id, tx)) = found else { return };
-        if self.online && self.cache.group(&token, &self.params, self.now).is_none() {
+        if self.online && self.known.group(&token, &self.params, self.now).is_none() {
             self.ask(id, Purpose::Stop(tx, token));
         }
     }
@@ -270,7 +296,7 @@ impl Station {
             since: self.now.mono,
         };
         let token = ask.token().clone();
-        self.outbox.push(Effect::Authorize {
+        self.questions.push(Effect::Authorize {
             request: self.requests,
             evse,
             token,
@@ -283,7 +309,9 @@ impl Station {
             return false;
         }
         wish.group = wish.group.or_else(|| info.group.clone());
-        if self.evses.get(&id).is_some_and(|e| self.is_free(id, e)) {
+        let claim = self.claim_of(id, &wish.token, wish.group.as_deref());
+        let kept = matches!(claim, Claim::Kept | Claim::Unclear);
+        if !kept && self.evses.get(&id).is_some_and(|e| self.is_free(id, e)) {
             self.hold(id, wish);
             return true;
         }

@@ -13,12 +13,13 @@ use super::Station;
 use super::energy::Stored;
 use super::evse::Evse;
 use super::io::Effect;
+use super::reserve::Claim;
 use super::samples::Data;
 use super::status;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, Begin, ChargingProfile, ChargingState, DeviceCommand, End, Event, EvseId,
-    IdToken, MilliWattHours, Mono, Now, Params, Quality, SampleContext, Stamp, StopReason, TokenInfo, TxId,
-    TxTrigger, VehicleState,
+    IdToken, MilliWattHours, Mono, Now, Params, Put, Quality, SampleContext, Stamp, StopReason, TokenInfo,
+    TxId, TxTrigger, VehicleState,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -229,6 +230,13 @@ impl Station {
             }
             AuthMode::Free(_) | AuthMode::Charger(_) | AuthMode::Remote | AuthMode::Reader => return,
         };
+        let own_way = matches!(evse.setup.auth, AuthMode::Charger(_));
+        if !own_way && !matches!(self.claim(id, token.as_ref(), None), Claim::Own(_) | Claim::Free) {
+            return;
+        }
+        let Some(evse) = self.evses.get_mut(&id) else {
+            return;
+        };
         evse.pending = Some(Pending {
             token,
             group: None,
@@ -281,6 +289,7 @@ impl Station {
     fn begin(&mut self, id: EvseId, pending: Pending, meter: MilliWattHours) {
         let now = self.now;
         let tx_id = TxId::new(self.tx_uuid());
+        let reservation_id = self.reservation_used(id, &pending);
         let Some(evse) = self.evses.get_mut(&id) else {
             return;
         };
@@ -306,30 +315,43 @@ impl Station {
             trigger: pending.trigger,
             charging_state: ChargingState::EVConnected,
             remote_start_id: pending.remote_start_id,
-            reservation_id: None,
+            reservation_id,
             offline: !self.online,
         };
         let mut tx = Tx::restored(record);
         take_up(&mut tx, now, &self.params);
         evse.tx = Some(tx);
         evse.done = false;
-        let puts = vec![
-            self.put_text("count".to_owned(), Some(self.begun.to_string())),
-            self.put_text(format!("done/{id}"), None),
-        ];
-        let mut batch = Batch {
+        let puts = self.begin_puts(id, tx_id, reservation_id, pending.profile);
+        let batch = Batch {
             puts,
             ..Batch::default()
         };
-        if let Some(mut profile) = pending.profile {
-            profile.tx = Some(tx_id);
-            let installed = self
-                .smart
-                .install(&self.scope, Some(id), profile, now.wall.unix_ms);
-            batch.puts.extend(installed.unwrap_or_default());
-        }
         self.record_row(id, Event::Began(begin), batch);
         self.collect(id, SampleContext::TransactionBegin, now.stamp());
+    }
+
+    /// What is stored beside the begin of a transaction.
+    fn begin_puts(
+        &mut self,
+        id: EvseId,
+        tx: TxId,
+        reservation: Option<i32>,
+        profile: Option<ChargingProfile>,
+    ) -> Vec<Put> {
+        let mut puts = vec![
+            self.put_text("count".to_owned(), Some(self.begun.to_string())),
+            self.put_text(format!("done/{id}"), None),
+        ];
+        puts.extend(reservation.and_then(|reservation| self.end_reservation(reservation)));
+        if let Some(mut profile) = profile {
+            profile.tx = Some(tx);
+            let installed = self
+                .smart
+                .install(&self.scope, Some(id), profile, self.now.wall.unix_ms);
+            puts.extend(installed.unwrap_or_default());
+        }
+        puts
     }
 
     /// Ends the transaction of an EVSE.
@@ -381,7 +403,6 @@ impl Station {
 
     /// The CSMS judged the token of a transaction (1.6 errata 3.17).
     pub(super) fn verdict(&mut self, tx_id: &TxId, info: &TokenInfo) {
-        let now = self.now;
         let Some((id, tx)) = self
             .evses
             .iter_mut()
@@ -391,13 +412,6 @@ impl Station {
         };
         if info.group.is_some() {
             tx.record.group.clone_from(&info.group);
-        }
-        if let Some(token) = &tx.record.token {
-            let puts = self.cache.learn(&self.scope, token, info, &self.params, now);
-            self.outbox.commit(Batch {
-                puts,
-                ..Batch::default()
-            });
         }
         let refused = info.status != AuthStatus::Accepted;
         let Some(evse) = self.evses.get_mut(&id) else {
@@ -542,7 +556,7 @@ impl Station {
         self.record_row(id, event, Batch::default());
     }
 
-    fn tx_put(&mut self, id: EvseId) -> Option<crate::domain::Put> {
+    fn tx_put(&mut self, id: EvseId) -> Option<Put> {
         let now = self.now;
         let evse = self.evses.get_mut(&id)?;
         let record = evse.tx_record(now)?;

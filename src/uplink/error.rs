@@ -107,6 +107,22 @@ pub enum ConnectError {
         /// The alert received.
         reason: String,
     },
+    /// The server speaks only TLS older than 1.2.
+    #[error("{host} speaks no TLS that is allowed ({reason})")]
+    TlsVersion {
+        /// With whom.
+        host: String,
+        /// What the library said.
+        reason: String,
+    },
+    /// The server allows only cipher suites that are not allowed here.
+    #[error("{host} allows no cipher suite that is allowed here ({reason})")]
+    TlsCipher {
+        /// With whom.
+        host: String,
+        /// What the library said.
+        reason: String,
+    },
     /// TLS failed in another way.
     #[error("TLS with {host} failed: {reason}")]
     Tls {
@@ -182,6 +198,9 @@ impl ConnectError {
             Self::TlsClient { .. } => {
                 "check which client certificate the CSMS expects and that ours has not expired"
             }
+            Self::TlsVersion { .. } | Self::TlsCipher { .. } => {
+                "have the CSMS offer TLS 1.2 or 1.3 with cipher suites of today"
+            }
             Self::Tls { .. } => {
                 "check that the port speaks TLS 1.2 or 1.3; for a plain one the URL begins ws://"
             }
@@ -226,6 +245,8 @@ impl ConnectError {
             | Self::Unreachable { .. }
             | Self::OwnFiles { .. }
             | Self::TlsClient { .. }
+            | Self::TlsVersion { .. }
+            | Self::TlsCipher { .. }
             | Self::Tls { .. }
             | Self::Unauthorized
             | Self::Forbidden
@@ -235,6 +256,31 @@ impl ConnectError {
             | Self::WrongSubprotocol { .. }
             | Self::NotWebSocket { .. }
             | Self::Timeout { .. } => false,
+        }
+    }
+
+    /// Whether the server rejects who we say we are: a security event.
+    #[must_use]
+    pub fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized | Self::Forbidden | Self::TlsClient { .. }
+        )
+    }
+
+    /// The security event it comes to (2.0.1 part 2 appendix 1), if it comes to one.
+    #[must_use]
+    pub fn security_event(&self) -> Option<&'static str> {
+        if self.is_certificate() {
+            Some("InvalidCsmsCertificate")
+        } else if self.is_rejection() {
+            Some("FailedToAuthenticateAtCsms")
+        } else {
+            match self {
+                Self::TlsVersion { .. } => Some("InvalidTLSVersion"),
+                Self::TlsCipher { .. } => Some("InvalidTLSCipherSuite"),
+                _ => None,
+            }
         }
     }
 
@@ -291,5 +337,28 @@ mod tests {
             .is_certificate()
         );
         assert!(!ConnectError::Unauthorized.is_certificate());
+    }
+
+    #[test]
+    fn a_failure_that_concerns_security_has_its_standard_name() {
+        let (host, reason) = (String::new(), String::new());
+        for (error, event) in [
+            (ConnectError::Unauthorized, Some("FailedToAuthenticateAtCsms")),
+            (ConnectError::Forbidden, Some("FailedToAuthenticateAtCsms")),
+            (
+                ConnectError::TlsVersion {
+                    host: host.clone(),
+                    reason: reason.clone(),
+                },
+                Some("InvalidTLSVersion"),
+            ),
+            (
+                ConnectError::TlsCipher { host, reason },
+                Some("InvalidTLSCipherSuite"),
+            ),
+            (ConnectError::NotFound, None),
+        ] {
+            assert_eq!(error.security_event(), event);
+        }
     }
 }

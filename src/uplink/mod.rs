@@ -114,6 +114,13 @@ pub enum FromUplink {
         /// The verdict.
         info: TokenInfo,
     },
+    /// What the CSMS said about a token while it answered something else.
+    Learned {
+        /// Which token.
+        token: IdToken,
+        /// The verdict.
+        info: TokenInfo,
+    },
     /// The CSMS told the time.
     ClockSet {
         /// Unix milliseconds.

@@ -69,6 +69,7 @@ fn is_state(message: &FromUplink) -> bool {
     match message {
         FromUplink::Online(_) | FromUplink::Link { .. } | FromUplink::ClockSet { .. } => true,
         FromUplink::Command { .. } | FromUplink::Authorized { .. } | FromUplink::Verdict { .. } => false,
+        FromUplink::Learned { .. } => false,
     }
 }
 

@@ -32,6 +32,9 @@ const BACKLOG_HIGH: usize = 64;
 /// Rules broken by the CSMS that are logged as warnings per connection; the others only count.
 const WARNINGS_PER_CONNECTION: u32 = 10;
 
+/// Invalid messages are a security event at most this often.
+const FRAMES_REPORT: Duration = Duration::from_secs(3600);
+
 /// How far the connection is.
 enum Phase {
     /// Until the next attempt.
@@ -91,7 +94,10 @@ pub(super) struct Uplink {
     link: LinkStatus,
     /// The last word about the link that was told to the station.
     told: Option<(bool, String)>,
-    certificate_reported: bool,
+    /// The security event of the failure that lasts.
+    reported: Option<&'static str>,
+    /// Frames that are none are reported again after this.
+    frames_reported: Option<Instant>,
     warnings: u32,
     stopping: Option<Stopping>,
     status: watch::Sender<LinkStatus>,
@@ -122,7 +128,8 @@ impl Uplink {
             phase,
             link: LinkStatus::default(),
             told: None,
-            certificate_reported: false,
+            reported: None,
+            frames_reported: None,
             warnings: 0,
             stopping: None,
             status: watched.0,
@@ -227,6 +234,7 @@ impl Uplink {
                 self.post.send(FromUplink::Authorized { request, result });
             }
             Effect::Verdict { tx, info } => self.post.send(FromUplink::Verdict { tx, info }),
+            Effect::Learned { token, info } => self.post.send(FromUplink::Learned { token, info }),
             Effect::ClockSet { unix_ms } => self.post.send(FromUplink::ClockSet { unix_ms }),
             Effect::Online(online) => {
                 self.online = online;
@@ -245,7 +253,7 @@ impl Uplink {
     fn opened(&mut self, socket: Socket) {
         let patience = self.dial.setup.message_timeout;
         self.phase = Phase::Open(Box::new(Wire::new(socket, self.ping, patience)));
-        self.certificate_reported = false;
+        self.reported = None;
         self.warnings = 0;
         self.tell_link(true, format!("connected, {}", self.dial.subprotocol()));
         self.feed(Input::Connected);
@@ -253,9 +261,10 @@ impl Uplink {
 
     fn not_opened(&mut self, error: &ConnectError) {
         self.down(error.detail());
-        if error.is_certificate() && !self.certificate_reported {
-            self.certificate_reported = true;
-            self.report(error);
+        let event = error.security_event();
+        if let Some(name) = event.filter(|_| event != self.reported) {
+            self.reported = event;
+            self.report(name, &error.to_string());
         }
     }
 
@@ -278,12 +287,9 @@ impl Uplink {
         self.feed(Input::Disconnected);
     }
 
-    /// A refused certificate is a security event (2.0.1 part 2 appendix 1).
-    fn report(&mut self, error: &ConnectError) {
-        let event = SecurityEvent {
-            name: "InvalidCsmsCertificate".to_owned(),
-            info: Some(error.to_string().chars().take(255).collect()),
-        };
+    /// Puts a security event into the ledger (2.0.1 part 2 appendix 1).
+    fn report(&mut self, name: &str, info: &str) {
+        let event = SecurityEvent::new(name, Some(info));
         let row = NewRow {
             cp: self.dial.cp.clone(),
             at: self.dial.clock.now().stamp(),
@@ -312,7 +318,22 @@ impl Uplink {
         self.warn(what);
     }
 
+    /// Frames that are no OCPP are a security event, seldom enough that nobody can fill the ledger with them.
+    fn invalid_frame(&mut self, what: &str) {
+        let now = Instant::now();
+        if self
+            .frames_reported
+            .is_none_or(|last| now.duration_since(last) >= FRAMES_REPORT)
+        {
+            self.frames_reported = Some(now);
+            self.report("InvalidMessages", what);
+        }
+    }
+
     fn misbehaved(&mut self, what: &Misbehaviour) {
+        if what.is_no_ocpp() {
+            self.invalid_frame(&what.to_string());
+        }
         if what.is_loss() {
             tracing::error!(cp = %self.dial.cp, csms = %self.dial.setup.name, kind = what.kind(), "{what}");
         } else {

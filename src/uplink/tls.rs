@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, CertificateError, Error, RootCertStore};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, RootCertStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -144,6 +144,18 @@ pub(super) fn explain(error: &std::io::Error, host: &str, clock: &dyn Clock) -> 
             host,
             reason: error.to_string(),
         },
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
+        | Error::AlertReceived(AlertDescription::ProtocolVersion) => ConnectError::TlsVersion {
+            host,
+            reason: error.to_string(),
+        },
+        Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon)
+        | Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            ConnectError::TlsCipher {
+                host,
+                reason: error.to_string(),
+            }
+        }
         _ => ConnectError::Tls {
             host,
             reason: error.to_string(),

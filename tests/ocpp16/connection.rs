@@ -201,8 +201,12 @@ fn changed_facts_boot_again_on_the_next_connection() {
 #[test]
 fn a_csms_that_forgot_us_is_told_again_but_not_flooded() {
     let mut pair = Pair::accepted();
-    for _ in 0..3 {
-        pair.status(Some(1), ConnectorStatus::Available);
+    for status in [
+        ConnectorStatus::Available,
+        ConnectorStatus::Preparing,
+        ConnectorStatus::Available,
+    ] {
+        pair.status(Some(1), status);
         let (id, _) = pair.call("StatusNotification");
         pair.refuse(&id, "SecurityError");
         pair.quiet();

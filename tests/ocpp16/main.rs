@@ -4,6 +4,7 @@
     reason = "transcripts read better with payloads in place"
 )]
 
+mod certification;
 mod connection;
 mod hostile;
 mod ledger;
@@ -12,3 +13,4 @@ mod readonly;
 mod requests;
 mod restarts;
 mod routing;
+mod stack;

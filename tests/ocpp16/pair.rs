@@ -368,7 +368,7 @@ impl Pair {
 }
 
 /// Every message sent conforms to its schema to the letter.
-fn check(version: OcppVersion, frame: &Value, asking: Option<&str>) {
+pub fn check(version: OcppVersion, frame: &Value, asking: Option<&str>) {
     let checked = match frame[0].as_u64() {
         Some(2) => call_conforms(version, frame[2].as_str().expect("action"), &frame[3]),
         // A random frame may happen to carry the id of the stories' own requests.

@@ -181,8 +181,8 @@ fn unknown_actions_are_not_implemented_and_known_ones_not_supported() {
     }
     for action in [
         "UpdateFirmware",
-        "SendLocalList",
-        "ReserveNow",
+        "GetDiagnostics",
+        "InstallCertificate",
         "Heartbeat",
         "StartTransaction",
         "GetLog",

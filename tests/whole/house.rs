@@ -634,6 +634,10 @@ impl House {
                 self.todo
                     .push_back(Todo::Station(cp.clone(), station::Input::Verdict { tx, info }));
             }
+            ocpp::Effect::Learned { token, info } => {
+                self.todo
+                    .push_back(Todo::Station(cp.clone(), station::Input::Learned { token, info }));
+            }
             ocpp::Effect::Online(online) => {
                 self.note(format_args!("{cp} online={online}"));
                 self.todo

@@ -1,12 +1,12 @@
 //! Messages of the CSMS to commands.
 
 use super::super::api::Registration;
-use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
+use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
 use super::{V16, keys::MAX_KEYS, readonly};
 use crate::domain::{
-    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, ResetKind, RunningTx,
-    TokenKind, Trigger, Within,
+    Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
+    ResetKind, RunningTx, TokenKind,
 };
 use ocpp_kit::decode::{DecodeOptions, UnknownEnumValues};
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -16,16 +16,16 @@ use ocpp_kit::v1_6::{
     ClearChargingProfileRequest, ClearChargingProfileResponse, ClearChargingProfileStatus,
     ConfigurationStatus, CsmsRequest, DataTransferResponse, DataTransferStatus, GetCompositeScheduleRequest,
     GetCompositeScheduleResponse, GetCompositeScheduleStatus, GetConfigurationRequest,
-    GetConfigurationResponse, MessageTrigger, RemoteStartStopStatus, RemoteStartTransactionRequest,
-    RemoteStartTransactionResponse, RemoteStopTransactionResponse, ResetType, SetChargingProfileRequest,
-    SetChargingProfileResponse, TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus,
+    GetConfigurationResponse, RemoteStartStopStatus, RemoteStartTransactionRequest,
+    RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus, ReserveNowRequest,
+    ReserveNowResponse, ResetType, SetChargingProfileRequest, SetChargingProfileResponse,
     UnlockConnectorResponse, UnlockStatus,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// What a `connectorId` names.
-enum Named {
+pub(super) enum Named {
     /// Connector 0.
     ChargePoint,
     /// One of ours.
@@ -40,11 +40,11 @@ fn lenient() -> DecodeOptions {
     options
 }
 
-fn ask(command: Command) -> Reaction {
+pub(super) fn ask(command: Command) -> Reaction {
     Reply::Ask(command).into()
 }
 
-fn say(response: &impl Serialize) -> Reaction {
+pub(super) fn say(response: &impl Serialize) -> Reaction {
     Reply::result(response).into()
 }
 
@@ -77,6 +77,12 @@ impl V16 {
             }
             CsmsRequest::GetCompositeSchedule(request) => self.get_composite(&request),
             CsmsRequest::GetConfiguration(request) => self.get_configuration(request),
+            CsmsRequest::GetLocalListVersion(_) => self.list_version(),
+            CsmsRequest::SendLocalList(request) => self.send_list(request),
+            CsmsRequest::ReserveNow(request) => self.reserve(request),
+            CsmsRequest::CancelReservation(request) => ask(Command::CancelReservation {
+                id: request.reservation_id,
+            }),
             CsmsRequest::RemoteStartTransaction(request) => self.remote_start(request, cx),
             CsmsRequest::RemoteStopTransaction(request) => self.remote_stop(request.transaction_id, cx),
             CsmsRequest::Reset(request) => ask(Command::Reset {
@@ -89,6 +95,7 @@ impl V16 {
             }),
             CsmsRequest::SetChargingProfile(request) => self.set_profile(&request),
             CsmsRequest::TriggerMessage(request) => self.trigger(&request, cx),
+            CsmsRequest::ExtendedTriggerMessage(request) => self.extended_trigger(&request, cx),
             CsmsRequest::UnlockConnector(request) => match self.named(request.connector_id) {
                 Named::Evse(evse) => ask(Command::Unlock {
                     evse,
@@ -103,7 +110,7 @@ impl V16 {
         }
     }
 
-    fn named(&self, connector: i32) -> Named {
+    pub(super) fn named(&self, connector: i32) -> Named {
         match u16::try_from(connector) {
             Ok(0) => Named::ChargePoint,
             Ok(number) if self.evses.contains(&EvseId(number)) => Named::Evse(EvseId(number)),
@@ -184,6 +191,21 @@ impl V16 {
             remote_start_id: None,
             profile,
             group: None,
+        }))
+    }
+
+    fn reserve(&self, request: ReserveNowRequest) -> Reaction {
+        let evse = match self.named(request.connector_id) {
+            Named::ChargePoint => None,
+            Named::Evse(evse) => Some(evse),
+            Named::Nobody => return say(&ReserveNowResponse::new(ReservationStatus::Rejected)),
+        };
+        ask(Command::Reserve(Reservation {
+            id: request.reservation_id,
+            evse,
+            token: IdToken::new(request.id_tag, TokenKind::Central),
+            group: request.parent_id_tag,
+            expires_ms: request.expiry_date.timestamp().as_millisecond(),
         }))
     }
 
@@ -271,53 +293,27 @@ impl V16 {
             _ => refused(),
         }
     }
-
-    fn trigger(&self, request: &TriggerMessageRequest, cx: &CallCx) -> Reaction {
-        let connector = request.connector_id.map(|connector| self.named(connector));
-        let answer = |status, triggered: Option<Triggered>| Reaction {
-            triggered: triggered.into_iter().collect(),
-            ..say(&TriggerMessageResponse::new(status))
-        };
-        let refused = || answer(TriggerMessageStatus::Rejected, None);
-        let accepted = |triggered| answer(TriggerMessageStatus::Accepted, Some(triggered));
-        let evse = match connector {
-            Some(Named::Nobody) => return refused(),
-            Some(Named::Evse(evse)) => Some(evse),
-            Some(Named::ChargePoint) | None => None,
-        };
-        let registered = cx.registration == Registration::Accepted;
-        match request.requested_message {
-            // Errata 3.35.
-            MessageTrigger::BootNotification if registered => refused(),
-            MessageTrigger::BootNotification => accepted(Triggered::Boot),
-            MessageTrigger::Heartbeat => accepted(Triggered::Heartbeat),
-            MessageTrigger::StatusNotification => {
-                accepted(Triggered::Status(request.connector_id.map(|_| evse)))
-            }
-            MessageTrigger::MeterValues if registered => ask(Command::Trigger(Trigger::MeterValues {
-                evse,
-                within: Within::Either,
-            })),
-            MessageTrigger::MeterValues => refused(),
-            _ => answer(TriggerMessageStatus::NotImplemented, None),
-        }
-    }
 }
 
 /// The actions of the profiles offered.
 fn is_offered(action: Action) -> bool {
     matches!(
         action,
-        Action::ChangeAvailability
+        Action::CancelReservation
+            | Action::ChangeAvailability
             | Action::ChangeConfiguration
             | Action::ClearCache
             | Action::ClearChargingProfile
             | Action::DataTransfer
+            | Action::ExtendedTriggerMessage
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
+            | Action::GetLocalListVersion
             | Action::RemoteStartTransaction
             | Action::RemoteStopTransaction
+            | Action::ReserveNow
             | Action::Reset
+            | Action::SendLocalList
             | Action::SetChargingProfile
             | Action::TriggerMessage
             | Action::UnlockConnector

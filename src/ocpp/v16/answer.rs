@@ -3,14 +3,16 @@
 use super::super::read;
 use super::super::wallclock::to_raw;
 use super::profile;
-use crate::domain::{AvailabilityOutcome, Outcome, ResetOutcome, UnlockOutcome};
+use crate::domain::{AvailabilityOutcome, ListOutcome, Outcome, ReserveOutcome, ResetOutcome, UnlockOutcome};
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
-    Action, AvailabilityStatus, ChangeAvailabilityResponse, ChargingProfileStatus, ClearCacheResponse,
-    ClearCacheStatus, ClearChargingProfileResponse, ClearChargingProfileStatus, GetCompositeScheduleResponse,
-    GetCompositeScheduleStatus, RemoteStartStopStatus, RemoteStartTransactionResponse,
-    RemoteStopTransactionResponse, ResetResponse, ResetStatus, SetChargingProfileResponse,
-    TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse, UnlockStatus,
+    Action, AvailabilityStatus, CancelReservationResponse, CancelReservationStatus,
+    ChangeAvailabilityResponse, ChargingProfileStatus, ClearCacheResponse, ClearCacheStatus,
+    ClearChargingProfileResponse, ClearChargingProfileStatus, ExtendedTriggerMessageResponse,
+    GetCompositeScheduleResponse, GetCompositeScheduleStatus, GetLocalListVersionResponse,
+    RemoteStartStopStatus, RemoteStartTransactionResponse, RemoteStopTransactionResponse, ReservationStatus,
+    ReserveNowResponse, ResetResponse, ResetStatus, SendLocalListResponse, SetChargingProfileResponse,
+    TriggerMessageResponse, TriggerMessageStatus, UnlockConnectorResponse, UnlockStatus, UpdateStatus,
 };
 use serde_json::value::RawValue;
 
@@ -32,6 +34,25 @@ pub(super) fn render(
         (Some(Action::UnlockConnector), Outcome::Unlock(outcome)) => {
             Some(to_raw(&UnlockConnectorResponse::new(unlock(*outcome))))
         }
+        (Some(Action::GetLocalListVersion), Outcome::ListVersion(version)) => {
+            Some(to_raw(&GetLocalListVersionResponse::new(*version)))
+        }
+        (Some(Action::SendLocalList), Outcome::List(outcome)) => {
+            Some(to_raw(&SendLocalListResponse::new(match outcome {
+                ListOutcome::Accepted => UpdateStatus::Accepted,
+                ListOutcome::Failed(_) => UpdateStatus::Failed,
+                ListOutcome::VersionMismatch => UpdateStatus::VersionMismatch,
+            })))
+        }
+        (Some(Action::ReserveNow), Outcome::Reserve(outcome)) => {
+            Some(to_raw(&ReserveNowResponse::new(match outcome {
+                ReserveOutcome::Accepted => ReservationStatus::Accepted,
+                ReserveOutcome::Faulted => ReservationStatus::Faulted,
+                ReserveOutcome::Occupied => ReservationStatus::Occupied,
+                ReserveOutcome::Rejected(_) => ReservationStatus::Rejected,
+                ReserveOutcome::Unavailable => ReservationStatus::Unavailable,
+            })))
+        }
         (Some(Action::GetCompositeSchedule), Outcome::Composite(Ok(schedule))) => {
             Some(to_raw(&profile::composite(asked_connector(payload), schedule)))
         }
@@ -50,9 +71,19 @@ fn simple(action: Action, yes: bool) -> Option<Box<RawValue>> {
     } else {
         RemoteStartStopStatus::Rejected
     };
+    let triggered = if yes {
+        TriggerMessageStatus::Accepted
+    } else {
+        TriggerMessageStatus::Rejected
+    };
     Some(match action {
         Action::RemoteStartTransaction => to_raw(&RemoteStartTransactionResponse::new(start_stop)),
         Action::RemoteStopTransaction => to_raw(&RemoteStopTransactionResponse::new(start_stop)),
+        Action::CancelReservation => to_raw(&CancelReservationResponse::new(if yes {
+            CancelReservationStatus::Accepted
+        } else {
+            CancelReservationStatus::Rejected
+        })),
         Action::ClearCache => to_raw(&ClearCacheResponse::new(if yes {
             ClearCacheStatus::Accepted
         } else {
@@ -68,11 +99,8 @@ fn simple(action: Action, yes: bool) -> Option<Box<RawValue>> {
         } else {
             ClearChargingProfileStatus::Unknown
         })),
-        Action::TriggerMessage => to_raw(&TriggerMessageResponse::new(if yes {
-            TriggerMessageStatus::Accepted
-        } else {
-            TriggerMessageStatus::Rejected
-        })),
+        Action::TriggerMessage => to_raw(&TriggerMessageResponse::new(triggered)),
+        Action::ExtendedTriggerMessage => to_raw(&ExtendedTriggerMessageResponse::new(triggered)),
         _ => return None,
     })
 }

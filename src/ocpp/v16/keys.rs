@@ -8,7 +8,7 @@ use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
 use super::readonly::OWN_KEYS;
-use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Phase};
+use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase, Security};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,10 @@ pub(super) const MAX_KEYS: usize = 100;
 const MAX_PROFILES: usize = 50;
 /// Most meter values in a StopTransaction (errata 3.91); keeps the message well under 256 KiB.
 pub(super) const MAX_STOP_VALUES: usize = 100;
+/// Feature profiles as `SupportedFeatureProfiles` tells them.
+const PROFILES: &str = "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
+/// Most tokens one SendLocalList may name; keeps the message well under 256 KiB.
+pub(super) const MAX_SENT_LIST: usize = 1_000;
 /// Longest value of a key (section 6.37: CiString500).
 const MAX_VALUE: usize = 500;
 
@@ -33,7 +37,7 @@ enum Kind {
     Measurands,
     /// Phase rotation per connector, comma separated.
     Rotation,
-    /// Read-only text.
+    /// Text as it comes.
     Text,
 }
 
@@ -76,7 +80,10 @@ const TABLE: &[Key] = &[
     rw("ConnectorPhaseRotation", Kind::Rotation, ""),
     ro("ConnectorPhaseRotationMaxLength", ""),
     ro("GetConfigurationMaxKeys", ""),
+    rw("CpoName", Kind::Text, ""),
     rw("HeartbeatInterval", Kind::Int(1, 86_400), "300"),
+    rw("LocalAuthListEnabled", Kind::Bool, "true"),
+    ro("LocalAuthListMaxLength", ""),
     rw("LocalAuthorizeOffline", Kind::Bool, "true"),
     rw("LocalPreAuthorize", Kind::Bool, "false"),
     rw("MaxEnergyOnInvalidId", Kind::Int(0, 1_000_000), "0"),
@@ -92,7 +99,10 @@ const TABLE: &[Key] = &[
     ro("MeterValuesSampledDataMaxLength", ""),
     rw("MinimumStatusDuration", Kind::Int(0, 3_600), "0"),
     ro("NumberOfConnectors", ""),
+    ro("ReserveConnectorZeroSupported", "true"),
     rw("ResetRetries", Kind::Int(0, 10), "1"),
+    ro("SecurityProfile", ""),
+    ro("SendLocalListMaxLength", ""),
     rw("StopTransactionOnEVSideDisconnect", Kind::Bool, "true"),
     rw("StopTransactionOnInvalidId", Kind::Bool, "true"),
     rw("StopTxnAlignedData", Kind::Measurands, ""),
@@ -100,7 +110,7 @@ const TABLE: &[Key] = &[
     rw("StopTxnSampledData", Kind::Measurands, ""),
     ro("StopTxnSampledDataMaxLength", ""),
     ro("StopTransactionMaxMeterValues", ""),
-    ro("SupportedFeatureProfiles", "Core,SmartCharging,RemoteTrigger"),
+    ro("SupportedFeatureProfiles", PROFILES),
     rw("TransactionMessageAttempts", Kind::Int(1, 100), "3"),
     rw("TransactionMessageRetryInterval", DAY, "60"),
     rw("UnlockConnectorOnEVSideDisconnect", Kind::Bool, "false"),
@@ -229,13 +239,22 @@ impl Keys {
                 format!("{}.{rotation}", evse.id)
             })
             .collect();
+        let profile = match (&csms.security, csms.url.starts_with("wss:")) {
+            (Security::None, _) => 0,
+            (Security::Basic { .. }, false) => 1,
+            (Security::Basic { .. }, true) => 2,
+            (Security::Client { .. }, _) => 3,
+        };
         for (name, value) in [
+            ("SecurityProfile", profile.to_string()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
                 "ConnectorPhaseRotationMaxLength",
                 (self.connectors + 1).to_string(),
             ),
             ("GetConfigurationMaxKeys", MAX_KEYS.to_string()),
+            ("LocalAuthListMaxLength", LOCAL_LIST_MAX.to_string()),
+            ("SendLocalListMaxLength", MAX_SENT_LIST.to_string()),
             ("MessageTimeout", seconds(csms.message_timeout)),
             ("WebSocketPingInterval", seconds(csms.ping)),
             ("NumberOfConnectors", self.connectors.to_string()),
@@ -309,7 +328,7 @@ impl Keys {
         self.values.get(name).map_or("", String::as_str)
     }
 
-    fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.text(name) == "true"
     }
 
@@ -354,6 +373,7 @@ impl Keys {
             local_pre_authorize: self.flag("LocalPreAuthorize"),
             allow_offline_unknown: self.flag("AllowOfflineTxForUnknownId"),
             cache_enabled: self.flag("AuthorizationCacheEnabled"),
+            list_enabled: self.flag("LocalAuthListEnabled"),
             unlock_on_ev_disconnect: self.flag("UnlockConnectorOnEVSideDisconnect"),
         }
     }

@@ -1,16 +1,21 @@
-//! OCPP 1.6J: Core, SmartCharging and RemoteTrigger.
+//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging, RemoteTrigger, and of the
+//! security whitepaper what needs no certificates.
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
-//! answers, `keys` is the configuration, `txmap` the
+//! answers, `list` is about tokens sent in advance, `security`
+//! about security events, `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
 mod answer;
 pub mod keys;
+mod list;
 mod measure;
 mod profile;
 mod project;
 mod readonly;
+mod security;
+mod trigger;
 mod txmap;
 
 use super::api::Facts;
@@ -22,7 +27,8 @@ use crate::domain::{
 };
 use keys::Keys;
 use ocpp_kit::Version;
-use ocpp_kit::rpc::CallError;
+use ocpp_kit::rpc::{CallError, ErrorCode};
+use security::Security;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -38,6 +44,7 @@ pub struct V16 {
     evses: BTreeSet<EvseId>,
     keys: Keys,
     map: TxMap,
+    security: Security,
 }
 
 impl V16 {
@@ -49,6 +56,7 @@ impl V16 {
             evses: cp.evses.iter().map(|evse| evse.id).collect(),
             keys: Keys::new(cp, csms, restored),
             map: TxMap::restored(restored),
+            security: Security::default(),
             cp: cp.clone(),
         }
     }
@@ -114,12 +122,23 @@ impl Dialect for V16 {
         project::token_info(&value, now).ok_or_else(|| "no idTagInfo".to_owned())
     }
 
+    fn says_the_same(&self, told: &StatusNotice, news: &StatusNotice) -> bool {
+        (told.status, &told.error) == (news.status, &news.error)
+    }
+
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call> {
         Some(project::status(notice, unix_ms))
     }
 
+    fn list_conflict(&self, unix_ms: i64) -> Option<Call> {
+        Some(project::list_conflict(unix_ms))
+    }
+
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
-        project::row(row, epochs, &self.map, &self.keys)
+        match &row.event {
+            Event::Security(event) => self.security.told(event, epochs.date_time(row.at)),
+            _ => project::row(row, epochs, &self.map, &self.keys),
+        }
     }
 
     /// StartTransaction.conf brings the transaction id; MeterValues.conf and StopTransaction.conf may be empty.
@@ -130,17 +149,28 @@ impl Dialect for V16 {
                 let number = value.get("transactionId").and_then(read::whole);
                 let number = number.and_then(|number| i32::try_from(number).ok());
                 let number = number.ok_or_else(|| "no transactionId".to_owned())?;
-                let verdict = project::token_info(&value, now).map(|info| (begin.tx.clone(), info));
+                let info = project::token_info(&value, now);
                 Ok(RowReply {
                     puts: vec![self.map.learn(&begin.tx, number)],
-                    verdict,
+                    verdict: info.clone().map(|info| (begin.tx.clone(), info)),
+                    learned: begin.token.clone().zip(info),
                 })
             }
-            Event::Ended(end) => Ok(RowReply {
-                puts: vec![self.map.forget(&end.tx)],
-                verdict: None,
-            }),
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Ok(RowReply::default()),
+            Event::Ended(end) => {
+                let info = read::object(payload)
+                    .ok()
+                    .and_then(|value| project::token_info(&value, now));
+                Ok(RowReply {
+                    puts: vec![self.map.forget(&end.tx)],
+                    verdict: None,
+                    learned: end.token.clone().zip(info),
+                })
+            }
+            Event::Security(_) => {
+                self.security.understood();
+                Ok(RowReply::default())
+            }
+            Event::Sampled { .. } | Event::Changed { .. } => Ok(RowReply::default()),
         }
     }
 
@@ -150,6 +180,14 @@ impl Dialect for V16 {
             Event::Ended(end) => vec![self.map.forget(&end.tx)],
             Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Vec::new(),
         }
+    }
+
+    fn row_refused(&mut self, row: &Row, code: &ErrorCode) -> bool {
+        matches!(row.event, Event::Security(_)) && self.security.refused(code)
+    }
+
+    fn row_unanswered(&mut self, row: &Row) -> bool {
+        matches!(row.event, Event::Security(_)) && self.security.unanswered()
     }
 
     fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction {

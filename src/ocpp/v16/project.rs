@@ -100,6 +100,17 @@ pub(super) fn status(notice: &StatusNotice, unix_ms: i64) -> Call {
     Call::new("StatusNotification", &request)
 }
 
+/// StatusNotification.req that tells of a conflict with the local list (3.5.2).
+pub(super) fn list_conflict(unix_ms: i64) -> Call {
+    let mut request = StatusNotificationRequest::new(
+        connector(None),
+        ChargePointErrorCode::LocalListConflict,
+        ChargePointStatus::Available,
+    );
+    request.timestamp = Some(date_time(unix_ms));
+    Call::new("StatusNotification", &request)
+}
+
 fn connector_status(status: ConnectorStatus) -> ChargePointStatus {
     match status {
         ConnectorStatus::Available => ChargePointStatus::Available,
@@ -133,8 +144,8 @@ fn error_code(error: &ErrorCode) -> ChargePointErrorCode {
     }
 }
 
-/// A ledger row as 1.6 tells it; `None`: it has no words for it (changes within a transaction are 2.x, security
-/// events belong to the security whitepaper).
+/// A ledger row as 1.6 tells it; `None`: it has no words for it (changes within a transaction are 2.x; security
+/// events are told by [`super::security`]).
 pub(super) fn row(row: &Row, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Option<Call> {
     match &row.event {
         Event::Began(begin) => Some(start(row, begin, epochs)),

@@ -138,12 +138,16 @@ impl Dialect for V201 {
             Event::Began(_) | Event::Sampled { .. } | Event::Changed { .. } => row.event.tx(),
             Event::Ended(_) | Event::Security(_) => None,
         };
-        let verdict = running
-            .cloned()
-            .and_then(|tx| Some((tx, token::verdict(&value, now)?)));
+        let info = token::verdict(&value, now);
+        let presented = match &row.event {
+            Event::Began(begin) => begin.token.clone(),
+            Event::Ended(end) => end.token.clone(),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+        };
         Ok(RowReply {
             puts: Vec::new(),
-            verdict,
+            verdict: running.cloned().zip(info.clone()),
+            learned: presented.zip(info),
         })
     }
 

@@ -130,6 +130,8 @@ impl Model {
             local_pre_authorize: self.flag("AuthCtrlr.LocalPreAuthorize"),
             allow_offline_unknown: self.flag("AuthCtrlr.OfflineTxForUnknownIdEnabled"),
             cache_enabled: self.flag("AuthCacheCtrlr.Enabled"),
+            // 2.0.1 block D is not offered.
+            list_enabled: false,
             unlock_on_ev_disconnect: self.flag("OCPPCommCtrlr.UnlockOnEVSideDisconnect"),
         }
     }

@@ -252,6 +252,7 @@ impl Bench {
                 }
                 self.note(line);
             }
+            Effect::Notify(Notice::ListConflict(_)) => self.note("list conflict".to_owned()),
             Effect::Reboot(kind) => self.note(format!("reboot {kind:?}")),
         }
     }
@@ -549,6 +550,7 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Availability(a) => format!("{a:?}"),
         Outcome::Reset(r) => format!("{r:?}"),
         Outcome::Unlock(u) => format!("{u:?}"),
+        Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) => format!("{outcome:?}"),
         Outcome::Composite(_) => "composite".to_owned(),
     }
 }

@@ -218,8 +218,8 @@ fn a_remote_start_may_have_to_be_authorised() {
     b.look();
     assert!(b.remote_start(Some(1), "APP"));
     b.expect(
-        "authorize 1 APP
-         answer yes",
+        "answer yes
+         authorize 1 APP",
     );
     b.judge(Some(TokenInfo::of(AuthStatus::Blocked)));
     b.run(1);

@@ -30,7 +30,8 @@ fn a_charger_found_at_the_start_is_told_to_offer_nothing() {
     b.outlet(1).enabled = true;
     b.act(Input::Tick);
     b.expect(
-        "status 0 Available
+        "security StartupOfTheDevice
+         status 0 Available
          status 1 Unavailable",
     );
     b.poll_devices();
@@ -498,6 +499,7 @@ fn a_reset_ends_transactions_and_then_restarts_the_session() {
         "drive 1 limit 0 A !
          drive 1 disable !
          ended 1 #2 SoftReset with 24.528 Wh
+         security ResetOrReboot
          answer Accepted
          status 1 Finishing
          reboot Soft",

@@ -69,7 +69,45 @@ impl Walk {
         self.rng.below(one_in) == 0
     }
 
+    fn reserve(&mut self, evse: EvseId) {
+        let token = ["A", "B", "APP"][usize::try_from(self.rng.below(3)).unwrap()];
+        let seconds = i64::try_from(self.rng.below(300)).unwrap();
+        self.b.ask(Command::Reserve(Reservation {
+            id: i32::try_from(self.rng.below(3)).unwrap(),
+            evse: (self.rng.below(3) > 0).then_some(evse),
+            token: card(token),
+            group: (self.rng.below(2) == 0).then(|| "FAMILY".to_owned()),
+            expires_ms: self.b.now.wall.unix_ms + seconds * 1_000,
+        }));
+    }
+
+    /// Nobody has begun where the records keep the EVSE for another.
+    fn check_reservations(&self, from: usize) {
+        let held: Vec<Reservation> = self
+            .b
+            .kv
+            .iter()
+            .filter(|(key, _)| key.starts_with("reservation/"))
+            .map(|(_, value)| serde_json::from_str(value).unwrap())
+            .collect();
+        for row in &self.b.rows[from..] {
+            let Event::Began(begin) = &row.event else { continue };
+            let used = begin.reservation_id;
+            assert!(held.iter().all(|r| Some(r.id) != used), "{used:?} is kept on");
+            assert!(
+                held.iter().all(|r| r.evse != Some(begin.evse)),
+                "{begin:?} with {held:?}"
+            );
+        }
+    }
+
     fn step(&mut self) {
+        let from = self.b.rows.len();
+        self.one_of_many();
+        self.check_reservations(from);
+    }
+
+    fn one_of_many(&mut self) {
         let id = self.evse();
         match self.rng.below(40) {
             0..=11 => {
@@ -164,7 +202,12 @@ impl Walk {
     }
 
     fn command(&mut self, id: EvseId) {
-        match self.rng.below(12) {
+        match self.rng.below(15) {
+            12 | 13 => self.reserve(id),
+            14 => {
+                let id = i32::try_from(self.rng.below(3)).unwrap();
+                self.b.ask(Command::CancelReservation { id });
+            }
             0..=4 => {
                 let evse = (self.rng.below(3) > 0).then_some(id.0);
                 self.b.remote_start(evse, "APP");

@@ -1,0 +1,96 @@
+//! Messages that are sent because the CSMS asks for them (5.17, whitepaper 5.5, errata 3.35 and 3.46).
+//!
+//! Rules: what is accepted is sent; a BootNotification is refused once registered; a message of a feature that is not
+//! there is NotImplemented; connectors that are none of ours are refused.
+
+use super::super::api::Registration;
+use super::super::dialect::{CallCx, Reaction, Triggered};
+use super::V16;
+use super::accept::{Named, ask, say};
+use crate::domain::{Command, EvseId, Trigger, Within};
+use ocpp_kit::v1_6::{
+    ExtendedMessageTrigger, ExtendedTriggerMessageRequest, ExtendedTriggerMessageResponse, MessageTrigger,
+    TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus,
+};
+
+/// What is asked for, by either message.
+enum Wanted {
+    Boot,
+    Heartbeat,
+    Status,
+    MeterValues,
+    /// A message of a feature that is not there.
+    Absent,
+}
+
+/// What it comes to.
+enum Verdict {
+    Refused,
+    Absent,
+    Sent(Triggered),
+    /// The station knows.
+    Asked(Command),
+}
+
+impl V16 {
+    /// TriggerMessage.req.
+    pub(super) fn trigger(&self, request: &TriggerMessageRequest, cx: &CallCx) -> Reaction {
+        let wanted = match request.requested_message {
+            MessageTrigger::BootNotification => Wanted::Boot,
+            MessageTrigger::Heartbeat => Wanted::Heartbeat,
+            MessageTrigger::StatusNotification => Wanted::Status,
+            MessageTrigger::MeterValues => Wanted::MeterValues,
+            _ => Wanted::Absent,
+        };
+        let verdict = self.triggered(&wanted, request.connector_id, cx);
+        reaction(verdict, |status| say(&TriggerMessageResponse::new(status)))
+    }
+
+    /// ExtendedTriggerMessage.req.
+    pub(super) fn extended_trigger(&self, request: &ExtendedTriggerMessageRequest, cx: &CallCx) -> Reaction {
+        let wanted = match request.requested_message {
+            ExtendedMessageTrigger::BootNotification => Wanted::Boot,
+            ExtendedMessageTrigger::Heartbeat => Wanted::Heartbeat,
+            ExtendedMessageTrigger::StatusNotification => Wanted::Status,
+            ExtendedMessageTrigger::MeterValues => Wanted::MeterValues,
+            _ => Wanted::Absent,
+        };
+        let verdict = self.triggered(&wanted, request.connector_id, cx);
+        reaction(verdict, |status| {
+            say(&ExtendedTriggerMessageResponse::new(status))
+        })
+    }
+
+    fn triggered(&self, wanted: &Wanted, connector: Option<i32>, cx: &CallCx) -> Verdict {
+        let evse: Option<EvseId> = match connector.map(|connector| self.named(connector)) {
+            Some(Named::Nobody) => return Verdict::Refused,
+            Some(Named::Evse(evse)) => Some(evse),
+            Some(Named::ChargePoint) | None => None,
+        };
+        let registered = cx.registration == Registration::Accepted;
+        match wanted {
+            Wanted::Boot if registered => Verdict::Refused,
+            Wanted::Boot => Verdict::Sent(Triggered::Boot),
+            Wanted::Heartbeat => Verdict::Sent(Triggered::Heartbeat),
+            Wanted::Status => Verdict::Sent(Triggered::Status(connector.map(|_| evse))),
+            Wanted::MeterValues if registered => {
+                let within = Within::Either;
+                Verdict::Asked(Command::Trigger(Trigger::MeterValues { evse, within }))
+            }
+            Wanted::MeterValues => Verdict::Refused,
+            Wanted::Absent => Verdict::Absent,
+        }
+    }
+}
+
+fn reaction(verdict: Verdict, answer: impl Fn(TriggerMessageStatus) -> Reaction) -> Reaction {
+    match verdict {
+        Verdict::Refused => answer(TriggerMessageStatus::Rejected),
+        Verdict::Absent => answer(TriggerMessageStatus::NotImplemented),
+        Verdict::Sent(message) => Reaction {
+            triggered: vec![message],
+            ..answer(TriggerMessageStatus::Accepted)
+        },
+        Verdict::Asked(command) => ask(command),
+    }
+}

@@ -1,0 +1,50 @@
+//! Faults: 041.
+
+use crate::stack::Stack;
+use retrovolt::domain::FaultKind;
+
+#[test]
+fn a_fault_is_told_and_its_end_too() {
+    let mut s = Stack::ready(1);
+    s.outlet(1).fault = Some(FaultKind::GroundFailure);
+    s.run(5);
+    s.present(1, "A");
+    s.run(5);
+    s.outlet(1).fault = None;
+    s.run(5);
+    s.expect(
+        "+1 Status 1 Faulted GroundFailure
+         +11 Status 1 Available",
+    );
+}
+
+#[test]
+fn a_fault_in_a_session_is_told_and_the_session_ends_with_its_vehicle() {
+    let mut s = Stack::charging();
+    s.outlet(1).fault = Some(FaultKind::HighTemperature);
+    s.run(5);
+    s.outlet(1).fault = None;
+    s.run(10);
+    s.present(1, "A");
+    s.run(1);
+    s.expect(
+        "+1 Status 1 Faulted HighTemperature
+         +6 Status 1 SuspendedEVSE
+         +7 Status 1 Charging
+         +15 Status 1 Finishing
+         +15 Stop #1 1000052 Local by A",
+    );
+}
+
+#[test]
+fn a_charger_that_does_not_answer_is_faulty_and_no_link_is_lost_for_it() {
+    let mut s = Stack::ready(2);
+    s.outlet(1).link = false;
+    s.run(5);
+    s.outlet(1).link = true;
+    s.run(5);
+    s.expect(
+        "+1 Status 1 Faulted OtherError (the charger does not answer on its bus)
+         +6 Status 1 Available",
+    );
+}
