@@ -209,6 +209,7 @@ fn what_steers_the_station_comes_through_whole() {
         local_pre_authorize: true,
         allow_offline_unknown: true,
         cache_enabled: false,
+        list_enabled: false,
         unlock_on_ev_disconnect: true,
     };
     let mut pair = accepted();

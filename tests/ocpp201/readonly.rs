@@ -236,6 +236,8 @@ fn what_steers_the_station_comes_through_whole() {
         local_pre_authorize: true,
         allow_offline_unknown: true,
         cache_enabled: false,
+        // Without local lists in 2.0.1 there is nothing to switch on.
+        list_enabled: false,
         unlock_on_ev_disconnect: true,
     };
     let mut pair = accepted();

@@ -100,6 +100,7 @@ pub(super) fn follow(keys: &mut Keys, params: &Params) {
         ("LocalPreAuthorize", flag(params.local_pre_authorize)),
         ("AllowOfflineTxForUnknownId", flag(params.allow_offline_unknown)),
         ("AuthorizationCacheEnabled", flag(params.cache_enabled)),
+        ("LocalAuthListEnabled", flag(params.list_enabled)),
         (
             "UnlockConnectorOnEVSideDisconnect",
             flag(params.unlock_on_ev_disconnect),

@@ -103,7 +103,7 @@ impl Outlet {
                 self.unlocks += 1;
                 return self.lock.clone();
             }
-            DeviceCommand::ArmWatchdog => {}
+            DeviceCommand::ArmWatchdog | DeviceCommand::Phases(_) => {}
         }
         Ok(())
     }
@@ -117,6 +117,7 @@ pub fn told(evse: EvseId, command: DeviceCommand) -> String {
         DeviceCommand::Enable(false) => format!("~ {evse} disable"),
         DeviceCommand::Unlock => format!("~ {evse} unlock"),
         DeviceCommand::ArmWatchdog => format!("~ {evse} arm"),
+        DeviceCommand::Phases(phases) => format!("~ {evse} phases {phases}"),
         DeviceCommand::SafeState => format!("~ {evse} safe"),
     }
 }
