@@ -73,12 +73,24 @@ pub(super) fn settle(bus: &mut Bus, devices: &[&Device], context: &mut Context<'
             continue;
         };
         let (speaks, here) = (speaks.word(), here.word());
-        device.keys.profile.error(
-            &mut context.found,
-            format!("this device frames Modbus as {speaks}, but the bus '{name}' as {here}, in {place}"),
-            format!("only devices that speak Modbus {speaks} on such a line"),
-            format!("write framing = \"{speaks}\" in the [[bus]] '{name}', or put the device on another"),
-        );
+        let problem =
+            format!("this device frames Modbus as {speaks}, but the bus '{name}' as {here}, in {place}");
+        let profile = &device.keys.profile;
+        if bus.keys.framing.written {
+            profile.warning(
+                &mut context.found,
+                problem,
+                format!("framing = \"{speaks}\""),
+                "change it, unless the device was changed",
+            );
+        } else {
+            profile.error(
+                &mut context.found,
+                problem,
+                format!("only devices that speak Modbus {here} on such a line"),
+                "put one of them on another bus",
+            );
+        }
     }
 }
 

@@ -118,7 +118,8 @@ impl Factor {
         if let Some(id) = point.exponent {
             // A scale factor that is not implemented is 0 (SunSpec information model specification).
             let raw = image.get(id)?;
-            if !is_na(profile.point(id), raw) {
+            let absent = profile.sunspec().is_some() && raw.int() == Some(i16::MIN.into());
+            if !absent && !is_na(profile.point(id), raw) {
                 let exponent = raw.int().filter(|e| (-Self::MOST..=Self::MOST).contains(e))?;
                 factor.exponent = i32::try_from(exponent).ok()?;
             }

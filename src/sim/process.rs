@@ -244,11 +244,14 @@ pub mod status {
         evses(status).filter(|e| e["tx"].is_object()).count()
     }
 
-    /// Ledger rows some reader has not done; all bits set while the ledger does not say.
+    /// Ledger rows some reader has not done, and batches that are still to become rows; all bits set while the ledger
+    /// does not say.
     #[must_use]
     pub fn waiting(status: &Value) -> u64 {
+        let unwritten: u64 = stations(status).filter_map(|s| s["unwritten"].as_u64()).sum();
         let readers = status["ledger"]["readers"].as_array();
-        readers.map_or(u64::MAX, |r| r.iter().filter_map(|r| r["pending"].as_u64()).sum())
+        let pending = |r: &Vec<Value>| r.iter().filter_map(|r| r["pending"].as_u64()).sum::<u64>();
+        readers.map_or(u64::MAX, |r| pending(r) + unwritten)
     }
 
     /// Ports that are open (`ports`) or devices that answer (`devices`).

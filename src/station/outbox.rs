@@ -108,6 +108,12 @@ impl Outbox {
             .is_some_and(|b| now.since(b.since) > STORE_PATIENCE)
     }
 
+    /// Batches that are not known to be durable.
+    pub(super) fn unwritten(&self) -> usize {
+        let queued = self.queue.iter().filter(|e| matches!(e, Effect::Commit { .. }));
+        usize::from(self.barrier.is_some()) + queued.count()
+    }
+
     fn enqueue(&mut self, effect: Effect) {
         if self.queue.len() >= WAITING_MAX {
             self.queue.retain(|e| !matches!(e, Effect::Notify(_)));

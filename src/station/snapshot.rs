@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub leaving: bool,
     /// In service as a whole.
     pub availability: Availability,
+    /// Batches on their way into the ledger; everything shown here is durable once there are none.
+    pub unwritten: usize,
     /// Its EVSEs in order.
     pub evses: Vec<EvseSnapshot>,
 }
@@ -98,6 +100,7 @@ impl Station {
             online: self.online,
             leaving: self.leaving,
             availability: availability(self.inoperative),
+            unwritten: self.outbox.unwritten(),
             evses: self.evses.iter().map(|(id, evse)| self.show(*id, evse)).collect(),
         }
     }

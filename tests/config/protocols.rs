@@ -218,7 +218,8 @@ fn a_serial_bus_frames_as_its_devices_do() {
     let told = ASCII_BUS.replace("port =", "framing = \"rtu\"\nport =");
     let issues = Site::new(&told).issues();
     let issue = issues.iter().find(|i| i.key == "device.profile").expect("told");
-    assert!(issue.suggestion.contains("framing = \"ascii\""), "{issue}");
+    assert!(issue.severity == config::Severity::Warning, "{issue}");
+    assert!(issue.expected.contains("framing = \"ascii\""), "{issue}");
 
     let mixed = ASCII_BUS.to_owned()
         + "\n[[device]]\nid = \"meter\"\nbus = \"line\"\nunit = 2\nprofile = \"eastron-sdm630\"\n";

@@ -243,7 +243,9 @@ fn configuration(dir: &Path, csms: &Csms, world: &World) -> String {
         );
         text += &setup
             .toml(&name, &name)
-            .replace(&format!("meter = \"{name}\"\n"), "");
+            .replace(&format!("meter = \"{name}\"\n"), "")
+            // The CSMS that does not answer is to be kept for the whole round, however slow the machine.
+            .replace("message_timeout = \"10s\"", "message_timeout = \"120s\"");
     }
     text
 }
