@@ -6,6 +6,7 @@
 
 mod certification;
 mod connection;
+mod docs;
 mod hostile;
 mod ledger;
 mod pair;

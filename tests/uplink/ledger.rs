@@ -96,6 +96,7 @@ async fn rows_arrive_in_order_and_once_through_cuts_lost_answers_and_refused_wri
         csms.wait_call(mark, BOUND, CP, "StopTransaction")
             .await
             .expect("a stop");
+        rig.listen();
         csms.cut();
     }
     rig.shelf.cursor_reaches(last).await;

@@ -224,6 +224,11 @@ impl Rig {
         soon(what, search).await
     }
 
+    /// The station takes in whatever it was told.
+    pub fn listen(&mut self) {
+        while self.told.try_recv().is_ok() {}
+    }
+
     /// The next word about a link that is down.
     pub async fn down(&mut self) -> String {
         self.heard("link down", |message| match message {
