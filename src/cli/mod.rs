@@ -1,6 +1,7 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
 mod demo;
+mod doctor;
 mod status;
 
 use crate::config;
@@ -31,6 +32,8 @@ enum Verb {
     CheckConfig(CheckArgs),
     /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
     Status(status::StatusArgs),
+    /// Find out what is wrong: named checks, each with its cause and the next step.
+    Doctor(doctor::DoctorArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
     Demo(demo::DemoArgs),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run(args, verbosity),
         Verb::CheckConfig(args) => check_config(&args),
         Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
             in_runtime(demo::run(args))
@@ -136,7 +140,12 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A name look-up that hangs cannot be called back; nobody waits for it any more.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("retrovolt: the system gives no event loop: {error}");
             ExitCode::from(exit::OS)

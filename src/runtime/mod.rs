@@ -6,6 +6,7 @@
 mod clock;
 mod conductor;
 pub mod control;
+pub mod doctor;
 mod exchange;
 mod feed;
 mod fuses;
