@@ -1,5 +1,6 @@
 //! `retrovolt doctor`: causes with evidence and next step.
 
+use super::csms::{self, CsmsArgs};
 use super::line::{self, LineArgs, Spot, of_device};
 use crate::commission::doctor::{Finding, Line, Subject, endpoint, serial, unopened};
 use crate::commission::identify::order;
@@ -9,7 +10,7 @@ use crate::device::{Library, Profile};
 use crate::domain::BusSetup;
 use crate::runtime::exit;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,11 +20,17 @@ const SURE: u8 = 75;
 /// Options of `retrovolt doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Examine the buses (the default).
+    /// Examine the buses and their devices. Without --bus and --csms both are examined.
     #[arg(long)]
     bus: bool,
+    /// Examine the way to each CSMS: name, TCP, TLS, clock, login, sub-protocol, identity. No OCPP message is sent, and
+    /// where the running gateway is connected nothing beyond TLS is tried.
+    #[arg(long)]
+    csms: bool,
     #[command(flatten)]
     line: LineArgs,
+    #[command(flatten)]
+    back_end: CsmsArgs,
     /// One JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -37,12 +44,45 @@ struct Examined {
 
 /// Examines. Exit codes: 0 all good, 75 something doubtful, 69 a failure.
 pub async fn run(args: DoctorArgs) -> ExitCode {
-    let jobs = match jobs(&args) {
-        Ok(jobs) => jobs,
-        Err(code) => return code,
-    };
+    let all = !args.bus && !args.csms;
+    let buses = args.bus || (all && !args.back_end.names_something());
+    let csms = args.csms || args.back_end.names_something() || (all && !args.line.names_something());
+    let mut told = json!({ "schema": 1 });
+    let mut code = 0;
+    if buses {
+        let examined = match lines(&args).await {
+            Ok(examined) => examined,
+            Err(code) => return code,
+        };
+        code = worst(&examined);
+        if args.json {
+            let report = |e: &Examined| json!({ "bus": e.name, "findings": e.findings });
+            told["buses"] = examined.iter().map(report).collect();
+        } else {
+            examined.iter().for_each(tell);
+        }
+    }
+    if csms {
+        let reports = match csms::examine(args.back_end, args.line.config()).await {
+            Ok(reports) => reports,
+            Err(code) => return code,
+        };
+        code = worse(code, csms::worst(&reports));
+        if args.json {
+            told["csms"] = reports;
+        } else {
+            print!("{}", csms::screen(&reports));
+        }
+    }
+    if args.json {
+        println!("{told}");
+    }
+    ExitCode::from(code)
+}
+
+async fn lines(args: &DoctorArgs) -> Result<Vec<Examined>, ExitCode> {
     let mut examined = Vec::new();
-    for job in jobs {
+    for job in jobs(args)? {
         if !args.json {
             eprintln!("examining {} ...", job.name);
         }
@@ -51,24 +91,24 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
             name: job.name,
         });
     }
-    if args.json {
-        let buses: Vec<Value> = examined
-            .iter()
-            .map(|e| json!({ "bus": e.name, "findings": e.findings }))
-            .collect();
-        println!("{}", json!({ "schema": 1, "buses": buses }));
-    } else {
-        examined.iter().for_each(tell);
+    Ok(examined)
+}
+
+fn worst(examined: &[Examined]) -> u8 {
+    let findings = examined.iter().flat_map(|e| &e.findings);
+    match findings.map(|finding| finding.weight).max() {
+        None => 0,
+        Some(weight) if weight >= SURE => exit::UNAVAILABLE,
+        Some(_) => exit::TEMPORARY,
     }
-    let worst = examined
-        .iter()
-        .flat_map(|e| &e.findings)
-        .map(|finding| finding.weight)
-        .max();
-    match worst {
-        None => ExitCode::SUCCESS,
-        Some(weight) if weight >= SURE => ExitCode::from(exit::UNAVAILABLE),
-        Some(_) => ExitCode::from(exit::TEMPORARY),
+}
+
+/// A failure is worse than a doubt.
+fn worse(one: u8, other: u8) -> u8 {
+    if [one, other].contains(&exit::UNAVAILABLE) {
+        exit::UNAVAILABLE
+    } else {
+        one.max(other)
     }
 }
 

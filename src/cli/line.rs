@@ -108,6 +108,11 @@ impl LineArgs {
         load(&self.config)
     }
 
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
     /// Finds the line and the unit.
     pub fn spot(&self) -> Result<Spot, ExitCode> {
         let mut spot = match (&self.device, &self.port, &self.host) {

@@ -1,6 +1,7 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
 mod commission;
+mod csms;
 mod demo;
 mod doctor;
 mod line;
@@ -51,7 +52,7 @@ enum Verb {
     Write(register::WriteArgs),
     /// Drive a charger through everything it must do, and write a report.
     Commission(commission::CommissionArgs),
-    /// Look for the cause when devices do not answer.
+    /// Find out what is wrong with buses, devices and CSMSs: each with its cause and the next step.
     Doctor(doctor::DoctorArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
@@ -168,7 +169,12 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // A name look-up that hangs cannot be called back; nobody waits for it any more.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             eprintln!("retrovolt: the system gives no event loop: {error}");
             ExitCode::from(exit::OS)

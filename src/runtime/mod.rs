@@ -7,6 +7,7 @@ pub mod clock;
 mod conductor;
 pub mod control;
 mod counts;
+pub mod doctor;
 mod exchange;
 mod feed;
 mod fuses;

@@ -48,34 +48,81 @@ pub(super) struct Dial {
     pub(super) clock: Arc<dyn Clock>,
 }
 
+/// How far an attempt has come, for whoever looks on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// The URL can be used; it leads to this host and port.
+    Url(String, u16),
+    /// The name has these addresses.
+    Resolved(Vec<SocketAddr>),
+    /// TCP is open.
+    Connected(SocketAddr),
+    /// TLS is agreed on; its version.
+    Secured(String),
+}
+
+/// Told of every step.
+pub(super) type Onlooker<'a> = &'a mut (dyn FnMut(Passed) + Send);
+
+/// A connection ready for the upgrade.
+pub(super) struct Ready {
+    stream: Box<dyn Stream>,
+    request: Request,
+    host: String,
+    until: Until,
+}
+
 impl Dial {
     /// One attempt, within the connect time-out.
     pub(super) async fn open(self) -> Result<Socket, ConnectError> {
+        let ready = self.approach(&mut |_| {}).await?;
+        self.upgrade(ready).await
+    }
+
+    /// Name, TCP and TLS: nothing a CSMS takes notice of.
+    pub(super) async fn approach(&self, onlooker: Onlooker<'_>) -> Result<Ready, ConnectError> {
         let uri = self.uri()?;
         let target = Target::of(&uri)?;
         let request = self.request(uri)?;
+        onlooker(Passed::Url(target.host.clone(), target.port));
         let until = Until {
             at: Instant::now() + self.setup.connect_timeout,
             after: self.setup.connect_timeout,
         };
-        let tcp = target.connect(until).await?;
+        let tcp = target.connect(until, onlooker).await?;
         let stream: Box<dyn Stream> = if target.tls {
-            let tls = self.secure(tcp, &target.host);
-            Box::new(until.within(Stage::Tls, tls).await??)
+            let tls = until.within(Stage::Tls, self.secure(tcp, &target.host)).await??;
+            let version = tls.get_ref().1.protocol_version();
+            onlooker(Passed::Secured(
+                version.map_or_else(String::new, |v| format!("{v:?}")),
+            ));
+            Box::new(tls)
         } else {
             Box::new(tcp)
         };
+        let host = target.host;
+        Ok(Ready {
+            stream,
+            request,
+            host,
+            until,
+        })
+    }
+
+    /// The WebSocket upgrade with login and sub-protocol: from here on the charge point is connected.
+    pub(super) async fn upgrade(&self, ready: Ready) -> Result<Socket, ConnectError> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(READ_BUFFER_BYTES)
             .max_write_buffer_size(WRITE_BUFFER_MAX_BYTES)
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
-        let upgrade = client_async_with_config(request, stream, Some(config));
-        let (socket, response) = until
+        let upgrade = client_async_with_config(ready.request, ready.stream, Some(config));
+        let (socket, response) = ready
+            .until
             .within(Stage::Upgrade, upgrade)
             .await?
-            .map_err(|error| self.refused(error, &target.host))?;
+            .map_err(|error| self.refused(error, &ready.host))?;
         let offered = self.subprotocol();
         match response.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
             Some(chosen) if chosen.as_bytes() == offered.as_bytes() => Ok(socket),
@@ -224,7 +271,7 @@ impl Target {
     }
 
     /// Tries the addresses in turn, each with its share of the time that is left.
-    async fn connect(&self, until: Until) -> Result<TcpStream, ConnectError> {
+    async fn connect(&self, until: Until, onlooker: Onlooker<'_>) -> Result<TcpStream, ConnectError> {
         let dns = |reason: String| ConnectError::Dns {
             host: self.host.clone(),
             reason,
@@ -233,6 +280,7 @@ impl Target {
             .within(Stage::Dns, lookup_host((self.host.as_str(), self.port)))
             .await?;
         let addresses: Vec<SocketAddr> = found.map_err(|error| dns(error.to_string()))?.collect();
+        onlooker(Passed::Resolved(addresses.clone()));
         let mut last = dns("it has no address".to_owned());
         for (n, address) in addresses.iter().enumerate() {
             let left = until.at.saturating_duration_since(Instant::now());
@@ -241,6 +289,7 @@ impl Target {
                 Ok(Ok(tcp)) => {
                     // Small frames must not wait for each other; a socket without the option works as well.
                     let _ = tcp.set_nodelay(true);
+                    onlooker(Passed::Connected(*address));
                     return Ok(tcp);
                 }
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {

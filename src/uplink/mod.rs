@@ -6,6 +6,7 @@
 //! | `run` | the loop: one event, then what follows from it; stop |
 //! | `connect` | DNS, TCP, TLS, upgrade within one time-out; sub-protocol and login |
 //! | `tls` | whom to trust, which certificate to show, what a failure means |
+//! | `doctor` | what is wrong with the way to a CSMS, step by step |
 //! | `error` | [`ConnectError`]: why not, and the operator's next step |
 //! | `backoff` | waits between attempts |
 //! | `wire` | an open connection: queue, pings, limits, orderly close |
@@ -22,6 +23,7 @@
 mod backoff;
 mod connect;
 mod desk;
+pub mod doctor;
 mod error;
 mod post;
 mod run;

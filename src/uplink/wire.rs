@@ -259,7 +259,7 @@ impl Wire {
     }
 }
 
-fn closed_by_peer(frame: Option<&CloseFrame>) -> String {
+pub(super) fn closed_by_peer(frame: Option<&CloseFrame>) -> String {
     let Some(frame) = frame else {
         return "closed by the CSMS without a code".to_owned();
     };

@@ -218,7 +218,7 @@ fn a_serial_bus_frames_as_its_devices_do() {
     let told = ASCII_BUS.replace("port =", "framing = \"rtu\"\nport =");
     let issues = Site::new(&told).issues();
     let issue = issues.iter().find(|i| i.key == "device.profile").expect("told");
-    assert!(issue.severity == config::Severity::Warning, "{issue}");
+    assert!(issue.severity == Severity::Warning, "{issue}");
     assert!(issue.expected.contains("framing = \"ascii\""), "{issue}");
 
     let mixed = ASCII_BUS.to_owned()

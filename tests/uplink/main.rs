@@ -6,6 +6,7 @@
 )]
 
 mod connect;
+mod doctor;
 mod hostile;
 mod ledger;
 mod reconnect;

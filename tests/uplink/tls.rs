@@ -18,7 +18,7 @@ use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 /// 2026-11-24, wherever and whenever the test runs.
-struct Noon(ClockQuality);
+pub struct Noon(pub ClockQuality);
 
 impl Clock for Noon {
     fn now(&self) -> Now {
@@ -33,14 +33,14 @@ impl Clock for Noon {
     }
 }
 
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     der: CertificateDer<'static>,
-    pem: String,
+    pub pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -68,7 +68,7 @@ impl Authority {
         }
     }
 
-    fn server(&self, name: &str, years: (i32, i32)) -> Issued {
+    pub fn server(&self, name: &str, years: (i32, i32)) -> Issued {
         self.issue(name, years, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
@@ -79,16 +79,16 @@ impl Authority {
     }
 }
 
-struct Issued {
+pub struct Issued {
     der: CertificateDer<'static>,
     pem: String,
     key: KeyPair,
 }
 
-const GOOD: (i32, i32) = (2025, 2080);
+pub const GOOD: (i32, i32) = (2025, 2080);
 
 /// A CSMS behind TLS; with `clients`, only for those that show a certificate of that authority.
-fn acceptor(issued: &Issued, clients: Option<&Authority>) -> TlsAcceptor {
+pub fn acceptor(issued: &Issued, clients: Option<&Authority>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
