@@ -169,7 +169,7 @@ impl Conductor {
                 }
             }
             ToStation::Uplink(reader, message) => match self.exchange.heard(&reader, message) {
-                Some(Heard::Input(input)) => self.feed(input),
+                Some(Heard::Input(input)) => self.feed(*input),
                 Some(Heard::ClockSet(unix_ms)) => self.clock_set(unix_ms),
                 None => {}
             },

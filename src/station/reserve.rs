@@ -276,15 +276,15 @@ impl Station {
 
     /// What it keeps is faulty, out of service or gone. An EVSE that was not heard of yet may be well.
     fn is_void(&self, reservation: &Reservation) -> bool {
-        let unwell = |evse: &Box<Evse>| {
+        let unwell = |evse: &Evse| {
             let heard = evse.vehicle.is_some() || evse.is_down(super::Role::Charger);
             let shown = status::of(evse, evse.inoperative, false, self.now.mono).0;
             let out = matches!(shown, ConnectorStatus::Faulted | ConnectorStatus::Unavailable);
             evse.inoperative || (heard && out) || evse.vehicle == Some(VehicleState::Unavailable)
         };
         match reservation.evse {
-            Some(id) => self.evses.get(&id).is_none_or(unwell),
-            None => self.inoperative || self.evses.values().all(unwell),
+            Some(id) => self.evses.get(&id).is_none_or(|evse| unwell(evse)),
+            None => self.inoperative || self.evses.values().all(|evse| unwell(evse)),
         }
     }
 }

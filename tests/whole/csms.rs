@@ -148,7 +148,7 @@ impl Point {
                 }
                 json!({})
             }
-            "StatusNotification" => json!({}),
+            "StatusNotification" | "SecurityEventNotification" => json!({}),
             other => {
                 self.violations.push(format!("unexpected {other}"));
                 json!({})
