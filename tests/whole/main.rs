@@ -33,7 +33,7 @@ fn the_same_seed_gives_the_same_log_over_the_whole_gateway() {
         sum.add(&first);
     }
     println!("{sum}");
-    assert!(sum.begun >= 3 * SEEDS, "too few sessions to show anything: {sum}");
+    assert!(sum.begun >= 2 * SEEDS, "too few sessions to show anything: {sum}");
     assert!(
         sum.kills >= SEEDS && sum.repeats >= SEEDS / 4,
         "too few faults to show anything: {sum}"
