@@ -315,6 +315,7 @@ impl Uplink {
 
     fn refused(&mut self, what: &str) {
         self.link.refused_frames = self.link.refused_frames.saturating_add(1);
+        self.invalid_frame(what);
         self.warn(what);
     }
 

@@ -129,3 +129,30 @@ async fn a_server_that_never_answers_the_upgrade_is_given_up_and_one_that_is_no_
     );
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_refused_login_is_one_security_event_until_it_was_let_in() {
+    let door = Door::open().await;
+    let mut rig = Plan::to(door.url()).password("wrong").start();
+    for status in ["401 Unauthorized", "403 Forbidden", "401 Unauthorized"] {
+        door.refuse(status).await;
+        rig.down().await;
+    }
+    let mut good = door.upgrade(Some("ocpp1.6")).await;
+    accept_boot(&mut good).await;
+    rig.online(true).await;
+    drop(good);
+    rig.down().await;
+    door.refuse("404 Not Found").await;
+    rig.down().await;
+    door.refuse("401 Unauthorized").await;
+    rig.down().await;
+    let shelf = rig.shelf.clone();
+    rig.stop().await;
+    let events = shelf.security.lock().unwrap();
+    let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["FailedToAuthenticateAtCsms", "FailedToAuthenticateAtCsms"]
+    );
+}

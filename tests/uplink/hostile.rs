@@ -167,3 +167,22 @@ async fn a_flood_by_a_csms_that_reads_nothing_is_held_back() {
     is_alive(&mut door.back().await).await;
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_no_ocpp_is_one_security_event_however_much_of_it_comes() {
+    let door = Door::open().await;
+    let rig = Plan::to(door.url()).start();
+    let mut socket = door.serve().await;
+    for text in ["", "no json", "[9]", "{}", "[2,7,\"Reset\",{}]"] {
+        socket.send(Message::text(text)).await.expect("sent");
+    }
+    socket.send(Message::binary(vec![0_u8; 9])).await.expect("sent");
+    is_alive(&mut socket).await;
+    drop(socket);
+    is_alive(&mut door.back().await).await;
+    let shelf = rig.shelf.clone();
+    rig.stop().await;
+    let events = shelf.security.lock().unwrap();
+    let names: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["InvalidMessages"]);
+}

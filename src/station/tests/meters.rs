@@ -185,3 +185,14 @@ fn values_asked_for_apart_from_a_transaction_take_no_number_of_it() {
          answer yes",
     );
 }
+
+#[test]
+fn a_security_event_from_around_is_recorded_in_order() {
+    let mut b = charging();
+    b.act(Input::Security(SecurityEvent::new("SettingSystemTime", None)));
+    b.present("A");
+    let told = b.look();
+    let place = |start: &str| told.iter().position(|line| line.starts_with(start));
+    assert_eq!(place("security SettingSystemTime"), Some(0), "{told:?}");
+    assert!(place("ended") > Some(0), "{told:?}");
+}

@@ -146,13 +146,13 @@ impl Stack {
                 Todo::Station(input) => {
                     self.station.handle(self.now, input);
                     while let Some(effect) = self.station.poll() {
-                        self.from_station(effect);
+                        self.station_says(effect);
                     }
                 }
                 Todo::Machine(input) => {
                     self.machine.handle(self.now, input);
                     while let Some(effect) = self.machine.poll() {
-                        self.from_machine(effect);
+                        self.machine_says(effect);
                     }
                 }
             }
@@ -167,7 +167,7 @@ impl Stack {
         self.todo.push_back(Todo::Machine(input));
     }
 
-    fn from_station(&mut self, effect: station::Effect) {
+    fn station_says(&mut self, effect: station::Effect) {
         use station::{Effect, Input};
         match effect {
             Effect::Commit { id, batch } => {
@@ -199,7 +199,7 @@ impl Stack {
         }
     }
 
-    fn from_machine(&mut self, effect: ocpp::Effect) {
+    fn machine_says(&mut self, effect: ocpp::Effect) {
         use ocpp::{Effect, Input};
         match effect {
             Effect::Send(text) => self.heard(&text),
@@ -467,7 +467,7 @@ impl Stack {
             .map(|(at, line)| {
                 let ms = at - from;
                 let mut text = format!("+{}", ms / 1_000);
-                if ms % 1_000 != 0 {
+                if !ms.is_multiple_of(1_000) {
                     let _ = write!(text, ".{:03}", ms % 1_000);
                 }
                 format!("{text} {line}")
