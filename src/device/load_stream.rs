@@ -334,7 +334,7 @@ impl StreamLoader<'_> {
         }
         match (of, &raw.serial) {
             (StreamProtocol::RfidHid, Some(_)) => {
-                self.wrong(&path.key("serial"), "a keyboard has no serial settings")
+                self.wrong(&path.key("serial"), "a keyboard has no serial settings");
             }
             (StreamProtocol::RfidHid, None) | (_, Some(_)) => {}
             (_, None) => self.wrong(&path.key("serial"), "missing; expected the settings as delivered"),

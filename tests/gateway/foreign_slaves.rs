@@ -232,7 +232,7 @@ impl PtyPair {
 }
 
 /// A slave program: `READY ...` and `WRITE unit address value...` on stdout, `plug` and `unplug` on stdin.
-struct Slave {
+pub struct Slave {
     _child: Child,
     stdin: ChildStdin,
     said: watch::Receiver<Vec<String>>,
@@ -240,7 +240,8 @@ struct Slave {
 }
 
 impl Slave {
-    async fn start(mut command: Command) -> Self {
+    /// Starts it and awaits its `READY`.
+    pub async fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -270,12 +271,13 @@ impl Slave {
         slave
     }
 
-    fn mark(&self) -> usize {
+    /// How much was said so far.
+    pub fn mark(&self) -> usize {
         self.said.borrow().len()
     }
 
     /// The first line since the mark that begins like this.
-    async fn wrote(&mut self, mark: usize, start: &str) -> String {
+    pub async fn wrote(&mut self, mark: usize, start: &str) -> String {
         let is_it = |line: &String| line == start || line.starts_with(&format!("{start} "));
         let found = {
             let seen = self.said.wait_for(|all| all.iter().skip(mark).any(is_it));
@@ -287,7 +289,8 @@ impl Slave {
         found.unwrap_or_else(|| panic!("no `{start}`; said: {:#?}", self.said.borrow()))
     }
 
-    async fn say(&mut self, word: &str) {
+    /// Sends a line.
+    pub async fn say(&mut self, word: &str) {
         self.stdin
             .write_all(format!("{word}\n").as_bytes())
             .await
