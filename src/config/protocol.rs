@@ -6,7 +6,7 @@ use super::keys::{BusKeys, EvseKeys};
 use super::quantity::duration;
 use super::setting::Given;
 use super::south::{Bus, Device, parity_word};
-use crate::device::Serial;
+use crate::device::{Serial, TwcLine, TwcUnit};
 use crate::domain::{Framing, Link, Protocol};
 
 /// Every word of `bus.protocol`.
@@ -111,6 +111,17 @@ fn addressing(protocol: Protocol, device: &Device, context: &mut Context<'_>) {
     if !protocol.shares_its_port() {
         no_effect(&keys.address, &format!("with {protocol}"), context);
     }
+    if protocol == Protocol::Twc
+        && let Some(address) = keys.address.value.as_deref()
+        && TwcUnit::address(address).is_none()
+    {
+        keys.address.error(
+            &mut context.found,
+            format!("'{address}' is not the id of a Wall Connector"),
+            "its two bytes in hexadecimal, four digits",
+            "write it as `retrovolt scan` shows it, e.g. \"1A2B\"",
+        );
+    }
 }
 
 fn no_effect<T>(given: &Given<T>, why: &str, context: &mut Context<'_>) {
@@ -126,6 +137,16 @@ fn no_effect<T>(given: &Given<T>, why: &str, context: &mut Context<'_>) {
 
 /// Where nothing in the bytes tells devices apart there can be only one; elsewhere each has its own address.
 fn alone(protocol: Protocol, here: &[&Device], context: &mut Context<'_>) {
+    if protocol == Protocol::Twc
+        && let Some(fourth) = here.get(TwcLine::MOST)
+    {
+        fourth.keys.bus.error(
+            &mut context.found,
+            format!("has {} Wall Connectors, and a line takes three", here.len()),
+            "three at most",
+            "put the others on a [[bus]] of their own",
+        );
+    }
     for (index, device) in here.iter().enumerate() {
         let earlier = &here[..index];
         if !protocol.shares_its_port() {

@@ -22,12 +22,15 @@ mod p1;
 mod pdu;
 mod plan;
 mod profile;
+mod rapi;
 mod recipe;
 mod registry;
 mod rfid;
 mod sml;
 mod stream;
+mod twc;
 mod value;
+mod wanted;
 
 pub use condition::{Condition, Image, Test, all_hold};
 pub use decimal::Decimal;
@@ -44,11 +47,13 @@ pub use profile::{
     LinkDefaults, Point, PointId, Profile, Role, Serial, Span, StateMap, StateRule, Telegram, Watchdog,
     WriteFcs,
 };
+pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{Action, Check, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec};
 pub use registry::{StreamDevice, StreamPort, stream_machine};
 pub use rfid::CardFormat;
 pub use sml::MessageCrc;
 pub use stream::{StreamEffect, StreamInput, StreamMachine};
+pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.

@@ -6,9 +6,11 @@ use super::iec62056::asker::Asker;
 use super::obis::listener::Listener;
 use super::p1::P1;
 use super::profile::{Profile, Serial};
+use super::rapi::{RapiLine, RapiSetup};
 use super::rfid::Reader;
 use super::sml::Sml;
 use super::stream::StreamMachine;
+use super::twc::{TwcLine, TwcUnit};
 use crate::domain::{DeviceSetup, Protocol};
 use std::sync::Arc;
 
@@ -49,6 +51,11 @@ pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn St
             let format = first.profile.card()?.clone();
             Box::new(Reader::new(first, format, protocol == Protocol::RfidHid))
         }
-        Protocol::Modbus | Protocol::Rapi | Protocol::Twc => return None,
+        Protocol::Modbus => return None,
+        Protocol::Rapi => Box::new(RapiLine::new(RapiSetup::of(first)?)),
+        Protocol::Twc => {
+            let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();
+            Box::new(TwcLine::new(&units))
+        }
     })
 }

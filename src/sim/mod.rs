@@ -10,9 +10,12 @@ mod face;
 mod invert;
 mod line;
 mod process;
+mod rapi;
 pub mod slave;
+mod speech;
 mod tcp;
 pub mod telegram;
+mod twc;
 mod wire;
 mod world;
 

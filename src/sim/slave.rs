@@ -118,6 +118,21 @@ pub struct Answer {
 pub trait Units: Send {
     /// Answers a PDU for a unit; `None`: nobody there, or it keeps silent.
     fn call(&mut self, unit: u8, pdu: &[u8]) -> Option<Answer>;
+
+    /// Whether the line is not Modbus: then bytes go to [`Self::hear`] as they come.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
+    /// What is said to bytes of the master that are followed by silence.
+    fn hear(&mut self, _bytes: &[u8]) -> Option<Answer> {
+        None
+    }
+
+    /// What is said unasked by now.
+    fn speak(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u16> {

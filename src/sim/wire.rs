@@ -333,6 +333,12 @@ impl Wire {
         if !self.frame.is_empty() && self.frame_end + self.rules.format.silence_ns() <= now {
             self.serve();
         }
+        if self.frame.is_empty() && self.out.is_empty() {
+            let unasked = self.units.speak();
+            if !unasked.is_empty() {
+                self.put(now, &unasked);
+            }
+        }
         if self.out.first()?.due > now {
             return None;
         }
@@ -351,6 +357,12 @@ impl Wire {
             self.stats.ignored += 1;
             return;
         }
+        if self.units.is_foreign() {
+            if let Some(answer) = self.units.hear(&frame) {
+                self.answer(0, &[], answer.pdu, answer.think);
+            }
+            return;
+        }
         let Some((unit, pdu)) = open_rtu(&frame) else {
             self.stats.ignored += 1;
             return;
@@ -361,12 +373,16 @@ impl Wire {
         if unit == 0 {
             return;
         }
-        let format = self.rules.format;
         let frame = close_rtu(unit, &answer.pdu);
-        let think = u64::try_from(answer.think.as_nanos()).unwrap_or(u64::MAX);
+        self.answer(unit, &answer.pdu, frame, answer.think);
+    }
+
+    fn answer(&mut self, unit: u8, pdu: &[u8], frame: Vec<u8>, think: Duration) {
+        let format = self.rules.format;
+        let think = u64::try_from(think.as_nanos()).unwrap_or(u64::MAX);
         let ready = self.frame_end + format.silence_ns() + think;
         self.stats.needed_ns += format.silence_ns() + think + frame.len() as u64 * format.char_ns();
-        if let Some((from, bytes)) = self.spoil(ready, unit, &answer.pdu, frame) {
+        if let Some((from, bytes)) = self.spoil(ready, unit, pdu, frame) {
             self.put(from, &bytes);
         }
     }

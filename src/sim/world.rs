@@ -6,6 +6,7 @@ use super::device::{DeviceSpec, SimDevice};
 use super::ev::{Ev, EvSpec, Flow};
 use super::line::{Line, LineSetup};
 use super::slave::{Answer, Units};
+use super::speech::{self, Speech};
 use super::tcp::TcpServer;
 use crate::device::Raw;
 use crate::domain::{Clock, FaultKind, MilliAmps, MilliWattHours, Mono, VehicleState};
@@ -80,6 +81,8 @@ struct Segment {
     core: Arc<Mutex<Core>>,
     /// Unit and name; a unit with several connectors has several names.
     units: Vec<(u8, String)>,
+    /// What is spoken, where it is not Modbus.
+    speech: Option<Box<dyn Speech>>,
 }
 
 impl Units for Segment {
@@ -102,6 +105,28 @@ impl Units for Segment {
             }
         }
         last
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.speech.is_some()
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Option<Answer> {
+        let speech = self.speech.as_mut()?;
+        let mut core = lock(&self.core);
+        core.catch_up();
+        let now = core.now;
+        speech.hear(now, &mut core.devices, bytes)
+    }
+
+    fn speak(&mut self) -> Vec<u8> {
+        let Some(speech) = &mut self.speech else {
+            return Vec::new();
+        };
+        let mut core = lock(&self.core);
+        core.catch_up();
+        let now = core.now;
+        speech.speak(now, &mut core.devices)
     }
 }
 
@@ -153,9 +178,12 @@ impl World {
             units.push((spec.unit, spec.name.clone()));
             core.devices.insert(spec.name.clone(), SimDevice::new(spec, now));
         }
+        let names: Vec<String> = units.iter().map(|(_, name)| name.clone()).collect();
+        let speech = speech::of(&names, &mut core.devices);
         Segment {
             core: Arc::clone(&self.core),
             units,
+            speech,
         }
     }
 

@@ -112,6 +112,25 @@ fn framing_unit_and_tcp_port_are_looked_at_by_protocol() {
     assert!(matches!(loaded.setup.buses[0].link, Link::Tcp { port: 2000, .. }));
 }
 
+#[test]
+fn wall_connectors_have_ids_of_two_bytes_and_are_three_at_most() {
+    for bad in ["12345", "12G4", "x", "+123"] {
+        let issues = stream_site(&format!("{STREAM_BUS}address = \"{bad}\"\n")).issues();
+        assert!(issues.iter().any(|issue| issue.key == "device.address"), "{bad}");
+    }
+    let box_at = |n: u8| {
+        format!("[[device]]\nid = \"b{n}\"\nbus = \"line\"\nprofile = \"my-box\"\naddress = \"1A2{n}\"\n")
+    };
+    let three: String = format!("{STREAM_BUS}address = \"1a2f\"\n{}{}", box_at(1), box_at(2));
+    stream_site(&three).good();
+    let issues = stream_site(&(three + &box_at(3))).issues();
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue.to_string().contains("a line takes three"))
+    );
+}
+
 const SLOW_METER: &str = r#"
 [[bus]]
 id = "p1"

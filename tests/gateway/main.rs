@@ -11,6 +11,7 @@ mod foreign_csms;
 mod foreign_meters;
 mod foreign_slaves;
 mod kills;
+mod own_lines;
 mod reload;
 mod rig;
 mod site;

@@ -22,7 +22,7 @@ const PROBE_MOST: Duration = Duration::from_secs(30);
 
 /// The link to one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Link {
+pub(in crate::device) enum Link {
     /// Nothing heard yet.
     Unknown { failures: u8 },
     /// It answers.
@@ -39,7 +39,7 @@ pub(super) enum Link {
 
 /// A change worth telling.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(in crate::device) enum Change {
     /// It answers for the first time or again.
     Up,
     /// It went away.
@@ -48,7 +48,7 @@ pub(super) enum Change {
 
 impl Link {
     /// A device answered, be it with an exception.
-    pub(super) fn heard(&mut self) -> Option<Change> {
+    pub(in crate::device) fn heard(&mut self) -> Option<Change> {
         match self {
             Self::Up { failures } => {
                 *failures = 0;
@@ -63,7 +63,7 @@ impl Link {
     }
 
     /// A request failed.
-    pub(super) fn failed(&mut self, now: Mono, cause: &DriveError) -> Option<Change> {
+    pub(in crate::device) fn failed(&mut self, now: Mono, cause: &DriveError) -> Option<Change> {
         match self {
             Self::Unknown { failures } | Self::Up { failures } => {
                 *failures = failures.saturating_add(1);
@@ -89,14 +89,14 @@ impl Link {
     }
 
     /// The port is gone.
-    pub(super) fn port_lost(&mut self) -> Option<Change> {
+    pub(in crate::device) fn port_lost(&mut self) -> Option<Change> {
         let known = !matches!(self, Self::NoPort);
         *self = Self::NoPort;
         known.then_some(Change::Down(DriveError::PortLost))
     }
 
     /// The port is there again; the device is asked at once.
-    pub(super) fn port_back(&mut self, now: Mono) {
+    pub(in crate::device) fn port_back(&mut self, now: Mono) {
         if *self == Self::NoPort {
             *self = Self::Down {
                 cause: DriveError::PortLost,
@@ -107,7 +107,7 @@ impl Link {
     }
 
     /// Why nothing can be asked of the device now.
-    pub(super) fn outage(&self) -> Option<DriveError> {
+    pub(in crate::device) fn outage(&self) -> Option<DriveError> {
         match self {
             Self::Unknown { .. } | Self::Up { .. } => None,
             Self::Down { cause, .. } => Some(cause.clone()),
@@ -118,7 +118,7 @@ impl Link {
 
 /// Whether an error means that the device itself was not heard. Exceptions 10 and 11 come from a gateway in its
 /// place (Modbus Application Protocol V1.1b3, 7).
-pub(super) fn is_silence(error: &DriveError) -> bool {
+pub(in crate::device) fn is_silence(error: &DriveError) -> bool {
     match error {
         DriveError::Timeout(_)
         | DriveError::Garbled

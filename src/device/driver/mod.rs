@@ -22,7 +22,7 @@ mod book;
 mod current;
 mod errand;
 mod flights;
-mod link;
+pub(super) mod link;
 mod machine;
 mod polling;
 mod pump;

@@ -1,0 +1,28 @@
+//! OpenEVSE by RAPI on its serial port: 115,200 baud, 8N1, one charger on a line. Sans-IO.
+//!
+//! Rules it enforces:
+//!
+//! * One command at a time, with an id that the answer repeats; a line without a check that fits counts for nothing.
+//!   Unanswered commands are sent once more; three failures in a row and the device counts as away, as with Modbus.
+//! * A stop goes before everything else and is put to sleep (`$FS`), without a lease too. Limits are written to
+//!   memory that does not wear (`$SC n V`), whole amperes, and what the device made of them is read back.
+//! * The heartbeat supervision (`$SY`) is set and fed only under the lease (S6). A missed pulse is cleared by setting
+//!   it again, not by `$SY 165`, after which the device first goes to its most.
+//! * What a restart loses (`$AB`, or a state and a current that differ) is told again once; what still differs is
+//!   only reported.
+
+mod ask;
+mod codec;
+mod energy;
+mod guard;
+mod job;
+mod machine;
+mod polls;
+mod replies;
+mod setup;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use machine::RapiLine;
+pub use setup::RapiSetup;
