@@ -8,6 +8,7 @@
 
 mod dropin;
 mod foreign_csms;
+mod foreign_meters;
 mod foreign_slaves;
 mod hang;
 mod kills;

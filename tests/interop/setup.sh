@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs what the interop tests talk to: foreign CSMSs and a foreign Modbus slave from PyPI in .venv; libmodbus, socat
-# and a C compiler from the distribution where they are missing and we may install them.
+# Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave and decoders of meter telegrams from
+# PyPI in .venv; libmodbus, libsml, socat and a C compiler from the distribution where they are missing and we may install them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/interop
 
 wanted=()
 [ -e /usr/include/modbus/modbus.h ] || wanted+=(libmodbus-dev)
+[ -e /usr/include/sml/sml_file.h ] || wanted+=(libsml-dev)
+[ -e /usr/include/uuid/uuid.h ] || wanted+=(uuid-dev)
 command -v socat >/dev/null || wanted+=(socat)
 command -v cc >/dev/null || wanted+=(gcc libc6-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
@@ -29,4 +31,9 @@ fi
 slave=$here/slaves/libmodbus_slave.c
 if [ "$slave" -nt .venv/libmodbus_slave ]; then
   cc -O2 -Wall -o .venv/libmodbus_slave "$slave" -I/usr/include/modbus -lmodbus
+fi
+
+meter=$here/meters/libsml_meter.c
+if [ "$meter" -nt .venv/libsml_meter ]; then
+  cc -O2 -Wall -o .venv/libsml_meter "$meter" -lsml -luuid
 fi

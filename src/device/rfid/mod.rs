@@ -4,6 +4,8 @@
 //! * the form of the number is what the profile says and nothing else; what does not fit is no card;
 //! * a card that lies on the reader is repeated many times a second and counts once; taken away and held to it again it
 //!   counts again;
+//! * once a second it says what lies on the reader, as a reader that is polled would: a station that was built anew must
+//!   know "no card" before the next one counts;
 //! * a text that breaks off is forgotten after half a second.
 
 pub(super) mod card;
@@ -20,6 +22,9 @@ use std::time::Duration;
 /// Longest pause inside a number.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How often it is said what lies on the reader.
+const TELL: Duration = Duration::from_secs(1);
+
 /// The machine of one reader.
 pub(super) struct Reader {
     cards: Cards,
@@ -30,6 +35,7 @@ pub(super) struct Reader {
     present: Option<(IdToken, Mono)>,
     heard: Mono,
     up: bool,
+    tell_at: Mono,
     effects: VecDeque<StreamEffect>,
 }
 
@@ -43,6 +49,7 @@ impl Reader {
             present: None,
             heard: Mono(0),
             up: false,
+            tell_at: Mono(0),
             effects: VecDeque::new(),
         }
     }
@@ -58,18 +65,20 @@ impl Reader {
         };
         for token in self.cards.feed(&text) {
             let known = self.present.as_ref().is_some_and(|(card, _)| *card == token);
-            if !known {
-                self.observe(Some(token.clone()));
-            }
             self.present = Some((token, now.plus(self.hold)));
+            if !known {
+                self.tell(now);
+            }
         }
     }
 
-    fn observe(&mut self, token: Option<IdToken>) {
+    fn tell(&mut self, now: Mono) {
+        let card = self.present.as_ref().map(|(card, _)| card.clone());
         self.effects.push_back(StreamEffect::Observed {
             slot: 0,
-            observations: vec![Observation::Token(token)],
+            observations: vec![Observation::Token(card)],
         });
+        self.tell_at = now.plus(TELL);
     }
 
     fn link(&mut self, up: bool) {
@@ -89,7 +98,7 @@ impl StreamMachine for Reader {
         let now = now.mono;
         if self.present.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.present = None;
-            self.observe(None);
+            self.tell(now);
         }
         match input {
             StreamInput::Bytes(bytes) => self.bytes(now, &bytes),
@@ -104,9 +113,16 @@ impl StreamMachine for Reader {
                     keys.reset();
                 }
                 self.link(true);
+                self.tell(now);
             }
-            StreamInput::PortLost => self.link(false),
+            StreamInput::PortLost => {
+                self.present = None;
+                self.link(false);
+            }
             StreamInput::Lease { .. } | StreamInput::Tick => {}
+        }
+        if self.up && self.tell_at <= now {
+            self.tell(now);
         }
     }
 
@@ -115,9 +131,12 @@ impl StreamMachine for Reader {
     }
 
     fn next_deadline(&self) -> Option<(Mono, &'static str)> {
-        self.present
+        let taken = self
+            .present
             .as_ref()
-            .map(|(_, until)| (*until, "card taken away"))
+            .map(|(_, until)| (*until, "card taken away"));
+        let told = self.up.then_some((self.tell_at, "what lies on the reader"));
+        taken.into_iter().chain(told).min_by_key(|(at, _)| *at)
     }
 }
 
