@@ -86,6 +86,27 @@ fn every_command_is_refused_in_the_words_of_1_6_and_nothing_reaches_the_station(
     ] {
         assert_eq!(pair.status_of(action, payload), answer, "{action}");
     }
+    assert_eq!(pair.told.len(), 0, "{:?}", pair.told);
+}
+
+#[test]
+fn lists_and_reservations_are_refused_too() {
+    let mut pair = accepted();
+    let list = json!({"listVersion": 1, "updateType": "Full"});
+    assert_eq!(pair.status_of("SendLocalList", list), "Failed");
+    let reservation =
+        json!({"connectorId": 1, "expiryDate": "2099-01-01T00:00:00Z", "idTag": "CARD1", "reservationId": 7});
+    assert_eq!(pair.status_of("ReserveNow", reservation), "Rejected");
+    assert_eq!(
+        pair.status_of("CancelReservation", json!({"reservationId": 7})),
+        "Rejected"
+    );
+    assert_eq!(pair.told.len(), 0, "{:?}", pair.told);
+}
+
+#[test]
+fn what_has_no_word_for_no_is_refused_by_an_error() {
+    let mut pair = accepted();
     pair.ask(
         "UpdateFirmware",
         json!({"location": "ftp://x/y", "retrieveDate": T0_TEXT}),
