@@ -86,6 +86,13 @@ fn every_command_is_refused_in_the_words_of_1_6_and_nothing_reaches_the_station(
     ] {
         assert_eq!(pair.status_of(action, payload), answer, "{action}");
     }
+    assert_eq!(pair.told.len(), 0, "{:?}", pair.told);
+    pair.quiet();
+}
+
+#[test]
+fn what_has_no_word_for_no_and_what_is_no_message_is_refused_as_an_error() {
+    let mut pair = accepted();
     pair.ask(
         "UpdateFirmware",
         json!({"location": "ftp://x/y", "retrieveDate": T0_TEXT}),

@@ -3,7 +3,7 @@
 use crate::rig::{CP, Door, Plan, soon};
 use crate::tls::{Authority, GOOD, Noon, acceptor};
 use futures_util::future::{BoxFuture, join_all};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, StreamExt};
 use retrovolt::domain::{ClockQuality, CpId, Security};
 use retrovolt::ocpp::FLOOR_UNIX_MS;
 use retrovolt::uplink::doctor::{Cause, Gateway, Report, Subject, Verdict, examine};
