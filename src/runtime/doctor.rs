@@ -143,11 +143,12 @@ fn setup(loose: &Loose) -> Result<(CpId, CsmsSetup), Unfit> {
             "the URL carries a user or password; name a --password-file instead",
         ));
     }
-    let path = authority.split(['?', '#']).next().unwrap_or_default();
-    let last = path.rsplit('/').find(|part| !part.is_empty() && *part != "{id}");
+    let whole = authority.split(['?', '#']).next().unwrap_or_default();
+    let path = whole.split_once('/').map_or("", |(_, path)| path);
+    let last = path.rsplit('/').find(|part| !part.is_empty());
     let id = match (&loose.id, last) {
         (Some(id), _) => id.clone(),
-        (None, Some(last)) if path.contains('/') && !loose.url.contains("{id}") => last.to_owned(),
+        (None, Some(last)) if !loose.url.contains("{id}") => last.to_owned(),
         (None, _) => return Err(usage("no identity: add --id, or end the URL with it")),
     };
     let security = match (&loose.password_file, &loose.client) {

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 /// What is left to do after a CSMS was heard.
 #[derive(Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "handed on at once, never kept")]
 pub enum Heard {
     /// For the station.
     Input(Box<Input>),

@@ -6,6 +6,7 @@
     reason = "stories of real processes: told in one piece, with real tasks and real time"
 )]
 
+mod doctor;
 mod dropin;
 mod foreign_csms;
 mod foreign_meters;

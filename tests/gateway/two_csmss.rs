@@ -336,19 +336,15 @@ async fn a_command_of_the_csms_that_only_reads_changes_nothing() {
         first.call(CP, "ChangeConfiguration", set).await,
         Ok(json!({"status": "Accepted"}))
     );
-    let told = second
-        .call(
-            CP,
-            "GetConfiguration",
-            json!({"key": ["MeterValueSampleInterval"]}),
-        )
-        .await;
-    assert_eq!(
-        told,
-        Ok(
-            json!({"configurationKey": [{"key": "MeterValueSampleInterval", "readonly": true, "value": "2"}]})
-        )
-    );
+    let question = json!({"key": ["MeterValueSampleInterval"]});
+    let in_force = json!({"configurationKey": [
+        {"key": "MeterValueSampleInterval", "readonly": true, "value": "2"}]});
+    let told = async {
+        while second.call(CP, "GetConfiguration", question.clone()).await != Ok(in_force.clone()) {}
+    };
+    tokio::time::timeout(PATIENCE, told)
+        .await
+        .expect("the other is told soon");
     let stop = first
         .call(CP, "RemoteStopTransaction", json!({"transactionId": 1}))
         .await;
