@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test check fmt fmt-check lint deny kills setup
+.PHONY: help demo test check fmt fmt-check lint deny fuzz kills setup
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -33,3 +33,10 @@ deny: ## licences, sources, bans (advisories where the database can be reached)
 
 kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills
+
+FUZZ ?= 60
+
+fuzz: ## run every fuzz target for FUZZ seconds (needs nightly and cargo-fuzz); findings go to fuzz/artifacts
+	cargo +nightly fuzz build
+	for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ) -max_len=4096 -timeout=10 || exit 1; done
