@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills setup docs-devices bench
+.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills setup docs-devices bench fuzz
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -47,3 +47,10 @@ kills: ## promise D1 at campaign size: 10,000 kills
 
 bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
 	cargo bench --no-fail-fast --bench bus --bench memory -- --check
+
+FUZZ ?= 60
+
+fuzz: ## run every fuzz target for FUZZ seconds (needs nightly and cargo-fuzz); findings go to fuzz/artifacts
+	cargo +nightly fuzz build
+	for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ) -max_len=4096 -timeout=10 || exit 1; done
