@@ -4,7 +4,7 @@ use retrovolt::config::{self, LoadOptions};
 use retrovolt::device::Profile;
 use retrovolt::domain::{
     AuthMode, CpId, CpSetup, CsmsSetup, DeviceId, EvseId, EvseSetup, MilliAmps, Mono, Now, OcppVersion,
-    Phase, ReaderId, Security,
+    Phase, ReaderId, Security, TagRule,
 };
 use retrovolt::ocpp::{Effect, Input, Machine};
 use std::collections::BTreeMap;
@@ -52,6 +52,7 @@ fn csms() -> CsmsSetup {
         connect_timeout: seconds(10),
         ping: seconds(60),
         boot_retry: seconds(20),
+        tags: TagRule::default(),
     }
 }
 
