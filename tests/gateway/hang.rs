@@ -244,8 +244,9 @@ fn configuration(dir: &Path, csms: &Csms, world: &World) -> String {
         text += &setup
             .toml(&name, &name)
             .replace(&format!("meter = \"{name}\"\n"), "")
-            // The CSMS that does not answer is to be kept for the whole round, however slow the machine.
-            .replace("message_timeout = \"10s\"", "message_timeout = \"120s\"");
+            // Longer than a round, so that the link to the CSMS that does not answer is kept; shorter than the patience with
+            // what comes once it answers again.
+            .replace("message_timeout = \"10s\"", "message_timeout = \"25s\"");
     }
     text
 }

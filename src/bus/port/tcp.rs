@@ -4,6 +4,7 @@ use super::{Exchange, Fault, Seen, Wire, read};
 use crate::bus::frame::{Answer, FrameError, mbap};
 use crate::bus::timer::Timer;
 use crate::device::Reply;
+use rustix::net::sockopt;
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -11,6 +12,10 @@ use tokio::net::TcpStream;
 
 /// Name look-up and handshake together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// After this silence the kernel asks whether the peer is there, this often, so many times.
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_PROBES: u32 = 3;
 /// The peer takes our bytes within this or the connection is lost.
 const WRITE_LIMIT: Duration = Duration::from_secs(1);
 /// An answer later than this is given up when a stop waits.
@@ -25,6 +30,11 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<Box<dyn Wire>> 
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no TCP connection within 5 s"))??;
     stream.set_nodelay(true)?;
+    // A meter behind a serial server may never be asked anything, so only the kernel can notice that it is gone.
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, KEEP_ALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&stream, KEEP_ALIVE_PAUSE)?;
+    sockopt::set_tcp_keepcnt(&stream, KEEP_ALIVE_PROBES)?;
     Ok(Box::new(stream))
 }
 
