@@ -90,7 +90,10 @@ impl Command {
     /// Whether it only asks or has something told: nothing of the station is another afterwards.
     #[must_use]
     pub fn only_asks(&self) -> bool {
-        matches!(self, Self::GetComposite { .. } | Self::Trigger(_))
+        matches!(
+            self,
+            Self::GetComposite { .. } | Self::ListVersion | Self::Trigger(_)
+        )
     }
 }
 
