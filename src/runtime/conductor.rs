@@ -328,17 +328,10 @@ impl Conductor {
         self.exchange.flush();
         let snapshot = self.station.snapshot();
         for evse in &snapshot.evses {
-            let Some(setup) = self.setup.evses.iter().find(|e| e.id == evse.evse) else {
+            let Some(setup) = self.evse(evse.evse) else {
                 continue;
             };
-            let demand = Demand {
-                active: evse.wants_current,
-                phases: setup.phases,
-                first_phase: setup.first_phase,
-                min: setup.min_current,
-                max: setup.max_current,
-                in_force: evse.in_force,
-            };
+            let demand = Demand::of(setup, evse.wants_current, evse.in_force);
             if self.demands.get(&evse.evse) == Some(&demand) {
                 continue;
             }

@@ -37,14 +37,10 @@ pub async fn run(
                 fuses.demand(clock.now(), &(cp, evse), demand);
             }
             Ok(()) = setups.changed() => {
-                let setups = setups.borrow_and_update().clone();
-                fuses.configure(clock.now(), &setups);
+                fuses.configure(clock.now(), &setups.borrow());
             }
             // A station built anew has to hear its share whether or not that changes.
-            Ok(()) = stations.changed() => {
-                stations.mark_unchanged();
-                told.clear();
-            }
+            Ok(()) = stations.changed() => told.clear(),
             _ = tick.tick() => fuses.tick(clock.now()),
         }
         let now = fuses.shares();

@@ -10,9 +10,8 @@
 //!   the others share what it leaves.
 //! * Nobody is given more before every member has been heard of: one not heard of may be drawing anything.
 
-use crate::domain::{CpId, EvseId, MilliAmps, Mono, Now, Phase};
-use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use crate::domain::{CpId, EvseId, EvseSetup, FuseSetup, MilliAmps, Mono, Now, Phase};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a member charges before a waiting one gets its turn.
@@ -24,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub type Member = (CpId, EvseId);
 
 /// What is known of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// It would use current.
     pub active: bool,
@@ -40,51 +39,26 @@ pub struct Demand {
     pub in_force: MilliAmps,
 }
 
-/// What happens to a fuse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FuseInput {
-    /// What is known of a member now.
-    Demand(Member, Demand),
-    /// A deadline was reached.
-    Tick,
-}
-
-/// A member's share; told whenever it changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Grant {
-    /// Whose.
-    pub member: Member,
-    /// Per phase.
-    pub amps: MilliAmps,
-}
-
-/// What a fuse wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FuseEffect {
-    /// Tell a station its share ([`SharedFuse`](crate::domain::LimitSource::SharedFuse)).
-    Grant(Grant),
-}
-
-/// A fuse at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FuseSnapshot {
-    /// Its name.
-    pub name: String,
-    /// Rating per phase.
-    pub rating: MilliAmps,
-    /// What the members may draw on L1, L2, L3 at most.
-    pub phases: [MilliAmps; 3],
-    /// Every share.
-    pub grants: Vec<Grant>,
+impl Demand {
+    /// Of an EVSE as it is wired, from what its station shows.
+    #[must_use]
+    pub const fn of(setup: &EvseSetup, active: bool, in_force: MilliAmps) -> Self {
+        Self {
+            active,
+            phases: setup.phases,
+            first_phase: setup.first_phase,
+            min: setup.min_current,
+            max: setup.max_current,
+            in_force,
+        }
+    }
 }
 
 /// One shared fuse.
 #[derive(Debug)]
-pub struct Fuse {
-    name: String,
+pub(super) struct Fuse {
     rating: MilliAmps,
     members: BTreeMap<Member, State>,
-    out: VecDeque<FuseEffect>,
     now: Mono,
     turn_since: Mono,
     turn: usize,
@@ -93,15 +67,14 @@ pub struct Fuse {
 #[derive(Clone, Debug)]
 struct State {
     demand: Option<Demand>,
-    granted: Option<MilliAmps>,
+    granted: MilliAmps,
     /// Since when it may have been drawing more than its grant.
     over_since: Option<Mono>,
 }
 
 impl State {
     fn is_over(&self) -> bool {
-        self.demand
-            .is_some_and(|d| d.in_force > self.granted.unwrap_or_default())
+        self.demand.is_some_and(|d| d.in_force > self.granted)
     }
 
     fn is_stuck(&self, now: Mono) -> bool {
@@ -112,18 +85,16 @@ impl State {
 impl Fuse {
     /// A fuse as configured. Nobody gets anything before its demand is known.
     #[must_use]
-    pub fn new(setup: &crate::domain::FuseSetup) -> Self {
+    pub(super) fn new(setup: &FuseSetup) -> Self {
         let state = State {
             demand: None,
-            granted: None,
+            granted: MilliAmps::ZERO,
             over_since: None,
         };
         let members = setup.members.iter().map(|m| (m.clone(), state.clone())).collect();
         Self {
-            name: setup.name.clone(),
             rating: setup.max_current,
             members,
-            out: VecDeque::new(),
             now: Mono::default(),
             turn_since: Mono::default(),
             turn: 0,
@@ -132,44 +103,42 @@ impl Fuse {
 
     /// Takes over another rating and other members; what is known of those that stay is kept. Shares follow with
     /// the next input.
-    pub fn change(&mut self, setup: &crate::domain::FuseSetup) {
+    pub(super) fn change(&mut self, setup: &FuseSetup) {
         let mut fresh = Self::new(setup);
         for (member, state) in &mut fresh.members {
             if let Some(known) = self.members.remove(member) {
                 *state = known;
             }
         }
-        self.name = fresh.name;
         self.rating = fresh.rating;
         self.members = fresh.members;
     }
 
     /// What a member may use now, per phase.
     #[must_use]
-    pub fn share_of(&self, member: &Member) -> MilliAmps {
-        let granted = self.members.get(member).and_then(|state| state.granted);
-        granted.unwrap_or_default()
+    pub(super) fn share_of(&self, member: &Member) -> MilliAmps {
+        self.members
+            .get(member)
+            .map_or(MilliAmps::ZERO, |state| state.granted)
     }
 
-    /// Takes in what is known and shares anew.
-    pub fn handle(&mut self, now: Now, input: FuseInput) {
-        self.now = now.mono;
-        if let FuseInput::Demand(member, demand) = input
-            && let Some(state) = self.members.get_mut(&member)
-        {
+    /// Takes in what is known of a member and shares anew.
+    pub(super) fn demand(&mut self, now: Now, member: &Member, demand: Demand) {
+        if let Some(state) = self.members.get_mut(member) {
             state.demand = Some(demand);
         }
-        self.share();
+        self.tick(now);
     }
 
-    /// The next share to tell.
-    pub fn poll(&mut self) -> Option<FuseEffect> {
-        self.out.pop_front()
+    /// Shares anew: time has passed, or the setup has changed.
+    pub(super) fn tick(&mut self, now: Now) {
+        self.now = now.mono;
+        self.share();
     }
 
     /// When the turn passes on, or patience with a member ends.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<(Mono, &'static str)> {
+    pub(super) fn next_deadline(&self) -> Option<(Mono, &'static str)> {
         let turn = self
             .somebody_waits()
             .then(|| (self.turn_since.plus(TURN), "the turn on a shared fuse passes on"));
@@ -185,39 +154,18 @@ impl Fuse {
             .min()
     }
 
-    /// The fuse as a person is shown it.
-    #[must_use]
-    pub fn snapshot(&self) -> FuseSnapshot {
-        let grants = self
-            .members
-            .iter()
-            .filter_map(|(member, s)| {
-                s.granted.map(|amps| Grant {
-                    member: member.clone(),
-                    amps,
-                })
-            })
-            .collect();
-        FuseSnapshot {
-            name: self.name.clone(),
-            rating: self.rating,
-            phases: self.load(|s| s.granted.unwrap_or_default()),
-            grants,
-        }
-    }
-
     fn somebody_waits(&self) -> bool {
         self.members
             .values()
-            .any(|s| s.demand.is_some_and(|d| d.active) && s.granted == Some(MilliAmps::ZERO))
+            .any(|s| s.demand.is_some_and(|d| d.active) && s.granted == MilliAmps::ZERO)
     }
 
     /// Sum per phase of what each member may draw: the larger of its share and of what is still in force.
-    fn load(&self, share: impl Fn(&State) -> MilliAmps) -> [MilliAmps; 3] {
+    fn load(&self) -> [MilliAmps; 3] {
         let mut sum = [MilliAmps::ZERO; 3];
         for state in self.members.values() {
             let Some(demand) = state.demand else { continue };
-            let draw = share(state).max(demand.in_force);
+            let draw = state.granted.max(demand.in_force);
             for phase in phases_of(&demand) {
                 sum[phase] = sum[phase] + draw;
             }
@@ -225,7 +173,7 @@ impl Fuse {
         sum
     }
 
-    /// Shares the rating out and tells whose share changed, the smaller ones first.
+    /// Shares the rating out.
     fn share(&mut self) {
         if self.somebody_waits() {
             if self.now.since(self.turn_since) >= TURN {
@@ -237,22 +185,18 @@ impl Fuse {
         }
         self.watch();
         let targets = self.targets();
-        for (member, target) in &targets {
-            self.grant(member, |state| match state.granted {
-                None => Some(MilliAmps::ZERO),
-                Some(old) if *target < old => Some(*target),
-                Some(_) => None,
-            });
+        for (member, state) in &mut self.members {
+            state.granted = state.granted.min(targets[member]);
         }
         if self.members.values().all(|s| s.demand.is_some()) {
             for (member, target) in &targets {
-                let room = self.room_of(member);
-                self.grant(member, |state| {
-                    let old = state.granted.unwrap_or_default();
-                    let least = state.demand.map_or(MilliAmps::ZERO, |d| d.min);
-                    let new = room.min(*target);
-                    (new > old && new >= least).then_some(new)
-                });
+                let new = self.room_of(member).min(*target);
+                if let Some(state) = self.members.get_mut(member)
+                    && new > state.granted
+                    && state.demand.is_some_and(|d| new >= d.min)
+                {
+                    state.granted = new;
+                }
             }
         }
         self.watch();
@@ -265,30 +209,13 @@ impl Fuse {
         }
     }
 
-    fn grant(&mut self, member: &Member, decide: impl Fn(&State) -> Option<MilliAmps>) {
-        let Some(state) = self.members.get_mut(member) else {
-            return;
-        };
-        let Some(amps) = decide(state) else { return };
-        if state.granted != Some(amps) {
-            state.granted = Some(amps);
-            self.out.push_back(FuseEffect::Grant(Grant {
-                member: member.clone(),
-                amps,
-            }));
-        }
-    }
-
     /// What a member could have at most while the others keep what they may draw.
     fn room_of(&self, member: &Member) -> MilliAmps {
         let Some(demand) = self.members.get(member).and_then(|s| s.demand) else {
             return MilliAmps::ZERO;
         };
-        let own = self.members[member]
-            .granted
-            .unwrap_or_default()
-            .max(demand.in_force);
-        let load = self.load(|s| s.granted.unwrap_or_default());
+        let own = self.members[member].granted.max(demand.in_force);
+        let load = self.load();
         phases_of(&demand)
             .map(|p| self.rating - (load[p] - own))
             .min()
@@ -412,7 +339,6 @@ fn phases_of(demand: &Demand) -> impl Iterator<Item = usize> + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FuseSetup;
     use proptest::prelude::*;
 
     fn member(id: u16) -> Member {
@@ -471,11 +397,10 @@ mod tests {
 
         fn tell(&mut self) {
             for (member, demand) in self.demands.clone() {
-                self.fuse.handle(self.now, FuseInput::Demand(member, demand));
-                while let Some(FuseEffect::Grant(grant)) = self.fuse.poll() {
-                    self.grants.insert(grant.member, grant.amps);
-                }
+                self.fuse.demand(self.now, &member, demand);
             }
+            let shares = self.demands.keys().map(|m| (m.clone(), self.fuse.share_of(m)));
+            self.grants = shares.collect();
         }
 
         /// A second passes: chargers come to their grants, stations tell.
@@ -583,13 +508,11 @@ mod tests {
     #[test]
     fn one_not_heard_of_holds_the_others_back() {
         let mut f = fuse(32, 2);
-        f.handle(Now::default(), FuseInput::Demand(member(1), wants(16)));
-        let grants: Vec<MilliAmps> = std::iter::from_fn(|| f.poll())
-            .map(|FuseEffect::Grant(grant)| grant.amps)
-            .collect();
-        assert_eq!(grants, [MilliAmps::ZERO, MilliAmps::ZERO]);
-        f.handle(Now::default(), FuseInput::Demand(member(2), wants(16)));
-        assert!(f.poll().is_some());
+        f.demand(Now::default(), &member(1), wants(16));
+        let shares = |f: &Fuse| [1, 2].map(|id| f.share_of(&member(id)));
+        assert_eq!(shares(&f), [MilliAmps::ZERO; 2]);
+        f.demand(Now::default(), &member(2), wants(16));
+        assert_eq!(shares(&f), [MilliAmps(16_000); 2]);
     }
 
     fn demand() -> impl Strategy<Value = Demand> {

@@ -3,8 +3,8 @@
 //! An EVSE behind several fuses, one after the other, gets the least of its shares. A changed fuse keeps what it
 //! knows of the members it keeps, so a reload interrupts nobody who may go on.
 
-use super::fuse::{Demand, Fuse, FuseInput, Member};
-use crate::domain::{FuseSetup, MilliAmps, Now};
+use super::fuse::{Demand, Fuse, Member};
+use crate::domain::{FuseSetup, MilliAmps, Mono, Now};
 use std::collections::BTreeMap;
 
 /// What every EVSE on a shared fuse may use, per phase.
@@ -32,7 +32,7 @@ impl Fuses {
             };
             for member in &setup.members {
                 if let Some(demand) = self.heard.get(member) {
-                    fuse.handle(now, FuseInput::Demand(member.clone(), *demand));
+                    fuse.demand(now, member, *demand);
                 }
             }
             self.fuses.push((setup.clone(), fuse));
@@ -48,22 +48,29 @@ impl Fuses {
             .iter_mut()
             .filter(|(setup, _)| setup.members.contains(member))
         {
-            fuse.handle(now, FuseInput::Demand(member.clone(), demand));
+            fuse.demand(now, member, demand);
         }
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         for (_, fuse) in &mut self.fuses {
-            fuse.handle(now, FuseInput::Tick);
+            fuse.tick(now);
         }
     }
 
+    /// When a turn passes on, or patience with a member ends.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<(Mono, &'static str)> {
+        let fuses = self.fuses.iter();
+        fuses.filter_map(|(_, fuse)| fuse.next_deadline()).min()
+    }
+
     /// What each may use now: nothing before its fuse has heard of every member.
-    pub fn shares(&mut self) -> Shares {
+    #[must_use]
+    pub fn shares(&self) -> Shares {
         let mut shares = Shares::new();
-        for (setup, fuse) in &mut self.fuses {
-            while fuse.poll().is_some() {}
+        for (setup, fuse) in &self.fuses {
             for member in &setup.members {
                 let share = fuse.share_of(member);
                 shares
@@ -79,7 +86,7 @@ impl Fuses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CpId, EvseId, Mono, Phase};
+    use crate::domain::{CpId, EvseId, Phase};
 
     fn member(name: &str) -> Member {
         (CpId::new(name), EvseId(1))
@@ -111,31 +118,24 @@ mod tests {
         }
     }
 
-    fn share(fuses: &mut Fuses, name: &str) -> Option<i64> {
+    fn share(fuses: &Fuses, name: &str) -> Option<i64> {
         fuses.shares().get(&member(name)).map(|amps| amps.0 / 1000)
     }
 
     fn two_at_sixteen() -> Fuses {
         let mut fuses = Fuses::default();
         fuses.configure(at(0), &[fuse("yard", 32, &["A", "B"])]);
-        assert_eq!(
-            share(&mut fuses, "A"),
-            Some(0),
-            "nothing before anybody is heard of"
-        );
+        assert_eq!(share(&fuses, "A"), Some(0), "nothing before anybody is heard of");
         fuses.demand(at(0), &member("A"), wants(0));
         assert_eq!(
-            share(&mut fuses, "A"),
+            share(&fuses, "A"),
             Some(0),
             "nothing before everybody is heard of"
         );
         fuses.demand(at(0), &member("B"), wants(0));
         fuses.demand(at(1), &member("A"), wants(16));
         fuses.demand(at(1), &member("B"), wants(16));
-        assert_eq!(
-            (share(&mut fuses, "A"), share(&mut fuses, "B")),
-            (Some(16), Some(16))
-        );
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(16), Some(16)));
         fuses
     }
 
@@ -143,22 +143,16 @@ mod tests {
     fn a_lowered_fuse_comes_down_without_a_pause() {
         let mut fuses = two_at_sixteen();
         fuses.configure(at(2), &[fuse("yard", 20, &["A", "B"])]);
-        assert_eq!(
-            (share(&mut fuses, "A"), share(&mut fuses, "B")),
-            (Some(10), Some(10))
-        );
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(10), Some(10)));
     }
 
     #[test]
     fn a_raised_fuse_gives_more_only_once_all_are_known() {
         let mut fuses = two_at_sixteen();
         fuses.configure(at(2), &[fuse("yard", 48, &["A", "B", "C"])]);
-        assert_eq!(
-            (share(&mut fuses, "A"), share(&mut fuses, "C")),
-            (Some(16), Some(0))
-        );
+        assert_eq!((share(&fuses, "A"), share(&fuses, "C")), (Some(16), Some(0)));
         fuses.demand(at(3), &member("C"), wants(0));
-        assert_eq!(share(&mut fuses, "C"), Some(16));
+        assert_eq!(share(&fuses, "C"), Some(16));
     }
 
     #[test]
@@ -168,7 +162,7 @@ mod tests {
         fuses.demand(at(3), &member("A"), wants(10));
         fuses.demand(at(3), &member("B"), wants(10));
         fuses.configure(at(4), &[fuse("yard", 20, &["A"])]);
-        assert_eq!((share(&mut fuses, "A"), share(&mut fuses, "B")), (Some(16), None));
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(16), None));
         fuses.configure(at(5), &[]);
         assert!(fuses.shares().is_empty());
     }
@@ -177,12 +171,9 @@ mod tests {
     fn behind_two_fuses_the_smaller_share_counts() {
         let mut fuses = two_at_sixteen();
         fuses.configure(at(2), &[fuse("yard", 32, &["A", "B"]), fuse("shed", 10, &["A"])]);
-        assert_eq!(
-            (share(&mut fuses, "A"), share(&mut fuses, "B")),
-            (Some(10), Some(16))
-        );
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(10), Some(16)));
         // The order they stand in changes nothing.
         fuses.configure(at(3), &[fuse("shed", 10, &["A"]), fuse("yard", 32, &["A", "B"])]);
-        assert_eq!(share(&mut fuses, "A"), Some(10));
+        assert_eq!(share(&fuses, "A"), Some(10));
     }
 }

@@ -3,5 +3,5 @@
 mod fuse;
 mod fuses;
 
-pub use fuse::{Demand, Fuse, FuseEffect, FuseInput, FuseSnapshot, Grant, Member};
+pub use fuse::{Demand, Member};
 pub use fuses::{Fuses, Shares};

@@ -9,7 +9,7 @@ use crate::south::{self, DEVICES, LINES, World, index_of};
 use retrovolt::device::{self, Library, Reply};
 use retrovolt::domain::{Batch, Command, CpId, DriveError, Mono, Now, Outcome, Rng, Row};
 use retrovolt::ocpp;
-use retrovolt::site::{FuseEffect, FuseInput};
+use retrovolt::site::Demand;
 use retrovolt::station;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -53,7 +53,8 @@ enum Todo {
     Driver(usize, device::Input),
     Station(CpId, station::Input),
     Machine(CpId, ocpp::Input),
-    Fuse(FuseInput),
+    /// What an EVSE asks of the fuse; `None`: time has passed.
+    Fuse(Option<(Place, Demand)>),
 }
 
 /// Faults in force.
@@ -191,8 +192,8 @@ impl House {
                 self.todo.push_back(Todo::Machine(cp.clone(), ocpp::Input::Tick));
             }
         }
-        if due(process.fuse.next_deadline()) {
-            self.todo.push_back(Todo::Fuse(FuseInput::Tick));
+        if due(process.fuses.next_deadline()) {
+            self.todo.push_back(Todo::Fuse(None));
         }
         self.settle();
     }
@@ -421,9 +422,8 @@ impl House {
                 break;
             }
             let changed = process.changed_demands();
-            for (place, demand) in changed {
-                self.todo.push_back(Todo::Fuse(FuseInput::Demand(place, demand)));
-            }
+            self.todo
+                .extend(changed.into_iter().map(|asked| Todo::Fuse(Some(asked))));
         }
         (0..LINES).for_each(|line| self.exchange(line));
     }
@@ -466,20 +466,21 @@ impl House {
                     self.machine_wants(&cp, effect);
                 }
             }
-            Todo::Fuse(input) => {
-                process.fuse.handle(now, input);
-                let mut grants = Vec::new();
-                while let Some(FuseEffect::Grant(grant)) = process.fuse.poll() {
-                    grants.push(grant);
+            Todo::Fuse(asked) => {
+                match asked {
+                    Some((place, demand)) => process.fuses.demand(now, &place, demand),
+                    None => process.fuses.tick(now),
                 }
-                for grant in grants {
-                    self.note(format_args!(
-                        "grant {}/{} {}",
-                        grant.member.0, grant.member.1, grant.amps
-                    ));
-                    let (cp, evse) = grant.member.clone();
-                    self.account.granted(grant.member, grant.amps);
-                    let amps = Some(grant.amps);
+                let shares = process.fuses.shares();
+                let told = std::mem::replace(&mut process.told, shares.clone());
+                for (place, amps) in shares {
+                    if told.get(&place) == Some(&amps) {
+                        continue;
+                    }
+                    let (cp, evse) = place.clone();
+                    self.note(format_args!("grant {cp}/{evse} {amps}"));
+                    self.account.granted(place, amps);
+                    let amps = Some(amps);
                     self.todo
                         .push_back(Todo::Station(cp, station::Input::SharedFuse { evse, amps }));
                 }

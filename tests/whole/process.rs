@@ -9,7 +9,7 @@ use retrovolt::domain::{
     Wall,
 };
 use retrovolt::ocpp::{Facts, Machine};
-use retrovolt::site::{Demand, Fuse};
+use retrovolt::site::{Demand, Fuses, Shares};
 use retrovolt::station::{Role, Station};
 use std::collections::BTreeMap;
 
@@ -37,7 +37,9 @@ pub struct Process {
     /// Lines and drivers.
     pub buses: Buses,
     /// The shared fuse.
-    pub fuse: Fuse,
+    pub fuses: Fuses,
+    /// Shares the stations were told.
+    pub told: Shares,
     /// Drives under way: by the number the bus knows, whose and by which number the station knows it.
     pub tickets: BTreeMap<u64, (CpId, u64)>,
     /// Demands the fuse knows of.
@@ -79,16 +81,19 @@ impl Process {
             };
             (point.setup.id.clone(), point)
         };
-        Self {
+        let mut process = Self {
             run,
             began: now,
             points: [point("A"), point("B")].into(),
             buses: Buses::new(library, rng.next_u64()),
-            fuse: Fuse::new(&site::fuse()),
+            fuses: Fuses::default(),
+            told: Shares::new(),
             tickets: BTreeMap::new(),
             demands: BTreeMap::new(),
             last_ticket: 0,
-        }
+        };
+        process.fuses.configure(process.now(now), &[site::fuse()]);
+        process
     }
 
     /// The present as this run is told it.
@@ -116,7 +121,7 @@ impl Process {
         let all = drivers
             .chain(stations)
             .chain(machines)
-            .chain(self.fuse.next_deadline());
+            .chain(self.fuses.next_deadline());
         all.map(|(at, _)| self.began + at.0).min()
     }
 
@@ -155,14 +160,7 @@ impl Process {
                     .iter()
                     .find(|e| e.id == evse.evse)
                     .expect("configured");
-                let demand = Demand {
-                    active: evse.wants_current,
-                    phases: setup.phases,
-                    first_phase: setup.first_phase,
-                    min: setup.min_current,
-                    max: setup.max_current,
-                    in_force: evse.in_force,
-                };
+                let demand = Demand::of(setup, evse.wants_current, evse.in_force);
                 if self.demands.get(&place) != Some(&demand) {
                     changed.push((place, demand));
                 }
