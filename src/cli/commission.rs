@@ -1,14 +1,16 @@
 //! `retrovolt commission`: accepts a charger and writes it down.
 
-use super::line::{load, usage};
-use crate::commission::acceptance::{Plan, Report, Step, Verdict, accept};
-use crate::device::Kind;
+use super::line::{agreed, load, usage};
+use crate::commission::acceptance::{Plan, Report, Step, Verdict, accept, leave_safe, most_of};
+use crate::config::Loaded;
+use crate::device::{Kind, Library};
+use crate::domain::{BusSetup, Clock, MilliAmps};
 use crate::runtime::clock::SystemClock;
+use crate::runtime::control::running;
 use crate::runtime::{self, exit};
 use clap::Args;
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -49,45 +51,35 @@ pub async fn run(args: CommissionArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let found = loaded.setup.buses.iter().find_map(|bus| {
-        let own = bus
-            .devices
-            .iter()
-            .find(|device| device.id.as_str() == args.charger)?;
-        Some((bus.clone(), own.clone()))
-    });
-    let Some((mut bus, device)) = found else {
-        return usage(&format!(
-            "{} knows no device {:?}",
-            args.config.display(),
-            args.charger
-        ));
+    let (bus, most) = match subject(&loaded, &args) {
+        Ok(subject) => subject,
+        Err(why) => return usage(&why),
     };
-    if loaded
-        .library
-        .get(&device.profile)
-        .is_none_or(|profile| profile.kind() != Kind::Charger)
-    {
-        return usage(&format!("{:?} is no charger", args.charger));
+    if let Err(code) = nobody_else(&loaded.setup.socket).await {
+        return code;
     }
-    if !args.yes && !consents(&args) {
+    if !args.yes && !consents(&args, most) {
         return usage("nothing was done");
     }
-    bus.devices = vec![device];
     let plan = Plan {
+        most,
         vehicle: !args.no_vehicle,
         phases: args.phases,
         failsafe: !args.no_failsafe,
         unlock: args.unlock,
     };
-    let clock = Arc::new(SystemClock::for_a_tool());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::for_a_tool());
     let json = args.json;
     let mut tell = move |step: &Step| {
         if !json {
             println!("{}", line(step));
         }
     };
-    match accept(bus, &loaded.library, clock, plan, &mut tell).await {
+    let accepted = tokio::select! {
+        accepted = accept(bus.clone(), &loaded.library, Arc::clone(&clock), plan, &mut tell) => accepted,
+        _ = tokio::signal::ctrl_c() => return broken_off(&bus, &loaded.library, clock).await,
+    };
+    match accepted {
         Ok(report) => finish(&args, &report),
         Err(error) => {
             eprintln!("retrovolt: {error}");
@@ -96,25 +88,62 @@ pub async fn run(args: CommissionArgs) -> ExitCode {
     }
 }
 
-fn consents(args: &CommissionArgs) -> bool {
-    if !std::io::stdin().is_terminal() {
-        eprintln!("retrovolt: without a terminal --yes must say that this is meant");
-        return false;
+/// The charger with nothing else on its bus, and what the installation carries.
+fn subject(loaded: &Loaded, args: &CommissionArgs) -> Result<(BusSetup, MilliAmps), String> {
+    let charger = &args.charger;
+    let (bus, device) = loaded
+        .setup
+        .device(charger)
+        .ok_or_else(|| format!("{} knows no device {charger:?}", args.config.display()))?;
+    let profile = loaded.library.get(&device.profile);
+    if profile.is_none_or(|profile| profile.kind() != Kind::Charger) {
+        return Err(format!("{charger:?} is no charger"));
     }
+    let most = most_of(&loaded.setup, &device.id).ok_or_else(|| {
+        format!("no [[charge_point.evse]] has {charger:?} as its charger, so nothing says how much current the installation carries")
+    })?;
+    let devices = vec![device.clone()];
+    Ok((
+        BusSetup {
+            devices,
+            ..bus.clone()
+        },
+        most,
+    ))
+}
+
+/// Two masters must not steer one charger.
+async fn nobody_else(socket: &Path) -> Result<(), ExitCode> {
+    let why = match running(socket).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(_)) => "the gateway runs; stop it for the time of the acceptance".to_owned(),
+        Err(why) => format!(
+            "whether the gateway runs cannot be told: {}: {why}",
+            socket.display()
+        ),
+    };
+    eprintln!("retrovolt: {why}");
+    Err(exit::CANT_CREATE.into())
+}
+
+/// Ended by Ctrl-C: the charger does not stay as the last step had it.
+async fn broken_off(bus: &BusSetup, library: &Library, clock: Arc<dyn Clock>) -> ExitCode {
+    eprintln!("retrovolt: stopped; the charger is put into its safe state");
+    if let Err(why) = leave_safe(bus, library, clock).await {
+        eprintln!("retrovolt: the charger may still offer what it was told last: {why}");
+    }
+    ExitCode::from(130)
+}
+
+fn consents(args: &CommissionArgs, most: MilliAmps) -> bool {
     eprintln!(
-        "{} will be started, limited, paused and left alone. The gateway must be stopped meanwhile.",
+        "{} will be started, limited up to {most}, paused and left alone.",
         args.charger
     );
     if !args.no_vehicle {
         eprintln!("Plug in a vehicle that wants to charge (without one: --no-vehicle).");
     }
-    eprint!("Go on? [y/N] ");
-    // A question that does not show cannot be answered.
-    if std::io::stderr().flush().is_err() {
-        return false;
-    }
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    agreed("Go on?")
 }
 
 fn line(step: &Step) -> String {

@@ -10,6 +10,7 @@ use crate::device::{Library, Profile};
 use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Protocol};
 use crate::runtime::{self, exit};
 use clap::{Args, ValueEnum};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -118,11 +119,7 @@ impl LineArgs {
         let mut spot = match (&self.device, &self.port, &self.host) {
             (Some(device), _, _) => {
                 let loaded = self.load()?;
-                let found = loaded.setup.buses.iter().find_map(|bus| {
-                    let own = bus.devices.iter().find(|d| d.id.as_str() == device)?;
-                    Some((bus, own))
-                });
-                let Some((bus, own)) = found else {
+                let Some((bus, own)) = loaded.setup.device(device) else {
                     let known: Vec<&str> = loaded
                         .setup
                         .buses
@@ -277,6 +274,21 @@ pub fn closed(target: &Target, error: &std::io::Error) -> ExitCode {
 pub fn lost(error: &std::io::Error) -> ExitCode {
     eprintln!("retrovolt: the line is gone: {error}");
     ExitCode::from(exit::IO)
+}
+
+/// Asks a person; without a terminal nobody can agree.
+pub fn agreed(question: &str) -> bool {
+    if !std::io::stdin().is_terminal() {
+        eprintln!("retrovolt: without a terminal --yes must say that this is meant");
+        return false;
+    }
+    eprint!("{question} [y/N] ");
+    // A question that does not show is answered blindly: not at all, then.
+    if std::io::stderr().flush().is_err() {
+        return false;
+    }
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// A wrong command line.

@@ -1,15 +1,14 @@
 //! `retrovolt read` and `write`: single registers.
 
-use super::line::{LineArgs, Spot, lost, usage};
+use super::line::{LineArgs, Spot, agreed, lost, usage};
 use crate::commission::judge::Verdict;
 use crate::commission::registers::{ByteOrder, Guess, ORDERS, Type, around, decode, encode, guess, write};
 use crate::commission::talk::Told;
 use crate::device::{ReadFc, Reply};
-use crate::runtime::control::{Ask, ask};
+use crate::runtime::control::running;
 use crate::runtime::exit;
 use clap::Args;
-use serde_json::json;
-use std::io::{IsTerminal, Write};
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Guesses shown.
@@ -221,40 +220,38 @@ async fn write_checked(args: WriteArgs) -> Result<ExitCode, ExitCode> {
     }
 }
 
-/// A register may stop a charge: not while somebody charges.
+/// A register may stop a charge: not while somebody charges, and not where that cannot be told.
 async fn no_session(spot: &Spot) -> Result<(), ExitCode> {
     let Some(socket) = &spot.socket else { return Ok(()) };
-    let Ok(status) = ask(socket, &Ask::Status).await else {
-        // No gateway, no session.
-        return Ok(());
+    let why = match running(socket).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(status)) if !is_charging(&status) => return Ok(()),
+        Ok(Some(_)) => "a session is running; end it first".to_owned(),
+        Err(why) => format!(
+            "whether a session is running cannot be told: {}: {why}",
+            socket.display()
+        ),
     };
-    let points = status["charge_points"].as_array().cloned().unwrap_or_default();
-    let charging = points
-        .iter()
-        .flat_map(|point| point["station"]["evses"].as_array().cloned().unwrap_or_default())
-        .any(|evse| !evse["transaction"].is_null());
-    if !charging {
-        return Ok(());
-    }
-    eprintln!("retrovolt: a session is running; end it first, or write with --force");
+    eprintln!("retrovolt: {why}, or write with --force");
     Err(ExitCode::from(exit::NO_PERMISSION))
 }
 
+/// Whether any EVSE of the gateway has a transaction; a status that does not say counts as one that has.
+fn is_charging(status: &Value) -> bool {
+    let Some(points) = status["charge_points"].as_array() else {
+        return true;
+    };
+    let mut evses = points
+        .iter()
+        .flat_map(|point| point["station"]["evses"].as_array().into_iter().flatten());
+    evses.any(|evse| !evse["tx"].is_null())
+}
+
 fn confirmed(spot: &Spot, addr: u16, values: &[u16]) -> bool {
-    if !std::io::stdin().is_terminal() {
-        eprintln!("retrovolt: without a terminal --yes must say that this is meant");
-        return false;
-    }
-    eprint!(
-        "Write {values:04X?} to register {addr} of unit {}? [y/N] ",
+    agreed(&format!(
+        "Write {values:04X?} to register {addr} of unit {}?",
         spot.unit
-    );
-    // A prompt that does not show is answered blindly: not at all, then.
-    if std::io::stderr().flush().is_err() {
-        return false;
-    }
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    ))
 }
 
 fn refused(spot: &Spot, told: &Told) -> ExitCode {

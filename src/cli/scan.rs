@@ -5,7 +5,7 @@ use crate::commission::identify::order;
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::{Roots, list};
 use crate::commission::scan::{Depth, Event, endpoint, serial};
-use crate::commission::stanza::{Finding, stanza};
+use crate::commission::stanza::{Finding, Stanza};
 use crate::commission::{Settings, USUAL};
 use crate::device::{Library, Profile};
 use crate::domain::Framing;
@@ -50,31 +50,38 @@ pub struct ScanArgs {
     output: Option<PathBuf>,
 }
 
-/// Scans. Ctrl-C ends it and keeps what was found. Exit code 69 where nothing was found.
+/// Scans. Ctrl-C ends it and keeps what was found, and so does a line that breaks. Exit code 69 where nothing was found.
 pub async fn run(args: ScanArgs) -> ExitCode {
     let targets = match targets(&args).await {
         Ok(targets) => targets,
         Err(code) => return code,
     };
     let depth = if args.full { Depth::Full } else { Depth::Likely };
-    let mut text = String::new();
+    let mut stanza = Stanza::default();
+    let mut broken = None;
     for target in targets {
         let mut findings = Vec::new();
         let scan = scan(&target, depth, args.json, &mut findings);
         let interrupted = tokio::select! {
             done = scan => match done {
                 Ok(()) => false,
-                Err(error) => return closed(&target, &error),
+                Err(error) => {
+                    broken = Some(closed(&target, &error));
+                    false
+                }
             },
             _ = tokio::signal::ctrl_c() => true,
         };
-        text.push_str(&stanza(&target, &findings));
+        stanza.add(&target, &findings);
         if interrupted {
             eprintln!("retrovolt: stopped; what was found so far is kept");
             break;
         }
     }
-    finish(&args, &text)
+    match broken.filter(|_| stanza.text().is_empty()) {
+        Some(code) => code,
+        None => finish(&args, stanza.text()),
+    }
 }
 
 fn finish(args: &ScanArgs, text: &str) -> ExitCode {

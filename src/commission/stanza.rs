@@ -17,21 +17,47 @@ pub struct Finding {
     pub matches: Vec<Match>,
 }
 
-/// The `[[bus]]` and `[[device]]` tables of what was found on one port. Units without a known fingerprint, and settings
-/// other than those of the first unit, stand in comments: one line has one speed.
-#[must_use]
-pub fn stanza(target: &Target, findings: &[Finding]) -> String {
-    let mut out = String::new();
-    // Writing into a string cannot fail.
-    let _ = write(&mut out, target, findings);
-    out
+/// The `[[bus]]` and `[[device]]` tables of what was found, port by port, with names that do not clash. Units without a
+/// known fingerprint, and settings other than those of the first unit, stand in comments: one line has one speed.
+#[derive(Debug, Default)]
+pub struct Stanza {
+    text: String,
+    buses: usize,
+    devices: usize,
 }
 
-fn write(out: &mut String, target: &Target, findings: &[Finding]) -> std::fmt::Result {
+impl Stanza {
+    /// Adds what was found on one port; nothing: nothing is added.
+    pub fn add(&mut self, target: &Target, findings: &[Finding]) {
+        if findings.is_empty() {
+            return;
+        }
+        self.buses += 1;
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = write(&mut text, target, findings, (self.buses, self.devices));
+        self.devices += findings.len();
+        self.text += &text;
+    }
+
+    /// All so far; empty: nothing was found.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// `bus` is the number of the bus, `before` that of the last device before it.
+fn write(
+    out: &mut String,
+    target: &Target,
+    findings: &[Finding],
+    (bus, before): (usize, usize),
+) -> std::fmt::Result {
     let Some(first) = findings.first() else {
         return Ok(());
     };
-    writeln!(out, "[[bus]]\nid = \"bus1\"")?;
+    writeln!(out, "[[bus]]\nid = \"bus{bus}\"")?;
     match target {
         Target::Serial { path } => {
             writeln!(out, "port = {}", quoted(&path.display().to_string()))?;
@@ -60,29 +86,28 @@ fn write(out: &mut String, target: &Target, findings: &[Finding]) -> std::fmt::R
                 "# Answers at {settings} only: set it to the speed of the others, or give it a line of its own."
             )?;
         }
-        let Some(best) = finding.matches.first() else {
-            writeln!(
-                out,
-                "# Unit {} answers, but no profile fits: see docs/devices/adding.md.",
-                finding.unit
-            )?;
-            continue;
-        };
-        let kind = match best.profile.kind() {
-            Kind::Charger => "charger",
-            Kind::Meter => "meter",
-            Kind::Reader => "reader",
-        };
-        writeln!(out, "[[device]]\nid = \"{kind}{}\"\nbus = \"bus1\"", number + 1)?;
-        writeln!(
+        device(out, finding, bus, before + number + 1)?;
+    }
+    Ok(())
+}
+
+fn device(out: &mut String, finding: &Finding, bus: usize, number: usize) -> std::fmt::Result {
+    let unit = finding.unit;
+    let Some(best) = finding.matches.first() else {
+        return writeln!(
             out,
-            "profile = \"{}\"\nunit = {}",
-            best.profile.id(),
-            finding.unit
-        )?;
-        for other in finding.matches.iter().skip(1).take(3) {
-            writeln!(out, "# or profile = \"{}\"", other.profile.id())?;
-        }
+            "# Unit {unit} answers, but no profile fits: see docs/devices/adding.md."
+        );
+    };
+    let kind = match best.profile.kind() {
+        Kind::Charger => "charger",
+        Kind::Meter => "meter",
+        Kind::Reader => "reader",
+    };
+    writeln!(out, "[[device]]\nid = \"{kind}{number}\"\nbus = \"bus{bus}\"")?;
+    writeln!(out, "profile = \"{}\"\nunit = {unit}", best.profile.id())?;
+    for other in finding.matches.iter().skip(1).take(3) {
+        writeln!(out, "# or profile = \"{}\"", other.profile.id())?;
     }
     Ok(())
 }

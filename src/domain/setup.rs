@@ -30,6 +30,17 @@ pub struct SiteSetup {
     pub device_dir: Option<PathBuf>,
 }
 
+impl SiteSetup {
+    /// A device by its name, with its bus.
+    #[must_use]
+    pub fn device(&self, id: &str) -> Option<(&BusSetup, &DeviceSetup)> {
+        self.buses.iter().find_map(|bus| {
+            let own = bus.devices.iter().find(|device| device.id.as_str() == id)?;
+            Some((bus, own))
+        })
+    }
+}
+
 /// One south-side port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusSetup {

@@ -14,6 +14,9 @@ const REQUEST_MAX: u64 = 64 * 1024;
 /// Nobody keeps the socket busy without saying anything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A daemon answers at once or hangs.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
@@ -81,6 +84,21 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
         write.write_all(format!("{answer}\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+/// The whole picture of the daemon behind this socket; `None`: none runs.
+///
+/// # Errors
+/// In words: there is a socket, but nothing sensible comes out of it, or it is not ours to use.
+pub async fn running(path: &Path) -> Result<Option<Value>, String> {
+    match tokio::time::timeout(AT_ONCE, ask(path, &Ask::Status)).await {
+        Ok(Ok(status)) => Ok(Some(status)),
+        Ok(Err(error)) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+            _ => Err(error.to_string()),
+        },
+        Err(_) => Err(format!("no answer within {AT_ONCE:?}")),
+    }
 }
 
 /// Asks a running daemon.

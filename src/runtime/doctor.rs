@@ -1,21 +1,16 @@
 //! `retrovolt doctor --csms`: which CSMSs there are, what the running gateway says of them, and the examination of each.
 
 use super::clock::SystemClock;
-use super::control::{Ask, ask};
+use super::control::running;
 use crate::config::{self, LoadOptions};
 use crate::domain::{BootId, CpId, CsmsSetup, OcppVersion, Security, TagRule};
 use crate::ocpp::FLOOR_UNIX_MS;
 use crate::uplink::doctor::{CONNECT_WAIT, Gateway, Report, Subject, examine};
 use futures_util::future::join_all;
 use serde_json::Value;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::timeout;
-
-/// The gateway answers at once or hangs.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A CSMS that is not, or not yet, configured.
 #[derive(Clone, Debug)]
@@ -49,7 +44,7 @@ pub enum Unfit {
 /// When the configuration cannot be used.
 pub async fn configured(path: &Path, options: &LoadOptions) -> Result<Vec<Report>, Unfit> {
     let loaded = config::load(path, options).map_err(Unfit::Configuration)?;
-    let status = status(&loaded.setup.socket).await;
+    let status = running(&loaded.setup.socket).await;
     let mut subjects = Vec::new();
     for cp in &loaded.setup.charge_points {
         for csms in &cp.csms {
@@ -77,7 +72,7 @@ pub async fn loose(loose: Loose, path: &Path, options: &LoadOptions) -> Result<R
             .iter()
             .flat_map(|cp| cp.csms.iter().map(move |c| (cp, c)));
         for (of, same) in links.filter(|(_, configured)| configured.url == csms.url) {
-            gateway = link(&status(&loaded.setup.socket).await, &of.id, &same.name);
+            gateway = link(&running(&loaded.setup.socket).await, &of.id, &same.name);
         }
     }
     Ok(examine(subject(csms, cp, loose.trust_dir, gateway)).await)
@@ -95,25 +90,11 @@ fn subject(csms: CsmsSetup, cp: CpId, trust_dir: Option<PathBuf>, gateway: Gatew
     }
 }
 
-/// What the daemon says: the whole status, or why it says nothing (`None`: it does not run).
-type Status = Result<Value, Option<String>>;
-
-async fn status(socket: &Path) -> Status {
-    match timeout(PATIENCE, ask(socket, &Ask::Status)).await {
-        Ok(Ok(status)) => Ok(status),
-        Ok(Err(error)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            Err(None)
-        }
-        Ok(Err(error)) => Err(Some(error.to_string())),
-        Err(_) => Err(Some(format!("no answer within {PATIENCE:?}"))),
-    }
-}
-
-fn link(status: &Status, cp: &CpId, csms: &str) -> Gateway {
+fn link(status: &Result<Option<Value>, String>, cp: &CpId, csms: &str) -> Gateway {
     let status = match status {
-        Ok(status) => status,
-        Err(None) => return Gateway::Absent,
-        Err(Some(why)) => return Gateway::Unknown(why.clone()),
+        Ok(Some(status)) => status,
+        Ok(None) => return Gateway::Absent,
+        Err(why) => return Gateway::Unknown(why.clone()),
     };
     let points = status["charge_points"].as_array().into_iter().flatten();
     let mut links = points
@@ -223,10 +204,10 @@ mod tests {
 
     #[test]
     fn the_gateways_own_link_is_found_by_charge_point_and_name() {
-        let status = Ok(json!({ "charge_points": [{ "id": "CP1", "links": [
+        let status = Ok(Some(json!({ "charge_points": [{ "id": "CP1", "links": [
             { "csms": "main", "link": { "connected": true, "detail": "d", "ocpp": { "registration": "pending", "waiting_for": "Heartbeat" } } },
             { "csms": "fleet", "link": { "connected": false, "detail": "why not", "ocpp": null } },
-        ] }] }));
+        ] }] })));
         let cp = CpId::new("CP1");
         assert_eq!(
             link(&status, &cp, "main"),
@@ -243,9 +224,9 @@ mod tests {
         ));
         assert_eq!(link(&status, &cp, "other"), Gateway::Absent);
         assert_eq!(link(&status, &CpId::new("CP2"), "main"), Gateway::Absent);
-        assert_eq!(link(&Err(None), &cp, "main"), Gateway::Absent);
+        assert_eq!(link(&Ok(None), &cp, "main"), Gateway::Absent);
         assert_eq!(
-            link(&Err(Some("no".to_owned())), &cp, "main"),
+            link(&Err("no".to_owned()), &cp, "main"),
             Gateway::Unknown("no".to_owned())
         );
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const ALL: Plan = Plan {
+    most: MilliAmps(16_000),
     vehicle: true,
     phases: false,
     failsafe: true,
@@ -68,6 +69,110 @@ fn bus(dir: &Path) -> BusSetup {
     }
 }
 
+/// A box that takes up to 32 A, has a switch beside its limit, and no watchdog.
+const BARE_BOX: &str = r#"
+format = 1
+id = "test-bare-box"
+kind = "charger"
+vendor = "Test"
+models = ["Bare"]
+phases = 3
+source = ["made up for this test"]
+
+[link]
+tcp_port = 502
+unit = 1
+timeout_ms = 500
+poll_ms = 100
+max_read_regs = 60
+
+[defaults]
+fc = 3
+write_fc = [6]
+
+[points]
+state = { at = 100, type = "u16" }
+current = { at = 101, type = "u16", scale = 0.01, quantity = "current", phases = ["l1", "l2", "l3"] }
+limit = { at = 120, type = "u16", access = "rw", scale = 0.1, unit = "A", role = "limit_read_back", allowed = [[60, 320]] }
+switch = { at = 121, type = "u16", access = "rw", allowed = [[0, 1]] }
+
+[state]
+point = "state"
+map = [
+  { raw = 0, iec = "A" },
+  { raw = 1, iec = "B1" },
+  { raw = 2, iec = "B2" },
+  { raw = 3, iec = "C1" },
+  { raw = 4, iec = "C2" },
+]
+otherwise = "F"
+
+[limits]
+min_a = 6
+max_a = 32
+
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 200 }]
+pause = [{ write = "switch", value = 0, verify = "switch", settle_ms = 200 }]
+enable = [{ write = "switch", value = 1, verify = "switch", settle_ms = 200 }]
+disable = [{ write = "switch", value = 0, verify = "switch", settle_ms = 200 }]
+"#;
+
+/// What the installation carries is all that is offered, the switch is used as a station uses it, and a charger that
+/// would keep its last current is not left with one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installation_carries_nor_left_on() {
+    let mut library = Library::builtin();
+    library.add("bare.toml", BARE_BOX).expect("a good profile");
+    let profile = library.get("test-bare-box").expect("just added");
+    let mut spec = DeviceSpec::new("wallbox", profile, 1);
+    spec.think = Duration::from_millis(1);
+    let spec = WorldSpec {
+        lines: Vec::new(),
+        servers: vec![("net".into(), vec![spec])],
+    };
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
+    let world = World::start(spec, Arc::clone(&clock))
+        .await
+        .expect("the hardware");
+    world.plug("wallbox", EvSpec::default()).expect("a charger");
+    let address = world.address("net").expect("a server");
+    let mut setup = bus(Path::new(""));
+    setup.framing = retrovolt::domain::Framing::Tcp;
+    setup.link = Link::Tcp {
+        host: address.ip().to_string(),
+        port: address.port(),
+    };
+    setup.devices[0].profile = "test-bare-box".into();
+    setup.devices[0].poll = None;
+    setup.devices[0].accept_no_failsafe = true;
+    let report = accept(setup, &library, clock, ALL, &mut |_| {})
+        .await
+        .expect("the bus starts");
+    assert!(report.passed, "{report:#?}");
+    let steps = verdicts(&report);
+    assert_eq!(
+        steps[2..6],
+        ["6 A", "11 A", "16 A", "6 A"]
+            .map(|amps| (["limit ", amps].concat(), Verdict::Passed))
+            .each_ref()
+            .map(|(step, verdict)| (step.as_str(), *verdict)),
+        "{report:#?}"
+    );
+    assert_eq!(
+        steps[10],
+        ("it falls back when the gateway is silent", Verdict::Skipped)
+    );
+    let writes = world.writes("wallbox").expect("a charger");
+    let to = |addr| {
+        let of = writes.iter().filter(move |w| w.addr == addr);
+        of.filter_map(|w| w.values.first().copied())
+    };
+    assert_eq!(to(120).max(), Some(160), "{writes:?}");
+    assert_eq!(to(121).next_back(), Some(0), "{writes:?}");
+    assert_eq!(world.offered("wallbox"), Ok(MilliAmps(0)));
+}
+
 async fn accepted(dir: &Path, plan: Plan) -> Report {
     let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
     let mut told = 0;
@@ -108,12 +213,13 @@ async fn a_charger_that_obeys_passes_and_falls_back_in_silence() {
             ("3 phases", Verdict::Skipped),
             ("unlock", Verdict::Skipped),
             ("it falls back when the gateway is silent", Verdict::Passed),
+            ("it is left in its safe state", Verdict::Passed),
         ],
         "{report:#?}"
     );
     assert!(report.facts.contains_key("register map"), "{report:#?}");
-    let last = report.steps.last().expect("steps");
-    assert!(last.seen.contains("its fallback is 6 A"), "{last:?}");
+    let silence = &report.steps[report.steps.len() - 2];
+    assert!(silence.seen.contains("its fallback is 6 A"), "{silence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

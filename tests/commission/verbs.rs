@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 struct Bench {
@@ -275,4 +276,68 @@ async fn the_doctor_examines_the_buses_of_a_configuration() {
         "{}",
         text(&gone.stdout)
     );
+}
+
+/// Stands where the gateway's socket is and gives this answer to everything.
+fn gateway_that_says(dir: &Path, answer: &str) -> tokio::task::JoinHandle<()> {
+    let path = dir.join("ctl.sock");
+    drop(std::fs::remove_file(&path));
+    let listener = tokio::net::UnixListener::bind(path).expect("a socket");
+    let answer = format!("{answer}\n");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (read, mut write) = stream.into_split();
+            let mut request = String::new();
+            BufReader::new(read)
+                .read_line(&mut request)
+                .await
+                .expect("a request");
+            assert_eq!(request.trim(), r#"{"ask":"status"}"#);
+            write.write_all(answer.as_bytes()).await.expect("an answer");
+        }
+    })
+}
+
+/// A register is not written during a session, nor where nobody can tell; a charger is not driven beside the gateway.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_running_gateway_is_asked_before_anything_is_written() {
+    let bench = Bench::new().await;
+    let dir = bench.dir.path();
+    let good = configuration(dir, 19_200, 2);
+    let write = [
+        "write", "wallbox", "--config", &good, "--addr", "261", "--value", "80", "--yes",
+    ];
+    let status = |tx: &str| {
+        format!(
+            r#"{{"charge_points":[{{"station":{{"evses":[{{"evse":1,"tx":null}},{{"evse":2,"tx":{tx}}}]}}}}]}}"#
+        )
+    };
+    let charging = status(r#"{"id":"a"}"#);
+    for (answer, words) in [
+        (charging.as_str(), "a session is running"),
+        ("nonsense", "cannot be told"),
+        ("{}", "a session is running"),
+    ] {
+        let gateway = gateway_that_says(dir, answer);
+        let refused = retrovolt(&write).await;
+        assert_eq!(refused.status.code(), Some(77), "{answer}");
+        assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
+        assert_ne!(bench.world.register("wallbox", 3, 261).expect("a box"), Some(80));
+        let commission = retrovolt(&["commission", "wallbox", "--config", &good, "--yes"]).await;
+        assert_eq!(commission.status.code(), Some(73), "{}", text(&commission.stderr));
+        gateway.abort();
+    }
+    let before = bench.world.writes("wallbox").expect("a box").len();
+    assert_eq!(before, 0, "nothing was written by what was refused");
+    let gateway = gateway_that_says(dir, &status("null"));
+    let written = retrovolt(&write).await;
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+    assert_eq!(bench.world.register("wallbox", 3, 261).expect("a box"), Some(80));
+    gateway.abort();
+    let gateway = gateway_that_says(dir, &charging);
+    let forced = [&write[..7], &["90", "--yes", "--force"]].concat();
+    let written = retrovolt(&forced).await;
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+    assert_eq!(bench.world.register("wallbox", 3, 261).expect("a box"), Some(90));
+    gateway.abort();
 }

@@ -10,7 +10,7 @@ use crate::bus::{self, BusError, BusHandle, FromBus, ToBus};
 use crate::device::{FailsafeReport, Library, Profile};
 use crate::domain::{
     BusSetup, Clock, DeviceCommand, DeviceFact, DeviceId, DeviceSetup, DriveError, MilliAmps, Observation,
-    Phase, Quantity, VehicleState,
+    Phase, Quantity, SiteSetup,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,12 +31,16 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 /// A vehicle may take so much more than it is offered, per mille, beside half an ampere of the meter's own error.
 const TOLERANCE_PERMILLE: i64 = 50;
 const TOLERANCE: MilliAmps = MilliAmps(500);
+/// Why no current is tried.
+const NO_RANGE: &str = "the profile knows no limits, or the installation carries less than the least of them";
 /// Below this no current flows.
 const NOTHING: MilliAmps = MilliAmps(300);
 
 /// What is to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// The most that may be offered here: what the installation carries, whatever the charger could.
+    pub most: MilliAmps,
     /// A vehicle that wants to charge is plugged in.
     pub vehicle: bool,
     /// Try one and three phases.
@@ -92,7 +96,6 @@ pub struct Report {
 struct Known {
     up: bool,
     why_down: Option<String>,
-    vehicle: Option<VehicleState>,
     currents: BTreeMap<Phase, MilliAmps>,
     read_back: Option<MilliAmps>,
     facts: BTreeMap<String, String>,
@@ -114,6 +117,24 @@ struct Desk {
     clock: Arc<dyn Clock>,
     tickets: u64,
     known: Known,
+}
+
+/// The most the installation carries at a charger: the least of what its EVSEs and the fuses before them allow; `None`: it
+/// serves no EVSE.
+#[must_use]
+pub fn most_of(site: &SiteSetup, charger: &DeviceId) -> Option<MilliAmps> {
+    let evses = site.charge_points.iter().flat_map(|cp| {
+        let own = cp.evses.iter().filter(|evse| evse.charger == *charger);
+        own.map(|evse| (cp.id.clone(), evse))
+    });
+    let most = evses.map(|(cp, evse)| {
+        let member = (cp, evse.id);
+        let fuses = site.fuses.iter().filter(|fuse| fuse.members.contains(&member));
+        fuses
+            .map(|fuse| fuse.max_current)
+            .fold(evse.max_current, MilliAmps::min)
+    });
+    most.min()
 }
 
 /// Accepts a charger. `setup` is its line with this device alone on it, `tell` hears each step as it ends.
@@ -159,9 +180,15 @@ pub async fn accept(
     } = run;
     let facts = desk.close().await;
     if answered {
-        let step = quiet::silence(&setup, &device, &profile, plan, library, clock).await;
-        tell(&step);
-        steps.push(step);
+        let silence = quiet::silence(&setup, &device, &profile, plan, library, Arc::clone(&clock)).await;
+        tell(&silence);
+        let (verdict, seen) = match leave_safe(&setup, library, clock).await {
+            Ok(()) => (Verdict::Passed, "taken".to_owned()),
+            Err(why) => (Verdict::Failed, why),
+        };
+        let left = step_of("it is left in its safe state", verdict, seen);
+        tell(&left);
+        steps.extend([silence, left]);
     }
     Ok(Report {
         schema: 1,
@@ -171,6 +198,22 @@ pub async fn accept(
         passed: steps.iter().all(|step| step.verdict != Verdict::Failed),
         steps,
     })
+}
+
+/// Puts a charger into its safe state: at the end, and where an acceptance was broken off.
+///
+/// # Errors
+/// In words: the charger could not be reached or did not obey.
+pub async fn leave_safe(setup: &BusSetup, library: &Library, clock: Arc<dyn Clock>) -> Result<(), String> {
+    let device = setup.devices.first().ok_or("there is no device on the bus")?;
+    let mut desk = Desk::open(setup, device, library, clock).map_err(|error| error.to_string())?;
+    let left = if desk.until(OBEYS, |known| known.up).await {
+        desk.drive(DeviceCommand::SafeState, true).await
+    } else {
+        Err(DriveError::Timeout(OBEYS))
+    };
+    desk.close().await;
+    left.map_err(|error| error.to_string())
 }
 
 struct Run<'a> {
@@ -220,13 +263,13 @@ impl Run<'_> {
     }
 
     async fn limits(&mut self, plan: Plan) {
-        let Some(limits) = self.profile.limits() else {
-            self.note("limits", Verdict::Skipped, "the profile knows none");
+        let Some((least, most)) = range(&self.profile, plan) else {
+            self.note("limits", Verdict::Skipped, NO_RANGE);
             return;
         };
-        let middle = MilliAmps(i64::midpoint(limits.min.0, limits.max.0) / 1_000 * 1_000);
+        let middle = MilliAmps(i64::midpoint(least.0, most.0) / 1_000 * 1_000).max(least);
         let mut before = MilliAmps(0);
-        for amps in [limits.min, middle, limits.max, limits.min] {
+        for amps in [least, middle, most, least] {
             self.one_limit(amps, amps <= before, plan).await;
             before = amps;
         }
@@ -234,9 +277,8 @@ impl Run<'_> {
 
     async fn one_limit(&mut self, amps: MilliAmps, lowering: bool, plan: Plan) {
         let step = format!("limit {amps}");
-        let obeyed = self.desk.drive(DeviceCommand::Limit(amps), lowering).await;
-        if let Err(error) = obeyed {
-            self.note(step, Verdict::Failed, error);
+        if let Err(error) = self.desk.offer(amps, lowering).await {
+            self.note(step, Verdict::Failed, error.to_string());
             return;
         }
         let ceiling = MilliAmps(amps.0 + amps.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0);
@@ -265,7 +307,7 @@ impl Run<'_> {
 
     async fn pause(&mut self, plan: Plan) {
         if let Err(error) = self.desk.drive(DeviceCommand::Limit(MilliAmps(0)), true).await {
-            self.note("pause", Verdict::Failed, error);
+            self.note("pause", Verdict::Failed, error.to_string());
             return;
         }
         self.desk.known.currents.clear();
@@ -290,7 +332,7 @@ impl Run<'_> {
             }
             match self.desk.drive(DeviceCommand::Phases(phases), false).await {
                 Ok(()) => self.note(step, Verdict::Passed, "taken"),
-                Err(error) => self.note(step, Verdict::Failed, error),
+                Err(error) => self.note(step, Verdict::Failed, error.to_string()),
             }
         }
     }
@@ -302,7 +344,7 @@ impl Run<'_> {
         }
         match self.desk.drive(DeviceCommand::Unlock, false).await {
             Ok(()) => self.note("unlock", Verdict::Passed, "taken"),
-            Err(error) => self.note("unlock", Verdict::Failed, error),
+            Err(error) => self.note("unlock", Verdict::Failed, error.to_string()),
         }
     }
 }
@@ -375,7 +417,6 @@ impl Desk {
                     .currents
                     .insert(reading.phase, MilliAmps(reading.milli));
             }
-            Observation::Vehicle { state, .. } => self.known.vehicle = Some(state),
             Observation::LimitReadBack(amps) => self.known.read_back = Some(amps),
             Observation::Fact(fact, text) => {
                 let name = match fact {
@@ -390,7 +431,16 @@ impl Desk {
         }
     }
 
-    async fn drive(&mut self, command: DeviceCommand, lowering: bool) -> Result<(), String> {
+    /// Offers a current as a station does: the limit, then the word to go on where the device has one.
+    async fn offer(&mut self, amps: MilliAmps, lowering: bool) -> Result<(), DriveError> {
+        self.drive(DeviceCommand::Limit(amps), lowering).await?;
+        match self.drive(DeviceCommand::Enable(true), false).await {
+            Err(DriveError::Unsupported) => Ok(()),
+            enabled => enabled,
+        }
+    }
+
+    async fn drive(&mut self, command: DeviceCommand, lowering: bool) -> Result<(), DriveError> {
         self.tickets += 1;
         let ticket = self.tickets;
         let drive = ToBus::Drive {
@@ -400,13 +450,13 @@ impl Desk {
             lowering,
         };
         if self.bus.to.send(drive).await.is_err() {
-            return Err("the bus has ended".to_owned());
+            return Err(DriveError::PortLost);
         }
         let done = |known: &Known| known.done.as_ref().is_some_and(|(of, _)| *of == ticket);
         self.until(OBEYS, done).await;
         match self.known.done.take() {
-            Some((of, result)) if of == ticket => result.map_err(|error| error.to_string()),
-            _ => Err(format!("not carried out within {} s", OBEYS.as_secs())),
+            Some((of, result)) if of == ticket => result,
+            _ => Err(DriveError::Timeout(OBEYS)),
         }
     }
 
@@ -420,6 +470,13 @@ impl Desk {
         let _ = self.bus.join.await;
         self.known.facts
     }
+}
+
+/// The least and the most current that is tried: no more than the installation carries.
+fn range(profile: &Profile, plan: Plan) -> Option<(MilliAmps, MilliAmps)> {
+    let limits = profile.limits()?;
+    let most = limits.max.min(plan.most);
+    (most >= limits.min).then_some((limits.min, most))
 }
 
 fn step_of(step: impl Into<String>, verdict: Verdict, seen: impl Into<String>) -> Step {

@@ -3,14 +3,14 @@
 use super::super::judge::Verdict as Heard;
 use super::super::medium::{Medium, Real, Target};
 use super::super::talk::Talk;
-use super::{Desk, OBEYS, Plan, Step, TOLERANCE, TOLERANCE_PERMILLE, Verdict, passed_if, step_of};
+use super::{
+    Desk, NO_RANGE, OBEYS, Plan, Step, TOLERANCE, TOLERANCE_PERMILLE, Verdict, passed_if, range, step_of,
+};
 use crate::device::{
     Block, Caution, Electrical, Image, Library, LinkCost, Point, PointId, Profile, Reply, Role, current_of,
     milli_of,
 };
-use crate::domain::{
-    BusSetup, Clock, DeviceCommand, DeviceSetup, Framing, MilliAmps, Mono, Protocol, Quantity,
-};
+use crate::domain::{BusSetup, Clock, DeviceSetup, MilliAmps, Mono, Protocol, Quantity};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,10 +28,12 @@ pub(super) async fn silence(
     if !plan.failsafe {
         return skip("not asked for");
     }
-    let Some(limits) = profile.limits() else {
-        return skip("the profile knows no limits");
+    let Some((_, most)) = range(profile, plan) else {
+        return skip(NO_RANGE);
     };
-    let target = Target::of(&setup.link).filter(|_| setup.protocol == Protocol::Modbus);
+    let Some(target) = Target::of(&setup.link).filter(|_| setup.protocol == Protocol::Modbus) else {
+        return skip("only Modbus devices can be read without feeding them");
+    };
     let mut desk = match Desk::open(setup, device, library, clock) {
         Ok(desk) => desk,
         Err(error) => return step_of(STEP, Verdict::Failed, error.to_string()),
@@ -39,47 +41,25 @@ pub(super) async fn silence(
     let armed = desk
         .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
         .await;
-    let report = desk.known.failsafe.clone();
-    let obeyed = desk.drive(DeviceCommand::Limit(limits.max), false).await;
+    // Nothing is offered to a charger that would keep it when nobody talks to it any more.
+    let report = desk.known.failsafe.clone().filter(|_| armed);
+    let watched = report.and_then(|report| Some((report.timeout?, report.fallback?)));
+    let Some((timeout, fallback)) = watched else {
+        desk.close().await;
+        return skip("it has no watchdog that could be armed, or its time-out or fallback is not known");
+    };
+    let obeyed = desk.offer(most, false).await;
     desk.close().await;
-    let Some(report) = report.filter(|_| armed) else {
-        return skip("it has no watchdog that could be armed");
-    };
-    let (Some(timeout), Some(fallback)) = (report.timeout, report.fallback) else {
-        return skip("its time-out or fallback current is not known");
-    };
     if let Err(error) = obeyed {
-        return step_of(STEP, Verdict::Failed, error);
+        return step_of(STEP, Verdict::Failed, error.to_string());
     }
     tokio::time::sleep(timeout + Duration::from_secs(3)).await;
-    let framing = setup.framing;
-    let Some(target) = target else {
-        return skip("only Modbus devices can be read without feeding them");
-    };
     let quiet = Quiet {
         setup,
         device,
         profile,
     };
-    let silence = format!("after {} s of silence", timeout.as_secs());
-    let (what, result) = if plan.vehicle && quiet.points(is_current).next().is_some() {
-        let ceiling = fallback.0 + fallback.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0;
-        let flows = quiet.read(target, framing, is_current).await;
-        ("flow", flows.map(|amps| (amps, amps.0 <= ceiling)))
-    } else {
-        let limit = quiet
-            .read(target, framing, |role| *role == Role::LimitReadBack)
-            .await;
-        ("is its limit", limit.map(|amps| (amps, amps <= fallback)))
-    };
-    match result {
-        Err(why) => step_of(STEP, Verdict::Failed, why),
-        Ok((amps, fell)) => step_of(
-            STEP,
-            passed_if(fell),
-            format!("{silence} {amps} {what}; its fallback is {fallback}"),
-        ),
-    }
+    quiet.judge(STEP, target, plan, timeout, fallback).await
 }
 
 fn is_current(role: &Role) -> bool {
@@ -105,20 +85,43 @@ impl Quiet<'_> {
         self.profile.numbered().filter(fits)
     }
 
-    /// The largest of the wanted currents.
-    async fn read(
+    /// Looks what the charger made of the silence.
+    async fn judge(
         &self,
+        name: &str,
         target: Target,
-        framing: Framing,
-        wanted: fn(&Role) -> bool,
-    ) -> Result<MilliAmps, String> {
+        plan: Plan,
+        timeout: Duration,
+        fallback: MilliAmps,
+    ) -> Step {
+        let silence = format!("after {} s of silence", timeout.as_secs());
+        let (what, result) = if plan.vehicle && self.points(is_current).next().is_some() {
+            let ceiling = fallback.0 + fallback.0 * TOLERANCE_PERMILLE / 1_000 + TOLERANCE.0;
+            let flows = self.read(target, is_current).await;
+            ("flow", flows.map(|amps| (amps, amps.0 <= ceiling)))
+        } else {
+            let limit = self.read(target, |role| *role == Role::LimitReadBack).await;
+            ("is its limit", limit.map(|amps| (amps, amps <= fallback)))
+        };
+        match result {
+            Err(why) => step_of(name, Verdict::Failed, why),
+            Ok((amps, fell)) => step_of(
+                name,
+                passed_if(fell),
+                format!("{silence} {amps} {what}; its fallback is {fallback}"),
+            ),
+        }
+    }
+
+    /// The largest of the wanted currents.
+    async fn read(&self, target: Target, wanted: fn(&Role) -> bool) -> Result<MilliAmps, String> {
         let gap = self.profile.link().min_gap.max(self.setup.min_gap);
         let mut medium = Real::new(target, gap);
         let settings = crate::commission::Settings::of(&self.setup.link);
         medium.open(settings).await.map_err(|error| error.to_string())?;
         let mut talk = Talk {
             medium: &mut medium,
-            framing,
+            framing: self.setup.framing,
             timeout: self.device.timeout.unwrap_or(self.profile.link().timeout),
             thorough: false,
         };
