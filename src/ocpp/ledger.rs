@@ -94,6 +94,11 @@ impl LedgerReader {
         self.rows.is_empty() && !self.asked && !self.more && self.committing.is_none()
     }
 
+    /// Whether a step is on its way to the disk.
+    pub(super) fn is_committing(&self) -> bool {
+        self.committing.is_some()
+    }
+
     /// Rows were appended.
     pub(super) fn grew(&mut self) {
         self.more = true;

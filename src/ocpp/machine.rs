@@ -86,6 +86,8 @@ pub struct Machine {
     pub(super) reboot_by: Option<Mono>,
     /// Since when the oldest row waits for the epoch of its run.
     pub(super) held_since: Option<Mono>,
+    /// Until when statuses and heartbeats wait for the step that is on its way to the disk, and whether that is over.
+    pub(super) settle_by: Option<(Mono, bool)>,
     ping: Duration,
     misbehaviours: u64,
 }
@@ -141,6 +143,7 @@ impl Machine {
             deferred: BTreeMap::new(),
             reboot_by: None,
             held_since: None,
+            settle_by: None,
             ping,
             misbehaviours: 0,
         }

@@ -15,6 +15,10 @@ use std::time::Duration;
 /// A row with an untrusted time waits this long for the epoch of its run, then the machine computes it itself.
 const HOLD_FOR_EPOCH: Duration = Duration::from_secs(5);
 
+/// Statuses and heartbeats wait this long for the step of the row before them: after a kill in between, that row is
+/// repeated, and the CSMS sees it as the last that was said. A store that hangs holds nothing else up.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// The time is asked for at least this often, even on a busy line (1.6 section 4.6).
 const CLOCK_EVERY: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,6 +48,9 @@ impl Machine {
         if let Some((request, token)) = self.authorizes.pop_front() {
             return Some((self.dialect.authorize(&token), Purpose::Authorize(request)));
         }
+        if self.is_settling(now) {
+            return None;
+        }
         if std::mem::take(&mut self.row_was_last)
             && let Some(call) = self.next_status(now, false)
         {
@@ -64,6 +71,16 @@ impl Machine {
             self.heartbeat_now = false;
             (self.dialect.heartbeat(), Purpose::Heartbeat)
         })
+    }
+
+    fn is_settling(&mut self, now: Now) -> bool {
+        if !self.ledger.is_committing() {
+            self.settle_by = None;
+            return false;
+        }
+        let (until, over) = self.settle_by.get_or_insert((now.mono.plus(SETTLE), false));
+        *over |= *until <= now.mono;
+        !*over
     }
 
     fn before_acceptance(&mut self, now: Now) -> Option<(Call, Purpose)> {
@@ -207,7 +224,14 @@ impl Machine {
         if !self.boot.is_accepted() {
             return self.boot.due().map(|at| (at, "BootNotification"));
         }
-        let heartbeat = self.heartbeat_due().map(|at| (at, "Heartbeat"));
+        let waits = self
+            .settle_by
+            .filter(|(_, over)| !over && self.ledger.is_committing());
+        let settled = waits.map(|(until, _)| until);
+        let heartbeat = self
+            .heartbeat_due()
+            .map(|at| (settled.map_or(at, |settled| at.max(settled)), "Heartbeat"));
+        let settled = settled.map(|at| (at, "the ledger does not answer"));
         let retry = self
             .ledger
             .not_before()
@@ -215,7 +239,7 @@ impl Machine {
         let hold = self
             .held_since
             .map(|at| (at.plus(HOLD_FOR_EPOCH), "time of a row unknown"));
-        [heartbeat, retry, hold].into_iter().flatten().min()
+        [heartbeat, retry, hold, settled].into_iter().flatten().min()
     }
 
     /// A row was refused: again later, or given up.

@@ -119,7 +119,12 @@ impl Station {
 
     /// The reservation that a transaction to be begun uses up.
     pub(super) fn reservation_used(&self, id: EvseId, pending: &Pending) -> Option<i32> {
-        match self.claim(id, pending.token.as_ref(), pending.group.as_deref()) {
+        let group = pending.group.as_deref();
+        let claim = match &pending.token {
+            Some(token) => self.claim_of(id, token, group),
+            None => self.claim(id, None, group),
+        };
+        match claim {
             Claim::Own(reservation) => Some(reservation),
             Claim::Free | Claim::Unclear | Claim::Kept => None,
         }

@@ -426,3 +426,31 @@ fn stop_carries_samples_only_when_configured_and_never_too_many() {
         }
     }
 }
+
+#[test]
+fn a_status_waits_for_the_row_before_it_to_be_durable_but_not_for_a_store_that_hangs() {
+    let mut pair = Pair::accepted();
+    pair.disk = false;
+    pair.append(began("a", 1));
+    let (id, _) = pair.call("StartTransaction");
+    pair.status(Some(1), ConnectorStatus::Charging);
+    let answer = json!({"transactionId": 7, "idTagInfo": {"status": "Accepted"}});
+    pair.reply(&id, answer);
+    // Killed here, the start is repeated, and it was the last that was said.
+    pair.quiet();
+    pair.sync_one();
+    let (id, _) = pair.call("StatusNotification");
+    pair.reply(&id, json!({}));
+    pair.append(sampled(Some("a"), 100_500));
+    let (id, _) = pair.call("MeterValues");
+    pair.reply(&id, json!({}));
+    pair.status(Some(1), ConnectorStatus::SuspendedEV);
+    pair.quiet();
+    pair.pass(1);
+    pair.quiet();
+    pair.pass(1);
+    let (id, _) = pair.call("StatusNotification");
+    pair.reply(&id, json!({}));
+    pair.status(Some(1), ConnectorStatus::Charging);
+    pair.call("StatusNotification");
+}

@@ -339,6 +339,39 @@ fn a_remote_start_with_another_tag_is_rejected_and_with_the_right_one_tells_the_
 }
 
 #[test]
+fn a_remote_start_of_a_listed_relative_uses_the_reservation_up() {
+    let mut s = Stack::ready(1);
+    let related =
+        |tag: &str| json!({"idTag": tag, "idTagInfo": {"status": "Accepted", "parentIdTag": "FAMILY"}});
+    s.asked(
+        "SendLocalList",
+        json!({"listVersion": 1, "updateType": "Full",
+            "localAuthorizationList": [related("A"), related("B")]}),
+        "Accepted",
+    );
+    s.set("AuthorizeRemoteTxRequests", "false");
+    reserve_for_family(&mut s, 11, 1, "A", "FAMILY");
+    s.plug(1);
+    s.look();
+    s.ask("RemoteStartTransaction", json!({"connectorId": 1, "idTag": "B"}));
+    s.run(2);
+    s.expect(
+        "+0 = RemoteStartTransaction Accepted
+         +0 Status 1 Preparing
+         +0 Start 1 B 1000000 reservation 11
+         +1 Status 1 Charging",
+    );
+    s.present(1, "B");
+    s.unplug(1);
+    s.run(2);
+    s.expect(
+        "+0 Status 1 Finishing
+         +0 Stop #1 1000003 Local by B
+         +0 Status 1 Available",
+    );
+}
+
+#[test]
 fn a_remote_start_without_a_connector_prefers_the_one_that_is_kept_for_the_tag() {
     let mut s = Stack::ready(2);
     reserve(&mut s, 11, 2, "A", 3_600);
