@@ -169,6 +169,11 @@ pub fn process(dir: &Path, toml: &str) -> GatewayProcess {
     GatewayProcess::new(env!("CARGO_BIN_EXE_retrovolt"), dir, toml).expect("the configuration is written")
 }
 
+/// Seconds since a gateway started.
+pub fn uptime(status: &Value) -> u64 {
+    status["uptime_s"].as_u64().unwrap_or_default()
+}
+
 /// Awaits a status of a gateway.
 pub async fn until(gateway: &GatewayProcess, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     match gateway.until(what, PATIENCE, wanted).await {
