@@ -17,6 +17,8 @@ pub(super) struct Evse {
     pub(super) silent: bool,
     /// Commands it refuses.
     pub(super) refuses: Vec<&'static str>,
+    /// Commands it answers with words that make no sense.
+    pub(super) babbles: Vec<&'static str>,
     /// Commands it confirms and does not carry out.
     pub(super) deaf: Vec<&'static str>,
     /// Whether it repeats ids.
@@ -40,6 +42,7 @@ impl Evse {
         Self {
             silent: false,
             refuses: Vec::new(),
+            babbles: Vec::new(),
             deaf: Vec::new(),
             ids: true,
             car: None,
@@ -96,6 +99,9 @@ impl Evse {
         let words: Vec<&str> = command.split(' ').collect();
         if self.refuses.contains(&words[0]) {
             return "$NK".into();
+        }
+        if self.babbles.contains(&words[0]) {
+            return "$OK what".into();
         }
         let deaf = self.deaf.contains(&words[0]);
         match words[..] {

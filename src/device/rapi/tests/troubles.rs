@@ -136,6 +136,30 @@ fn three_failures_in_a_row_are_a_loss_and_everything_is_told_again() {
 }
 
 #[test]
+fn a_state_that_makes_no_sense_ends_the_stop_after_5_s() {
+    for refuses in [true, false] {
+        let mut bench = charging();
+        let commands = if refuses {
+            &mut bench.evse.refuses
+        } else {
+            &mut bench.evse.babbles
+        };
+        commands.push("GS");
+        bench.limit(1, 0);
+        bench.run_for(4_900);
+        assert!(bench.done.is_empty());
+        bench.run_for(500);
+        assert_eq!(
+            bench.done,
+            [(1, Err(DriveError::NotObeyed { wrote: 0, read: 0 }))]
+        );
+        let looks = bench.times("GS").len();
+        assert!((15..=25).contains(&looks), "{looks} looks");
+        assert!(bench.evse.asleep, "what could be done was done");
+    }
+}
+
+#[test]
 fn a_pause_comes_back_before_anything_else() {
     let mut bench = charging();
     bench.limit(1, 0);
