@@ -152,7 +152,7 @@ impl Evse {
                 self.supervision = (
                     seconds.parse().expect("a number"),
                     amps.parse().expect("a number"),
-                    false,
+                    self.supervision.2 && self.deaf.contains(&"SY"),
                 );
                 self.pulse_at = now;
                 true

@@ -67,6 +67,31 @@ fn a_pulse_that_was_missed_under_the_lease_is_cleared_too() {
 }
 
 #[test]
+fn an_arming_that_still_shows_the_miss_is_told_and_tried_again_every_minute() {
+    let mut bench = charging();
+    (bench.evse.amps, bench.evse.supervision.2) = (6, true);
+    bench.evse.deaf = vec!["SY"];
+    bench.run_for(135_000);
+    let armings = bench.times("SY 30 6");
+    assert_eq!(armings.len(), 3, "{armings:?}");
+    assert!(
+        armings
+            .windows(2)
+            .all(|pair| (60_000..61_000).contains(&(pair[1] - pair[0])))
+    );
+    let report = bench.reports.last().expect("a report");
+    assert!(!report.armed && !report.safe, "{report:?}");
+    assert!(report.detail.contains("reads back 2"), "{report:?}");
+    assert!(bench.times("SY 165").is_empty(), "it would go to its most");
+    assert_eq!(bench.evse.amps, 16);
+    bench.evse.deaf.clear();
+    bench.run_for(61_000);
+    assert!(!bench.evse.supervision.2);
+    assert!(bench.reports.last().is_some_and(|report| report.armed));
+    assert_eq!(bench.evse.amps, 16);
+}
+
+#[test]
 fn firmware_without_supervision_says_that_it_is_not_safe() {
     let mut evse = Evse::new();
     evse.refuses = vec!["SY", "GY"];
