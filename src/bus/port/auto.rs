@@ -25,6 +25,8 @@ pub(crate) struct AutoLine {
     known: bool,
     misses: u8,
     hang_ups: u8,
+    /// The connection for the other framing is being made.
+    turning: bool,
 }
 
 impl AutoLine {
@@ -45,6 +47,7 @@ impl AutoLine {
             known: known.is_some(),
             misses: 0,
             hang_ups: 0,
+            turning: false,
         }
     }
 
@@ -58,9 +61,30 @@ impl AutoLine {
         self.known.then_some(self.framing)
     }
 
-    /// See [`Line::watch`]. While the framing is not known a server that hangs up may only have disliked it.
+    /// See [`Line::watch`]. While the framing is not known a server that hangs up on a request, however late, may only
+    /// have disliked it: then the other framing. May be cancelled at any time.
     pub(super) async fn watch(&mut self) -> io::Error {
-        self.line.watch().await
+        loop {
+            if self.turning
+                && let Err(error) = self.turn().await
+            {
+                return error;
+            }
+            let lost = self.line.watch().await;
+            if self.known || self.line.seen().sent == 0 || !self.disliked() {
+                return lost;
+            }
+        }
+    }
+
+    /// The server hung up. Whether that may be because of the framing: then it is to be the other one.
+    fn disliked(&mut self) -> bool {
+        let again = self.hang_ups < HANG_UPS;
+        if again {
+            self.hang_ups += 1;
+            self.turning = true;
+        }
+        again
     }
 
     /// See [`Line::exchange`].
@@ -68,7 +92,7 @@ impl AutoLine {
         if self.known {
             return self.line.exchange(what).await;
         }
-        if self.misses >= ATTEMPTS {
+        if self.turning || self.misses >= ATTEMPTS {
             self.turn().await?;
         }
         let result = self.line.exchange(what).await;
@@ -79,9 +103,8 @@ impl AutoLine {
             }
             Err(Fault::Timeout(_) | Fault::Garbled(_)) if !what.pdu.is_write() => self.misses += 1,
             Err(Fault::Timeout(_) | Fault::Garbled(_) | Fault::Yielded) => {}
-            Err(Fault::Lost(_)) if self.hang_ups < HANG_UPS => {
+            Err(Fault::Lost(_)) if self.disliked() => {
                 // It hung up on a frame it did not understand: the other framing, and the request again.
-                self.hang_ups += 1;
                 self.turn().await?;
                 return Err(Fault::Yielded);
             }
@@ -92,14 +115,15 @@ impl AutoLine {
 
     /// Connects anew for the other framing.
     async fn turn(&mut self) -> io::Result<()> {
-        self.framing = match self.framing {
+        self.turning = true;
+        let framing = match self.framing {
             Framing::Tcp => Framing::Rtu,
             Framing::Rtu | Framing::Ascii | Framing::Auto => Framing::Tcp,
         };
-        self.misses = 0;
         let wire = tcp::connect(&self.server.0, self.server.1).await?;
         let timer = Timer::system()?;
-        *self.line = Line::over_tcp(self.framing, wire, timer, self.min_gap);
+        *self.line = Line::over_tcp(framing, wire, timer, self.min_gap);
+        (self.framing, self.misses, self.turning) = (framing, 0, false);
         Ok(())
     }
 }

@@ -127,7 +127,28 @@ pub(crate) struct SerialLine {
 enum End {
     Answer(Answer),
     /// Nothing that could be taken; the last thing wrong, and whether it began like the answer.
-    Nothing(Option<FrameError>, bool),
+    Wrong(FrameError, bool),
+    /// Not a byte; whether a stop came meanwhile.
+    Silence {
+        rung: bool,
+    },
+}
+
+/// What became of a request that was sent.
+enum Tried {
+    Answered(Answer),
+    /// Not a byte came.
+    Unanswered(Unanswered),
+}
+
+/// A request that got not a byte.
+struct Unanswered {
+    /// When its last byte left.
+    sent: Duration,
+    /// How long it was waited for.
+    timeout: Duration,
+    /// A stop waits.
+    rung: bool,
 }
 
 impl SerialLine {
@@ -208,22 +229,12 @@ impl SerialLine {
         }
     }
 
-    /// A controller with ASCII frames may sleep and be woken by the first request (ABL's sends no answer to it), so
-    /// one that got not a byte is sent once more.
     async fn ask(&mut self, what: Exchange<'_>) -> Result<Answer, Fault> {
         if self.silent.is_some_and(|silent| silent >= SILENT_LIMIT) {
             let text = "no answer to three requests in a row; connecting anew";
             return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
         }
-        let may_sleep = matches!(self.scan, Framer::Ascii(_));
-        let mut answer = self.ask_once(what, may_sleep).await;
-        if may_sleep && matches!(answer, Err(Fault::Timeout(_))) {
-            answer = self.ask_once(what, false).await;
-            if answer.is_ok() {
-                self.ghosts
-                    .remember_twice(what.unit, what.pdu, self.timer.now(), what.timeout);
-            }
-        }
+        let answer = self.ask_sleeper(what).await;
         if let Some(silent) = &mut self.silent {
             *silent = match answer {
                 Err(Fault::Timeout(_)) => *silent + 1,
@@ -233,8 +244,37 @@ impl SerialLine {
         answer
     }
 
-    /// `again`: where not a byte comes, the same is sent again.
-    async fn ask_once(&mut self, what: Exchange<'_>, again: bool) -> Result<Answer, Fault> {
+    /// A controller with ASCII frames may sleep and be woken by the first request (ABL's sends no answer to it), so
+    /// one that got not a byte is sent once more, unless a stop waits.
+    async fn ask_sleeper(&mut self, what: Exchange<'_>) -> Result<Answer, Fault> {
+        let may_sleep = matches!(self.scan, Framer::Ascii(_));
+        let first = match self.ask_once(what).await? {
+            Tried::Answered(answer) => return Ok(answer),
+            Tried::Unanswered(first) if first.rung || !may_sleep => return Err(self.give_up(&what, &first)),
+            Tried::Unanswered(first) => first,
+        };
+        match self.ask_once(what).await {
+            Ok(Tried::Answered(answer)) => {
+                self.ghosts
+                    .remember_twice(what.unit, what.pdu, self.timer.now(), what.timeout);
+                Ok(answer)
+            }
+            Ok(Tried::Unanswered(second)) => Err(self.give_up(&what, &second)),
+            Err(fault) => {
+                self.give_up(&what, &first);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Its answer may still come.
+    fn give_up(&mut self, what: &Exchange<'_>, request: &Unanswered) -> Fault {
+        let patience = what.timeout.max(request.timeout * 2);
+        self.ghosts.remember(what.unit, what.pdu, request.sent, patience);
+        Fault::Timeout(request.timeout)
+    }
+
+    async fn ask_once(&mut self, what: Exchange<'_>) -> Result<Tried, Fault> {
         let request = self.scan.encode(what.unit, what.pdu).map_err(Fault::Garbled)?;
         if !self.settle(what.gap.max(self.pace.gap), what.urgent).await? {
             return Err(Fault::Yielded);
@@ -257,16 +297,16 @@ impl SerialLine {
                         .saturating_sub(sent + self.pace.bytes(self.scan.answer_bytes(what.pdu)));
                     self.think.learn(what.unit, took);
                 }
-                Ok(answer)
+                Ok(Tried::Answered(answer))
             }
-            End::Nothing(error, mine) => {
+            End::Silence { rung } => Ok(Tried::Unanswered(Unanswered { sent, timeout, rung })),
+            End::Wrong(error, mine) => {
                 // A damaged answer was the answer: nothing more is to come, unless something older was due as well.
-                let repeated = again && error.is_none();
-                if !repeated && (!mine || self.ghosts.haunts(what.unit, what.pdu.function())) {
+                if !mine || self.ghosts.haunts(what.unit, what.pdu.function()) {
                     let patience = what.timeout.max(timeout * 2);
                     self.ghosts.remember(what.unit, what.pdu, sent, patience);
                 }
-                Err(error.map_or(Fault::Timeout(timeout), Fault::Garbled))
+                Err(Fault::Garbled(error))
             }
         }
     }
@@ -360,7 +400,7 @@ impl SerialLine {
         let length = self.pace.bytes(self.scan.answer_bytes(what.pdu));
         let broken_off = self.scan.broken_off();
         let mut first = sent + timeout;
-        let (mut wrong, mut mine, mut echoed) = (None, false, false);
+        let (mut wrong, mut mine, mut echoed, mut rung) = (None, false, false, false);
         loop {
             while let Some(found) = self.scan.next(wanted) {
                 match found {
@@ -398,7 +438,7 @@ impl SerialLine {
             tokio::select! {
                 biased;
                 heard = self.listen(Some(until)) => if heard? == 0 { break },
-                () = what.urgent.notified() => first = first.min(sent + OVERDUE + length),
+                () = what.urgent.notified() => (rung, first) = (true, first.min(sent + OVERDUE + length)),
             }
         }
         if self.scan.pending() > 0 {
@@ -406,7 +446,7 @@ impl SerialLine {
             wrong = Some(FrameError::Short { have, need });
             self.scan.clear();
         }
-        Ok(End::Nothing(wrong, mine))
+        Ok(wrong.map_or(End::Silence { rung }, |error| End::Wrong(error, mine)))
     }
 
     /// Answered reads tell whether the adapter repeats what we send. The echo of a single write looks like its

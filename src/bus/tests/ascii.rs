@@ -99,7 +99,8 @@ fn what_is_wrong_is_told() {
 struct Bench {
     line: Line,
     far: DuplexStream,
-    urgent: Notify,
+    urgent: Arc<Notify>,
+    gap: Duration,
 }
 
 fn bench() -> Bench {
@@ -117,7 +118,8 @@ fn bench() -> Bench {
     Bench {
         line: Line::new(&setup, None, Box::new(near), Timer::tokio()),
         far,
-        urgent: Notify::new(),
+        urgent: Arc::default(),
+        gap: Duration::ZERO,
     }
 }
 
@@ -131,7 +133,7 @@ async fn ask<F: Future<Output = DuplexStream>>(
         unit: 1,
         pdu: &pdu,
         timeout: Duration::from_millis(500),
-        gap: Duration::ZERO,
+        gap: bench.gap,
         urgent: &bench.urgent,
     };
     let end = std::mem::replace(&mut bench.far, tokio::io::duplex(1).0);
@@ -190,6 +192,44 @@ async fn a_controller_that_sleeps_is_asked_twice_and_read_on_soon() {
         far
     });
     assert_eq!(result.await.unwrap(), Reply::Registers(vec![0x0327]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_twice_while_a_stop_waits() {
+    let mut bench = bench();
+    let urgent = bench.urgent.clone();
+    let result = ask(&mut bench, read(4, 1), async move |mut far| {
+        heard(&mut far).await;
+        urgent.notify_one();
+        let more = tokio::time::timeout(Duration::from_millis(400), far.read_u8()).await;
+        assert!(more.is_err(), "the line is left to the stop");
+        far
+    });
+    assert!(matches!(result.await, Err(Fault::Timeout(_))));
+    assert!(
+        bench.line.hold(1, &read(3, 1)).is_some(),
+        "an answer may still come"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_try_that_gives_way_leaves_the_first_in_mind() {
+    let mut bench = bench();
+    bench.gap = Duration::from_secs(1);
+    let urgent = bench.urgent.clone();
+    let result = ask(&mut bench, read(4, 1), async move |mut far| {
+        heard(&mut far).await;
+        // The first is given up after half a second, and the second waits for a second of silence.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        urgent.notify_one();
+        far
+    });
+    assert!(matches!(result.await, Err(Fault::Yielded)));
+    assert_eq!(bench.line.seen().sent, 1);
+    assert!(
+        bench.line.hold(1, &read(3, 1)).is_some(),
+        "an answer may still come"
+    );
 }
 
 #[tokio::test(start_paused = true)]

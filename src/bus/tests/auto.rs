@@ -25,7 +25,14 @@ enum Server {
     Deaf,
     /// Hangs up.
     Rude,
+    /// Answers RTU frames, and hangs up some time after anything else.
+    Slow,
 }
+
+/// The client's patience.
+const TIMEOUT: Duration = Duration::from_millis(100);
+/// When a slow server hangs up: well after that.
+const SLOW: Duration = Duration::from_millis(150);
 
 async fn serve(server: Server, mut stream: TcpStream) -> Option<()> {
     let mut buf = [0; 64];
@@ -33,7 +40,7 @@ async fn serve(server: Server, mut stream: TcpStream) -> Option<()> {
         let count = stream.read(&mut buf).await.ok().filter(|count| *count > 0)?;
         let request = &buf[..count];
         let answer = match server {
-            Server::Rtu if frame::crc16(&request[..count - 2]).to_le_bytes() == request[count - 2..] => {
+            Server::Rtu | Server::Slow if frame::crc16(&request[..count - 2]).to_le_bytes() == request[count - 2..] => {
                 sealed(vec![request[0], 3, 2, 0, request[0]])
             }
             Server::Mbap if request[2..4] == [0, 0] => {
@@ -42,6 +49,10 @@ async fn serve(server: Server, mut stream: TcpStream) -> Option<()> {
                 ]
             }
             Server::Rtu | Server::Deaf => continue,
+            Server::Slow => {
+                tokio::time::sleep(SLOW).await;
+                return None;
+            }
             Server::Mbap | Server::Rude => return None,
         };
         stream.write_all(&answer).await.ok()?;
@@ -65,7 +76,7 @@ async fn listen(server: Server) -> BusSetup {
         protocol: Protocol::Modbus,
         framing: Framing::Auto,
         min_gap: Duration::ZERO,
-        timeout: Duration::from_millis(100),
+        timeout: TIMEOUT,
         reopen_wait: Duration::from_secs(1),
         devices: Vec::new(),
     }
@@ -84,7 +95,7 @@ async fn ask(line: &mut Line, unit: u8) -> Result<Reply, Fault> {
     let what = Exchange {
         unit,
         pdu: &READ,
-        timeout: Duration::from_millis(100),
+        timeout: TIMEOUT,
         gap: Duration::ZERO,
         urgent: &urgent,
     };
@@ -146,6 +157,31 @@ async fn who_answers_neither_is_tried_in_turn_and_who_hangs_up_is_lost() {
     assert!(matches!(ask(&mut line, 1).await, Err(Fault::Yielded)));
     assert!(matches!(ask(&mut line, 1).await, Err(Fault::Yielded)));
     assert!(matches!(ask(&mut line, 1).await, Err(Fault::Lost(_))));
+}
+
+#[tokio::test]
+async fn who_hangs_up_after_the_time_out_is_tried_in_the_other_framing() {
+    let setup = listen(Server::Slow).await;
+    for pause in [SLOW * 3, Duration::from_millis(1)] {
+        let mut line = open(&setup, None).await;
+        assert!(matches!(ask(&mut line, 1).await, Err(Fault::Timeout(_))));
+        // The idle port is watched, and the watch broken off whenever there is something else to do.
+        let end = tokio::time::Instant::now() + SLOW * 3;
+        while tokio::time::Instant::now() < end {
+            let lost = tokio::time::timeout(pause, line.watch()).await;
+            assert!(lost.is_err(), "{lost:?}");
+        }
+        assert_eq!(ask(&mut line, 1).await.unwrap(), Reply::Registers(vec![1]));
+        assert_eq!(line.known(), Some(Framing::Rtu));
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_late_on_either_framing_is_lost() {
+    let setup = listen(Server::Slow).await;
+    let mut line = open(&setup, None).await;
+    let refused = tokio::time::timeout(SLOW, line.watch()).await;
+    assert!(refused.is_err(), "nothing was asked yet");
 }
 
 #[tokio::test]

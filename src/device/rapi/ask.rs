@@ -37,8 +37,6 @@ pub(super) enum Ask {
     Arm(u16, u16),
     /// A pulse.
     Pulse,
-    /// A missed pulse is known.
-    Acknowledge,
 }
 
 impl Ask {
@@ -60,7 +58,6 @@ impl Ask {
             Self::Unlock => "SB".into(),
             Self::Arm(seconds, amps) => format!("SY {seconds} {amps}"),
             Self::Pulse => "SY".into(),
-            Self::Acknowledge => "SY 165".into(),
         }
     }
 

@@ -14,12 +14,14 @@ const PULSE_AGAIN: Duration = Duration::from_millis(500);
 /// The fallback cannot be less: the device rounds up to its own least current.
 const LEAST: u16 = 6;
 
+/// The trigger word of a device that missed a pulse.
+pub(super) const MISSED: u16 = 2;
+
 /// What has to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Check,
     Arm,
-    Acknowledge,
 }
 
 /// Supervision and lease.
@@ -85,7 +87,6 @@ impl Guard {
             return Ok(match next {
                 Next::Check => Ask::Supervision,
                 Next::Arm => Ask::Arm(self.seconds, self.amps),
-                Next::Acknowledge => Ask::Acknowledge,
             });
         }
         if self.without {
@@ -122,7 +123,8 @@ impl Guard {
             Ask::Pulse => {
                 self.pulse_at = now.plus(self.every);
                 // Armed once more the device forgets the miss without first going to its most, as after `$SY 165`.
-                if missed || !fits {
+                // Where that has just failed it waits for its turn.
+                if (missed || !fits) && self.next.0 == Next::Check {
                     self.arm(now);
                 }
                 None
@@ -133,40 +135,38 @@ impl Guard {
             }
             Ask::Supervision => {
                 self.arm(now);
-                setting.map(|(seconds, _, _)| Err(self.disobeyed(seconds)))
+                setting.map(|setting| Err(self.disobeyed(setting)))
             }
-            Ask::Acknowledge => {
-                self.next = (Next::Check, now.plus(CHECK_EVERY));
-                None
-            }
-            _ => Some(self.armed(now, ok && fits, setting)),
+            // One that still shows the miss did not take: its current is what it fell back to.
+            _ => Some(self.armed(now, ok && fits && !missed, setting)),
         }
     }
 
     fn armed(&mut self, now: Mono, ok: bool, setting: Option<(u16, u16, bool)>) -> Result<(), DriveError> {
         self.armed = ok;
         self.without = setting.is_none();
-        let Some((seconds, _, missed)) = setting else {
+        let Some(setting) = setting else {
             self.next = (Next::Arm, now.plus(CHECK_EVERY));
             return Err(DriveError::Unsupported);
         };
         if !ok {
             self.next = (Next::Arm, now.plus(RETRY));
-            return Err(self.disobeyed(seconds));
+            return Err(self.disobeyed(setting));
         }
         self.pulse_at = now.plus(self.every);
-        self.next = if missed {
-            (Next::Acknowledge, now)
-        } else {
-            (Next::Check, now.plus(CHECK_EVERY))
-        };
+        self.next = (Next::Check, now.plus(CHECK_EVERY));
         Ok(())
     }
 
-    fn disobeyed(&self, seconds: u16) -> DriveError {
+    /// The first word of the setting that is not what it should be.
+    fn disobeyed(&self, (seconds, amps, missed): (u16, u16, bool)) -> DriveError {
+        let trigger = if missed { MISSED } else { 0 };
+        let words = [(self.seconds, seconds), (self.amps, amps), (0, trigger)];
+        let other = words.into_iter().find(|(wrote, read)| wrote != read);
+        let (wrote, read) = other.unwrap_or(words[0]);
         DriveError::NotObeyed {
-            wrote: u64::from(self.seconds),
-            read: u64::from(seconds),
+            wrote: u64::from(wrote),
+            read: u64::from(read),
         }
     }
 

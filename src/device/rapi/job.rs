@@ -128,8 +128,8 @@ impl Job {
             Step::Sleep | Step::Enable => self.until = Some(now.plus(SETTLE)),
             Step::Ease(_) | Step::Unlock => {}
             Step::Look { off } => {
-                let Some(seen) = state else { return Ok(()) };
-                let there = if off { seen.is_dead() } else { !seen.is_off() };
+                // A state that cannot be read is none that was waited for.
+                let there = state.is_some_and(|seen| if off { seen.is_dead() } else { !seen.is_off() });
                 if !there && self.until.is_none_or(|until| now >= until) {
                     return refused(u16::from(!off));
                 }

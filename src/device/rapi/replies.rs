@@ -134,7 +134,7 @@ impl RapiLine {
                 self.done(0, tickets, &outcome);
             }
         }
-        if self.guard.missed && matches!(ask, Ask::Arm(..) | Ask::Acknowledge) {
+        if self.guard.missed && matches!(ask, Ask::Arm(..)) {
             self.guard.missed = false;
             self.in_force = None;
             self.restore();

@@ -1,5 +1,6 @@
 //! What the words of answers mean. A word that does not fit makes the whole answer count for nothing.
 
+use super::guard::MISSED;
 use crate::domain::{FaultKind, VehicleState};
 
 /// Flag bits of the state.
@@ -161,7 +162,7 @@ pub(super) fn supervision(words: &[String]) -> Option<(u16, u16, bool)> {
     Some((
         seconds.parse().ok()?,
         amps.parse().ok()?,
-        trigger.parse::<u8>().ok()? == 2,
+        trigger.parse::<u16>().ok()? == MISSED,
     ))
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Evse {
     pub(super) silent: bool,
     /// Commands it refuses.
     pub(super) refuses: Vec<&'static str>,
+    /// Commands it answers with words that make no sense.
+    pub(super) babbles: Vec<&'static str>,
     /// Commands it confirms and does not carry out.
     pub(super) deaf: Vec<&'static str>,
     /// Whether it repeats ids.
@@ -40,6 +42,7 @@ impl Evse {
         Self {
             silent: false,
             refuses: Vec::new(),
+            babbles: Vec::new(),
             deaf: Vec::new(),
             ids: true,
             car: None,
@@ -97,6 +100,9 @@ impl Evse {
         if self.refuses.contains(&words[0]) {
             return "$NK".into();
         }
+        if self.babbles.contains(&words[0]) {
+            return "$OK what".into();
+        }
         let deaf = self.deaf.contains(&words[0]);
         match words[..] {
             ["GV"] => "$OK 8.2.1 5.1.0".into(),
@@ -146,7 +152,7 @@ impl Evse {
                 self.supervision = (
                     seconds.parse().expect("a number"),
                     amps.parse().expect("a number"),
-                    false,
+                    self.supervision.2 && self.deaf.contains(&"SY"),
                 );
                 self.pulse_at = now;
                 true

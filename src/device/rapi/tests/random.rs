@@ -14,7 +14,7 @@ enum Event {
     Line(String),
     Silent(bool),
     Deaf(bool),
-    Refuse(bool),
+    Refuse(Vec<&'static str>),
     Car(Option<bool>),
     Fault(Option<u8>),
     Foreign(u16),
@@ -47,7 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => line.prop_map(Event::Line),
         2 => any::<bool>().prop_map(Event::Silent),
         1 => any::<bool>().prop_map(Event::Deaf),
-        1 => any::<bool>().prop_map(Event::Refuse),
+        1 => prop::sample::subsequence(vec!["GG", "GU", "SY", "GY", "FS", "GS"], 0..=6).prop_map(Event::Refuse),
         2 => any::<Option<bool>>().prop_map(Event::Car),
         1 => prop::option::of(4_u8..15).prop_map(Event::Fault),
         1 => (6_u16..32).prop_map(Event::Foreign),
@@ -94,13 +94,7 @@ fn happen(bench: &mut Bench, event: &Event, word: &mut Word, tickets: &mut u64) 
         Event::Line(text) => bench.say(text),
         Event::Silent(on) => bench.evse.silent = *on,
         Event::Deaf(on) => bench.evse.deaf = if *on { vec!["SC", "FS", "FE"] } else { Vec::new() },
-        Event::Refuse(on) => {
-            bench.evse.refuses = if *on {
-                vec!["GG", "GU", "SY", "GY", "FS"]
-            } else {
-                Vec::new()
-            }
-        }
+        Event::Refuse(commands) => bench.evse.refuses.clone_from(commands),
         Event::Car(car) => bench.evse.car = *car,
         Event::Fault(fault) => bench.evse.fault = *fault,
         Event::Foreign(amps) => bench.evse.amps = *amps,

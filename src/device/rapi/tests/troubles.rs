@@ -67,6 +67,31 @@ fn a_pulse_that_was_missed_under_the_lease_is_cleared_too() {
 }
 
 #[test]
+fn an_arming_that_still_shows_the_miss_is_told_and_tried_again_every_minute() {
+    let mut bench = charging();
+    (bench.evse.amps, bench.evse.supervision.2) = (6, true);
+    bench.evse.deaf = vec!["SY"];
+    bench.run_for(135_000);
+    let armings = bench.times("SY 30 6");
+    assert_eq!(armings.len(), 3, "{armings:?}");
+    assert!(
+        armings
+            .windows(2)
+            .all(|pair| (60_000..61_000).contains(&(pair[1] - pair[0])))
+    );
+    let report = bench.reports.last().expect("a report");
+    assert!(!report.armed && !report.safe, "{report:?}");
+    assert!(report.detail.contains("reads back 2"), "{report:?}");
+    assert!(bench.times("SY 165").is_empty(), "it would go to its most");
+    assert_eq!(bench.evse.amps, 16);
+    bench.evse.deaf.clear();
+    bench.run_for(61_000);
+    assert!(!bench.evse.supervision.2);
+    assert!(bench.reports.last().is_some_and(|report| report.armed));
+    assert_eq!(bench.evse.amps, 16);
+}
+
+#[test]
 fn firmware_without_supervision_says_that_it_is_not_safe() {
     let mut evse = Evse::new();
     evse.refuses = vec!["SY", "GY"];
@@ -133,6 +158,30 @@ fn three_failures_in_a_row_are_a_loss_and_everything_is_told_again() {
         [false, true]
     );
     assert_eq!((bench.evse.amps, bench.evse.supervision), (20, (30, 6, false)));
+}
+
+#[test]
+fn a_state_that_makes_no_sense_ends_the_stop_after_5_s() {
+    for refuses in [true, false] {
+        let mut bench = charging();
+        let commands = if refuses {
+            &mut bench.evse.refuses
+        } else {
+            &mut bench.evse.babbles
+        };
+        commands.push("GS");
+        bench.limit(1, 0);
+        bench.run_for(4_900);
+        assert!(bench.done.is_empty());
+        bench.run_for(500);
+        assert_eq!(
+            bench.done,
+            [(1, Err(DriveError::NotObeyed { wrote: 0, read: 0 }))]
+        );
+        let looks = bench.times("GS").len();
+        assert!((15..=25).contains(&looks), "{looks} looks");
+        assert!(bench.evse.asleep, "what could be done was done");
+    }
 }
 
 #[test]
