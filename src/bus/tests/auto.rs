@@ -40,7 +40,9 @@ async fn serve(server: Server, mut stream: TcpStream) -> Option<()> {
         let count = stream.read(&mut buf).await.ok().filter(|count| *count > 0)?;
         let request = &buf[..count];
         let answer = match server {
-            Server::Rtu | Server::Slow if frame::crc16(&request[..count - 2]).to_le_bytes() == request[count - 2..] => {
+            Server::Rtu | Server::Slow
+                if frame::crc16(&request[..count - 2]).to_le_bytes() == request[count - 2..] =>
+            {
                 sealed(vec![request[0], 3, 2, 0, request[0]])
             }
             Server::Mbap if request[2..4] == [0, 0] => {
@@ -166,8 +168,8 @@ async fn who_hangs_up_after_the_time_out_is_tried_in_the_other_framing() {
         let mut line = open(&setup, None).await;
         assert!(matches!(ask(&mut line, 1).await, Err(Fault::Timeout(_))));
         // The idle port is watched, and the watch broken off whenever there is something else to do.
-        let end = tokio::time::Instant::now() + SLOW * 3;
-        while tokio::time::Instant::now() < end {
+        let end = Instant::now() + SLOW * 3;
+        while Instant::now() < end {
             let lost = tokio::time::timeout(pause, line.watch()).await;
             assert!(lost.is_err(), "{lost:?}");
         }
