@@ -435,6 +435,22 @@ fn a_charger_without_a_safe_fallback_needs_consent() {
 }
 
 #[test]
+fn a_charger_that_falls_back_too_late_needs_consent() {
+    let late = with(
+        "profile = \"heidelberg-energy-control\"",
+        "profile = \"alfen-eve-ng9xx\"",
+    )
+    .replace("watchdog_timeout = \"15s\"\n", "");
+    let report = Site::new(&late).load().expect_err("no consent");
+    let issue = report
+        .issues
+        .iter()
+        .find(|issue| issue.key == "device.accept_no_failsafe")
+        .expect("an error");
+    assert!(issue.problem.contains("only after 300 s"), "{issue}");
+}
+
+#[test]
 fn a_profile_of_the_user_is_found_and_its_mistakes_are_told() {
     let site = Site::new(&with("[gateway]\n", "[gateway]\ndevice_dir = \"mine\"\n"));
     let shipped = std::fs::read_to_string(

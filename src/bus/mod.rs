@@ -13,7 +13,7 @@ mod port;
 mod queue;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timer;
 
 use crate::device::{Driver, FailsafeReport, Library, LinkCost};
@@ -147,17 +147,7 @@ pub fn spawn(
     events: mpsc::Sender<FromBus>,
     seed: u64,
 ) -> Result<BusHandle, BusError> {
-    let cost = link_cost(&setup);
-    let mut hosts = Vec::with_capacity(setup.devices.len());
-    for (index, device) in setup.devices.iter().enumerate() {
-        let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
-            device: device.id.clone(),
-            profile: device.profile.clone(),
-        })?;
-        let own_seed = seed.wrapping_add(u64::try_from(index).unwrap_or(0));
-        let driver = Driver::new(profile, device, cost, own_seed);
-        hosts.push(task::Host::new(device, setup.timeout, Box::new(driver)));
-    }
+    let hosts = hosts_of(&setup, library, seed)?;
     // Tried once here, so that a kernel without timers is an error at start and not a bus that never opens.
     timer::Timer::system().map_err(|source| BusError::Timer {
         bus: setup.id.clone(),
@@ -172,6 +162,21 @@ pub fn spawn(
         opener,
         timer::Timer::system,
     ))
+}
+
+fn hosts_of(setup: &BusSetup, library: &Library, seed: u64) -> Result<Vec<task::Host>, BusError> {
+    let cost = link_cost(setup);
+    let mut hosts = Vec::with_capacity(setup.devices.len());
+    for (index, device) in setup.devices.iter().enumerate() {
+        let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
+            device: device.id.clone(),
+            profile: device.profile.clone(),
+        })?;
+        let own_seed = seed.wrapping_add(u64::try_from(index).unwrap_or(0));
+        let driver = Driver::new(profile, device, cost, own_seed);
+        hosts.push(task::Host::new(device, setup.timeout, Box::new(driver)));
+    }
+    Ok(hosts)
 }
 
 /// What the read planner knows of the wire.

@@ -20,6 +20,8 @@ use tokio::sync::{Notify, mpsc, watch};
 const BEAT: Duration = Duration::from_millis(900);
 /// After a stop of the bus, writes under way get this long.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Where no device answers, one of them is tried this often.
+const TRY_ANYBODY: Duration = Duration::from_millis(250);
 /// Effects taken from one driver in a turn, so that no driver can hold up the others.
 const EFFECTS_A_TURN: usize = 64;
 
@@ -53,6 +55,8 @@ pub(crate) struct Host {
     unit: u8,
     timeout: Duration,
     machine: Box<dyn Machine>,
+    /// Whether it answers, once that is known.
+    up: Option<bool>,
 }
 
 impl Host {
@@ -63,6 +67,7 @@ impl Host {
             unit: setup.unit,
             timeout,
             machine,
+            up: None,
         }
     }
 }
@@ -78,6 +83,8 @@ struct Core {
     events: mpsc::Sender<FromBus>,
     beat: watch::Sender<Mono>,
     leaving: Option<Mono>,
+    /// When somebody was last tried because nobody answers, and who.
+    tried: (Mono, usize),
 }
 
 /// Starts the task.
@@ -89,6 +96,24 @@ pub(crate) fn start(
     opener: Opener,
     timer: fn() -> io::Result<Timer>,
 ) -> BusHandle {
+    let (to, heartbeat, task) = prepare(setup, hosts, clock, events, opener, timer);
+    let join = tokio::spawn(task);
+    BusHandle { to, heartbeat, join }
+}
+
+/// The task, to be spawned, with its inbox and its marks.
+pub(crate) fn prepare(
+    setup: BusSetup,
+    hosts: Vec<Host>,
+    clock: Arc<dyn Clock>,
+    events: mpsc::Sender<FromBus>,
+    opener: Opener,
+    timer: fn() -> io::Result<Timer>,
+) -> (
+    mpsc::Sender<ToBus>,
+    watch::Receiver<Mono>,
+    impl Future<Output = ()> + Send + 'static,
+) {
     let (to, commands) = mpsc::channel(COMMANDS);
     let (beat, heartbeat) = watch::channel(clock.now().mono);
     let core = Core {
@@ -101,9 +126,9 @@ pub(crate) fn start(
         events,
         beat,
         leaving: None,
+        tried: (Mono(0), 0),
     };
-    let join = tokio::spawn(run(core, setup, opener, timer));
-    BusHandle { to, heartbeat, join }
+    (to, heartbeat, run(core, setup, opener, timer))
 }
 
 async fn run(mut core: Core, setup: BusSetup, mut opener: Opener, timer: fn() -> io::Result<Timer>) {
@@ -202,13 +227,20 @@ impl Core {
             Err(Fault::Lost(lost)) => return Err(lost),
             Err(fault) => {
                 let now = self.clock.now().mono;
+                if matches!(fault, Fault::Garbled(_)) {
+                    self.queue.garbled(entry.device, now);
+                }
                 if matches!(fault, Fault::Timeout(_) | Fault::Garbled(_)) {
                     self.queue.charge(entry.device, now.since(begun), now);
                 }
                 tracing::debug!(bus = %self.bus, device = %self.hosts[entry.device].id, "{fault}");
                 Err(DriveError::from(&fault))
             }
-            Ok(reply) => Ok(reply),
+            Ok(reply) => {
+                let now = self.clock.now().mono;
+                self.queue.answered(entry.device, now);
+                Ok(reply)
+            }
         };
         let id = entry.request.id;
         self.tell(entry.device, Input::Replied { id, result });
@@ -240,6 +272,11 @@ impl Core {
             .filter_map(|host| host.machine.next_deadline())
             .min();
         let rest = deadline.map_or(BEAT, |at| at.since(now).max(Duration::from_millis(1)));
+        let most = if self.hosts.iter().all(|host| host.up == Some(false)) {
+            most.min(TRY_ANYBODY)
+        } else {
+            most
+        };
         let nap = tokio::time::sleep(rest.min(most).min(BEAT));
         let (taking, waiting) = (self.leaving.is_none(), !self.outbox.is_empty());
         let command = tokio::select! {
@@ -278,6 +315,7 @@ impl Core {
                 self.pump(index);
             }
         }
+        self.try_anybody(now);
         while !self.outbox.is_empty()
             && let Ok(permit) = self.events.try_reserve()
         {
@@ -286,6 +324,30 @@ impl Core {
             }
         }
         self.beat.send_replace(now);
+    }
+
+    /// Where nobody answers the line itself may be disturbed: back-off would protect nobody then, and the end of
+    /// the disturbance is to be noticed at once (S1).
+    fn try_anybody(&mut self, now: Mono) {
+        let (at, last) = self.tried;
+        let nobody = self.hosts.iter().all(|host| host.up == Some(false));
+        if self.hosts.is_empty() || !nobody || now.since(at) < TRY_ANYBODY {
+            return;
+        }
+        let next = (last + 1) % self.hosts.len();
+        self.tried = (now, next);
+        self.tell(next, Input::Probe);
+    }
+
+    /// A device began or ceased to answer. The first that answers again stands for the line.
+    fn link_changed(&mut self, index: usize, up: bool) {
+        let nobody = self.hosts.iter().all(|host| host.up == Some(false));
+        self.hosts[index].up = Some(up);
+        if up && nobody {
+            for other in (0..self.hosts.len()).filter(|other| *other != index) {
+                self.tell(other, Input::Probe);
+            }
+        }
     }
 
     fn command(&mut self, command: ToBus) {
@@ -346,12 +408,15 @@ impl Core {
                     ticket,
                     result,
                 }),
-                Some(Effect::Link { up, cause }) => self.outbox.push(FromBus::Link {
-                    bus,
-                    device,
-                    up,
-                    cause,
-                }),
+                Some(Effect::Link { up, cause }) => {
+                    self.outbox.push(FromBus::Link {
+                        bus,
+                        device,
+                        up,
+                        cause,
+                    });
+                    self.link_changed(index, up);
+                }
                 Some(Effect::Failsafe(report)) => self.outbox.push(FromBus::Failsafe { device, report }),
             }
         }

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longest silence after which a charger must be at its safe current (promise S5).
+pub(super) const SAFE_WITHIN: Duration = Duration::from_secs(60);
+
 /// The profiles that may be named.
 pub(super) struct Catalogue {
     library: Library,
@@ -123,6 +126,11 @@ pub(super) fn unsafe_because(profile: &Profile) -> Option<String> {
         Some(watchdog) if !watchdog.fallback_safe => {
             Some(watchdog.fallback.trim().trim_end_matches('.').to_owned())
         }
+        Some(watchdog) if watchdog.min_timeout > SAFE_WITHIN => Some(format!(
+            "it falls back only after {} s, {} s are wanted at most",
+            watchdog.min_timeout.as_secs(),
+            SAFE_WITHIN.as_secs()
+        )),
         Some(_) => None,
     }
 }

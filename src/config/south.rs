@@ -6,7 +6,7 @@ use super::keys::{BusKeys, DeviceKeys};
 use super::line;
 use super::nearest::did_you_mean;
 use super::place::Place;
-use super::profiles::{kind_name, unsafe_because, watchdog_times};
+use super::profiles::{SAFE_WITHIN, kind_name, unsafe_because, watchdog_times};
 use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
@@ -15,10 +15,6 @@ use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Link, MilliAmps, Par
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Longest silence after which a charger must be at its safe current (promise S5).
-const LONGEST_WATCHDOG: Duration = Duration::from_secs(60);
 
 /// A bus as read.
 pub(super) struct Bus {
@@ -410,7 +406,7 @@ fn watchdog(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
                     duration(timeout.clamp(least, most))
                 ),
             );
-        } else if timeout > LONGEST_WATCHDOG {
+        } else if timeout > SAFE_WITHIN {
             keys.watchdog_timeout.warning(
                 found,
                 format!(

@@ -5,12 +5,15 @@ use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use super::feed::StoreFeed;
 use super::fuses::{self, Stations};
 use super::router::{self, Routes, South};
+use super::vitals::{self, Marker, Marks, TURN};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
-use crate::domain::{BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, ReaderId, SiteSetup};
+use crate::domain::{
+    BusId, BusSetup, Clock, CpId, CpSetup, DeviceId, EvseId, MilliAmps, Mono, ReaderId, SiteSetup,
+};
 use crate::ocpp::Machine;
 use crate::site::FuseInput;
-use crate::station::Station;
+use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
 use crate::uplink::{self, FromUplink, ToUplink, UplinkHandle};
 use std::collections::BTreeMap;
@@ -24,6 +27,10 @@ use tokio::time::timeout;
 const STATION_QUEUE: usize = 256;
 /// What a task may be silent before it counts as hung.
 const HUNG_AFTER: Duration = Duration::from_secs(10);
+/// The ledger's mark. A disk that hangs ends the leases, but a restart of the process would not mend it.
+const LEDGER: &str = "ledger";
+/// How long the main task waits for the ledger before it goes on with something else.
+const LEDGER_WAIT: Duration = Duration::from_secs(1);
 /// How long chargers get to reach their safe state, and links to close, on an orderly stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -50,6 +57,7 @@ struct ChargePoint {
     setup: CpSetup,
     conductor: ConductorHandle,
     uplink: UplinkHandle,
+    commands: watch::Receiver<Mono>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -67,6 +75,11 @@ pub struct Gateway {
     south: watch::Receiver<South>,
     fuses: mpsc::Sender<(CpId, EvseId, FuseInput)>,
     fuse_task: JoinHandle<()>,
+    /// Marks of the tasks that live as long as the process.
+    lasting: Marks,
+    marks: watch::Sender<Marks>,
+    pulse: watch::Receiver<Mono>,
+    main: Marker,
     time: mpsc::Sender<i64>,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
@@ -94,9 +107,23 @@ impl Gateway {
         let (south_tx, south) = watch::channel(South::default());
         let (fuses, demands) = mpsc::channel(STATION_QUEUE);
         let (time, time_told) = mpsc::channel(16);
-        tokio::spawn(router::run(bus_events, routes_rx, south_tx));
         let shared: Arc<dyn Clock> = clock.clone();
-        let fuse_task = tokio::spawn(fuses::run(setup.fuses.clone(), demands, stations_rx, shared));
+        let marker = || Marker::new(shared.clone());
+        let ((main, main_mark), (router, router_mark), (fuse, fuse_mark)) = (marker(), marker(), marker());
+        let now = shared.now().mono;
+        let ((ledger, ledger_mark), (pulse_tx, pulse)) = (watch::channel(now), watch::channel(now));
+        let lasting = Marks::from([
+            ("main".to_owned(), main_mark),
+            ("router".to_owned(), router_mark),
+            ("shared fuses".to_owned(), fuse_mark),
+            (LEDGER.to_owned(), ledger_mark),
+        ]);
+        let (marks, marks_rx) = watch::channel(lasting.clone());
+        tokio::spawn(router::run(bus_events, routes_rx, south_tx, router));
+        tokio::spawn(vitals::ask_ledger(store.clone(), ledger, shared.clone()));
+        tokio::spawn(vitals::run(marks_rx, pulse_tx, shared.clone()));
+        let fuse_task = fuses::run(setup.fuses.clone(), demands, stations_rx, shared, fuse);
+        let fuse_task = tokio::spawn(fuse_task);
         let mut gateway = Self {
             setup: SiteSetup {
                 buses: Vec::new(),
@@ -114,6 +141,10 @@ impl Gateway {
             south,
             fuses,
             fuse_task,
+            lasting,
+            marks,
+            pulse,
+            main,
             time,
             time_told,
         };
@@ -135,6 +166,7 @@ impl Gateway {
             .collect();
         for id in stale {
             if let Some(point) = self.points.remove(&id) {
+                self.publish_marks();
                 end_point(point).await;
             }
         }
@@ -146,6 +178,7 @@ impl Gateway {
             .collect();
         for id in gone {
             if let Some(bus) = self.buses.remove(&id) {
+                self.publish_marks();
                 end_bus(bus).await;
             }
         }
@@ -169,10 +202,12 @@ impl Gateway {
         self.setup = setup;
         self.keep_readers().await?;
         for cp in self.setup.charge_points.clone() {
+            self.turn();
             if !self.points.contains_key(&cp.id) {
                 self.start_point(cp).await?;
             }
         }
+        self.publish_marks();
         self.publish_routes();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
@@ -229,24 +264,42 @@ impl Gateway {
                 unix_ms_at_zero,
             });
         }
-        let forward = tokio::spawn(forward(uplink_events, to.clone()));
+        let (marker, commands) = Marker::new(self.clock.clone());
+        let forward = tokio::spawn(forward(uplink_events, to.clone(), marker));
+        for evse in setup
+            .evses
+            .iter()
+            .filter(|e| self.hangs_on_a_fuse(&setup.id, e.id))
+        {
+            // Nothing, until its fuse has told its share.
+            let (evse, amps) = (evse.id, Some(MilliAmps::ZERO));
+            let _ = to.try_send(ToStation::Input(Input::SharedFuse { evse, amps }));
+        }
         let around = Surroundings {
             clock: self.clock.clone(),
             store: self.store.clone(),
             buses: self.bus_of_device(),
             fuses: self.fuses.clone(),
             time: self.time.clone(),
+            pulse: self.pulse.clone(),
         };
-        let (conductor, join) =
-            conductor::spawn(setup.clone(), station, uplink.to.clone(), around, (to, inbox));
+        let (conductor, task) =
+            conductor::prepare(setup.clone(), station, uplink.to.clone(), around, (to, inbox));
+        let join = tokio::spawn(task);
         let point = ChargePoint {
             setup,
             conductor,
             uplink,
+            commands,
             tasks: vec![join, forward],
         };
         self.points.insert(point.setup.id.clone(), point);
         Ok(())
+    }
+
+    fn hangs_on_a_fuse(&self, cp: &CpId, evse: EvseId) -> bool {
+        let member = (cp.clone(), evse);
+        self.setup.fuses.iter().any(|fuse| fuse.members.contains(&member))
     }
 
     async fn epochs(&self) -> Vec<(crate::domain::BootId, i64)> {
@@ -278,8 +331,29 @@ impl Gateway {
             router::add_routes(&mut routes, &point.setup, &point.conductor.to);
             stations.insert(point.setup.id.clone(), point.conductor.to.clone());
         }
-        self.routes.send_replace(routes);
+        // Shares first: they are to be known before a station hears of its charger.
         self.stations.send_replace(stations);
+        self.routes.send_replace(routes);
+    }
+
+    /// The main task turns.
+    pub fn turn(&self) {
+        self.main.turn();
+    }
+
+    fn publish_marks(&self) {
+        self.turn();
+        let mut marks = self.lasting.clone();
+        for bus in self.buses.values() {
+            marks.insert(format!("bus {}", bus.setup.id), bus.handle.heartbeat.clone());
+        }
+        for point in self.points.values() {
+            let id = &point.setup.id;
+            marks.insert(format!("charge point {id}"), point.conductor.heartbeat.clone());
+            marks.insert(format!("CSMS link of {id}"), point.uplink.heartbeat.clone());
+            marks.insert(format!("commands of {id}"), point.commands.clone());
+        }
+        self.marks.send_replace(marks);
     }
 
     fn next_seed(&mut self) -> u64 {
@@ -305,7 +379,7 @@ impl Gateway {
             self.tell_epoch(epoch).await;
         }
         if now.wall.quality.is_trusted()
-            && let Err(error) = self.store.note_wall(now.wall.unix_ms).await
+            && let Ok(Err(error)) = timeout(LEDGER_WAIT, self.store.note_wall(now.wall.unix_ms)).await
         {
             tracing::warn!("the time could not be noted: {error}");
         }
@@ -313,7 +387,8 @@ impl Gateway {
 
     async fn tell_epoch(&self, unix_ms_at_zero: i64) {
         let boot = self.clock.now().boot;
-        if let Err(error) = self.store.set_epoch(boot, unix_ms_at_zero).await {
+        let noted = timeout(LEDGER_WAIT, self.store.set_epoch(boot, unix_ms_at_zero)).await;
+        if let Ok(Err(error)) = noted {
             tracing::warn!("the clock's correction could not be noted: {error}");
         }
         for point in self.points.values() {
@@ -328,23 +403,14 @@ impl Gateway {
     #[must_use]
     pub fn hung(&self) -> Vec<String> {
         let now = self.clock.now().mono;
-        let late = |beat: &watch::Receiver<Mono>| now.since(*beat.borrow()) > HUNG_AFTER;
-        let buses = self
-            .buses
-            .values()
-            .filter(|b| late(&b.handle.heartbeat))
-            .map(|b| format!("bus {}", b.setup.id));
-        let stations = self
-            .points
-            .values()
-            .filter(|p| late(&p.conductor.heartbeat))
-            .map(|p| format!("charge point {}", p.setup.id));
-        let links = self
-            .points
-            .values()
-            .filter(|p| late(&p.uplink.heartbeat))
-            .map(|p| format!("CSMS link of {}", p.setup.id));
-        buses.chain(stations).chain(links).collect()
+        let mut hung = vitals::names_of_late(&self.marks.borrow(), now, HUNG_AFTER);
+        hung.retain(|name| name != LEDGER);
+        // The pulse follows the slowest task; where none is slow it is its own task that hangs.
+        let slow = !vitals::names_of_late(&self.marks.borrow(), now, HUNG_AFTER / 2).is_empty();
+        if !slow && now.since(*self.pulse.borrow()) > HUNG_AFTER {
+            hung.push("vital signs".to_owned());
+        }
+        hung
     }
 
     /// The one line for `systemctl status`.
@@ -443,8 +509,13 @@ impl Gateway {
     }
 }
 
-async fn forward(mut from: mpsc::Receiver<FromUplink>, to: mpsc::Sender<ToStation>) {
-    while let Some(message) = from.recv().await {
+async fn forward(mut from: mpsc::Receiver<FromUplink>, to: mpsc::Sender<ToStation>, marker: Marker) {
+    loop {
+        marker.turn();
+        let Ok(message) = timeout(TURN, from.recv()).await else {
+            continue;
+        };
+        let Some(message) = message else { return };
         if to.send(ToStation::Uplink(message)).await.is_err() {
             return;
         }

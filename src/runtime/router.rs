@@ -1,11 +1,13 @@
 //! From buses to stations: a device may serve several EVSEs, in several roles.
 
 use super::conductor::ToStation;
+use super::vitals::{Marker, TURN};
 use crate::bus::FromBus;
 use crate::domain::{CpSetup, DeviceId, EvseId};
 use crate::station::{Input, Role};
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 /// Where what a device says is to go.
 pub type Routes = BTreeMap<DeviceId, Vec<Route>>;
@@ -58,8 +60,14 @@ pub async fn run(
     mut from: mpsc::Receiver<FromBus>,
     routes: watch::Receiver<Routes>,
     south: watch::Sender<South>,
+    marker: Marker,
 ) {
-    while let Some(event) = from.recv().await {
+    loop {
+        marker.turn();
+        let Ok(event) = timeout(TURN, from.recv()).await else {
+            continue;
+        };
+        let Some(event) = event else { return };
         let routes = routes.borrow().clone();
         note(&south, &event);
         pass(&routes, event).await;
@@ -114,7 +122,17 @@ async fn pass(routes: &Routes, event: FromBus) {
                 }
             }
         }
-        FromBus::Port { .. } | FromBus::Failsafe { .. } => {}
+        FromBus::Failsafe { device, report } => {
+            for route in routes.get(&device).into_iter().flatten() {
+                let unguarded = (!report.safe && !report.signed).then(|| report.detail.clone());
+                let input = Input::Failsafe {
+                    evse: route.evse,
+                    unguarded,
+                };
+                let _ = route.to.send(ToStation::Input(input)).await;
+            }
+        }
+        FromBus::Port { .. } => {}
     }
 }
 
@@ -148,7 +166,11 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
             });
         }
         FromBus::Failsafe { device, report } => {
-            tracing::info!(%device, ?report, "fail-safe checked");
+            if report.safe {
+                tracing::info!(%device, ?report, "fail-safe checked");
+            } else {
+                tracing::warn!(%device, ?report, "the charger would not fall back by itself: {}", report.detail);
+            }
             south.send_modify(|s| {
                 s.failsafe.insert(device.to_string(), format!("{report:?}"));
             });

@@ -9,6 +9,7 @@
 //! | `evse` | one EVSE: facts and machines |
 //! | `tokens`, `auth` | cards, and who may charge |
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
+//! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
 //! | `status` | connector status |
@@ -25,6 +26,7 @@ mod lease;
 mod limits;
 mod outbox;
 mod persist;
+mod plausible;
 mod samples;
 mod smart;
 mod snapshot;
@@ -36,6 +38,7 @@ mod tx;
 mod tests;
 
 pub use io::{Effect, Input, Role};
+pub use lease::REACH as LEASE_REACH;
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
@@ -146,6 +149,11 @@ impl Station {
                 }
             }
             Input::Link { evse, role, up, .. } => self.link(evse, role, up),
+            Input::Failsafe { evse, unguarded } => {
+                if let Some(evse) = self.evses.get_mut(&evse) {
+                    evse.unguarded = unguarded;
+                }
+            }
             Input::Driven { ticket, result } => {
                 self.unlocked(ticket, Some(&result));
                 self.driven(ticket, &result);
@@ -311,6 +319,9 @@ impl Station {
             return;
         };
         let before = evse.links.insert(role, up);
+        if role == Role::Meter && up && before == Some(false) {
+            evse.lease.hint();
+        }
         if role == Role::Charger && up && before != Some(true) {
             // It may have been without power and have forgotten everything.
             evse.actuator.forget();
@@ -373,9 +384,10 @@ impl Station {
         };
         let metered = evse.tx.is_none() || evse.meter_well(now);
         let silent = evse.lease.too_silent(evse.heard, now);
-        let health = if self.leaving || stuck || evse.links.get(&Role::Charger) != Some(&true) {
+        let answers = evse.links.get(&Role::Charger) == Some(&true);
+        let health = if self.leaving || stuck {
             Health::Bad
-        } else if silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
+        } else if !answers || silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
             Health::Doubtful
         } else if metered {
             Health::Good

@@ -6,5 +6,6 @@
 
 mod csms;
 mod devices;
+mod failsafe;
 mod lines;
 mod profiles;

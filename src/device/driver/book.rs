@@ -277,6 +277,7 @@ impl Book {
                 timeout: None,
                 fallback: None,
                 safe: false,
+                signed: self.setup.accept_no_failsafe,
                 detail: "the device has no watchdog: it keeps its last current when the gateway falls silent"
                     .into(),
             });
@@ -295,6 +296,7 @@ impl Book {
             timeout: self.profile.watchdog_timeout(self.setup.watchdog_timeout),
             fallback: Some(self.fallback()),
             safe: outcome.is_ok() && watchdog.fallback_safe && kept,
+            signed: self.setup.accept_no_failsafe,
             detail,
         })
     }

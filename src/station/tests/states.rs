@@ -313,7 +313,7 @@ fn a_vehicle_that_draws_more_than_it_may_stops_the_charger() {
 }
 
 #[test]
-fn a_lease_is_given_only_while_the_charger_answers() {
+fn a_lease_is_given_while_the_charger_answers_and_else_once_a_minute_on_trial() {
     let mut b = bench(1);
     b.run(30);
     assert!(b.lease(1) > b.now.mono);
@@ -325,8 +325,38 @@ fn a_lease_is_given_only_while_the_charger_answers() {
         cause: None,
     });
     let before = b.outlet(1).leases;
-    b.run(300);
-    assert_eq!(b.outlet(1).leases, before);
+    let mut leased = 0;
+    for _ in 0..300 {
+        b.run(1);
+        leased += u64::from(b.lease(1) > b.now.mono);
+    }
+    assert_eq!(b.outlet(1).leases, before + 5);
+    assert!(leased <= 60, "{leased} s of 300");
+}
+
+/// Charger and meter are lost together, as with the power of their line, and only the meter comes back.
+#[test]
+fn a_meter_that_is_heard_again_gives_its_charger_a_lease_on_trial_but_once_a_minute() {
+    let mut b = bench(1);
+    b.run(90);
+    let link = |role, up| Input::Link {
+        evse: EvseId(1),
+        role,
+        up,
+        cause: None,
+    };
+    let mut granted = Vec::new();
+    for _ in 0..3 {
+        (b.outlet(1).link, b.outlet(1).meter_answers) = (false, false);
+        b.act(link(Role::Charger, false));
+        b.act(link(Role::Meter, false));
+        b.run(20);
+        let before = b.outlet(1).leases;
+        b.outlet(1).meter_answers = true;
+        b.run(1);
+        granted.push(b.outlet(1).leases - before);
+    }
+    assert_eq!(granted, [1, 0, 0]);
 }
 
 #[test]
