@@ -266,15 +266,7 @@ impl Gateway {
         }
         let (marker, commands) = Marker::new(self.clock.clone());
         let forward = tokio::spawn(forward(uplink_events, to.clone(), marker));
-        for evse in setup
-            .evses
-            .iter()
-            .filter(|e| self.hangs_on_a_fuse(&setup.id, e.id))
-        {
-            // Nothing, until its fuse has told its share.
-            let (evse, amps) = (evse.id, Some(MilliAmps::ZERO));
-            let _ = to.try_send(ToStation::Input(Input::SharedFuse { evse, amps }));
-        }
+        self.hold_back(&setup, &to);
         let around = Surroundings {
             clock: self.clock.clone(),
             store: self.store.clone(),
@@ -297,9 +289,15 @@ impl Gateway {
         Ok(())
     }
 
-    fn hangs_on_a_fuse(&self, cp: &CpId, evse: EvseId) -> bool {
-        let member = (cp.clone(), evse);
-        self.setup.fuses.iter().any(|fuse| fuse.members.contains(&member))
+    /// Who hangs on a shared fuse gets nothing until the fuse has told its share.
+    fn hold_back(&self, setup: &CpSetup, to: &mpsc::Sender<ToStation>) {
+        for evse in setup.evses.iter().map(|evse| evse.id) {
+            let member = (setup.id.clone(), evse);
+            if self.setup.fuses.iter().any(|fuse| fuse.members.contains(&member)) {
+                let amps = Some(MilliAmps::ZERO);
+                let _ = to.try_send(ToStation::Input(Input::SharedFuse { evse, amps }));
+            }
+        }
     }
 
     async fn epochs(&self) -> Vec<(crate::domain::BootId, i64)> {
@@ -557,4 +555,100 @@ fn reader_of(setup: &CpSetup) -> Option<ReaderId> {
         .csms
         .first()
         .map(|csms| ReaderId::new(format!("{}/{}", setup.id, csms.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{BootId, Link};
+
+    fn csms() -> crate::domain::CsmsSetup {
+        crate::domain::CsmsSetup {
+            name: "main".to_owned(),
+            url: "ws://127.0.0.1:1/CP1".to_owned(),
+            version: crate::domain::OcppVersion::V16,
+            security: crate::domain::Security::None,
+            reconnect_min: Duration::from_secs(1),
+            reconnect_max: Duration::from_secs(1),
+            message_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(1),
+            ping: Duration::ZERO,
+            boot_retry: Duration::from_secs(1),
+        }
+    }
+
+    fn site(dir: &std::path::Path) -> SiteSetup {
+        let bus = BusSetup {
+            id: BusId::new("line"),
+            link: Link::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+            },
+            min_gap: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+            reopen_wait: Duration::from_secs(1),
+            devices: Vec::new(),
+        };
+        let point = CpSetup {
+            id: CpId::new("CP1"),
+            vendor: String::new(),
+            model: String::new(),
+            serial: None,
+            evses: Vec::new(),
+            csms: vec![csms()],
+            keys: BTreeMap::new(),
+            variables: BTreeMap::new(),
+        };
+        SiteSetup {
+            buses: vec![bus],
+            charge_points: vec![point],
+            fuses: Vec::new(),
+            state_dir: dir.to_owned(),
+            socket: dir.join("socket"),
+            trust_dir: None,
+            device_dir: None,
+        }
+    }
+
+    /// Every task of [`super`] is among those whose hang ends the leases (promise S6).
+    #[tokio::test]
+    async fn every_task_leaves_its_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let setup = site(dir.path());
+        let clock = Arc::new(SystemClock::new(BootId(1), None, 0));
+        let gateway = Gateway::start(setup, &Library::builtin(), clock, store, Some(1))
+            .await
+            .unwrap();
+        let names: Vec<String> = gateway.marks.borrow().keys().cloned().collect();
+        assert_eq!(
+            names,
+            [
+                "CSMS link of CP1",
+                "bus line",
+                "charge point CP1",
+                "commands of CP1",
+                "ledger",
+                "main",
+                "router",
+                "shared fuses"
+            ]
+        );
+        for name in names {
+            let mut mark = gateway.marks.borrow()[&name].clone();
+            let before = *mark.borrow_and_update();
+            let turns = async {
+                gateway.turn();
+                mark.wait_for(|now| *now > before).await.map(|_| ())
+            };
+            if name != "main" {
+                timeout(Duration::from_secs(10), turns)
+                    .await
+                    .expect("it turns")
+                    .expect("it runs");
+            }
+        }
+        assert!(gateway.hung().is_empty());
+        gateway.stop().await;
+    }
 }

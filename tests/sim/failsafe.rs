@@ -2,8 +2,8 @@
 //! is set to is looked after. Where a profile writes time-out and fallback, the device begins without either.
 
 use retrovolt::device::{
-    Action, Driver, Effect, FailsafeReport, Feed, Input, Kind, Library, LinkCost, Pdu, Profile, Reply,
-    Request,
+    Action, Driver, Effect, Electrical, FailsafeReport, Feed, Input, Kind, Library, LinkCost, Pdu, Profile,
+    Reply, Request,
 };
 use retrovolt::domain::{
     DeviceCommand, DeviceId, DeviceSetup, DriveError, MilliAmps, Mono, Now, Observation,
@@ -69,10 +69,14 @@ impl Pair {
             silence_us: 2_005,
             think_us: 5_000,
         };
+        let electrical = Electrical {
+            phases: profile.about().phases.clamp(1, 3),
+            ..Electrical::default()
+        };
         let mut device = SimDevice::new(DeviceSpec::new("charger", Arc::clone(profile), 1), Mono(0));
         device.body.ev = Some(Ev::new(EvSpec::default()));
         let mut pair = Self {
-            driver: Driver::new(Arc::clone(profile), &setup(profile), cost, 1),
+            driver: Driver::new(Arc::clone(profile), &setup(profile), cost, 1).with_electrical(electrical),
             device,
             now: Mono(0),
             queue: Vec::new(),

@@ -97,7 +97,7 @@ async fn s6_while_all_turn_the_charger_is_fed_without_a_gap() {
             ..Plan::default()
         };
         let rig = Rig::charging(&plan).await;
-        rig.pass(3_600).await;
+        rig.pass(900).await;
         let trips = rig
             .street
             .houses()

@@ -2,6 +2,7 @@
 //! router, station, fuses, signs of life. Only the CSMS and the disk are missing.
 
 mod freeze;
+mod fuse;
 mod hang;
 mod meter;
 mod noise;

@@ -11,6 +11,7 @@ use crate::runtime::fuses::{self, Stations};
 use crate::runtime::router::{self, Routes, South};
 use crate::runtime::vitals::{self, Marker, Marks, TURN};
 use crate::sim::{DeviceSpec, Ev, EvSpec, Format, WireRules};
+use crate::site::FuseInput;
 use crate::station::{Snapshot, Station};
 use crate::store::double;
 use std::collections::BTreeMap;
@@ -57,7 +58,12 @@ pub(super) struct Rig {
     pub(super) south: watch::Receiver<South>,
     /// When a device was last heard, by its id.
     pub(super) heard: Arc<Mutex<BTreeMap<String, Mono>>>,
+    _stations: watch::Sender<Stations>,
+    _routes: watch::Sender<Routes>,
 }
+
+/// What a station tells the fuses.
+type ToFuses = (CpId, EvseId, FuseInput);
 
 fn devices(plan: &Plan) -> Vec<DeviceSetup> {
     let charger = DeviceSetup {
@@ -164,20 +170,33 @@ async fn listen(
     }
 }
 
-impl Rig {
-    pub(super) fn new(plan: &Plan) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
-        let library = Library::builtin();
-        let street = street(plan, &library, &clock);
-        let mut tasks = Freezer::default();
-        let mut marks = Marks::new();
-        let (rows, heard) = (double::Rows::default(), Arc::default());
-        let (store, serving) = double::store(Arc::clone(&rows));
-        tasks.spawn("ledger", serving);
+/// The tasks and their marks while a rig is put together.
+struct Site {
+    clock: Arc<dyn Clock>,
+    tasks: Freezer,
+    marks: Marks,
+}
 
+/// What reports and takes commands of the south side.
+struct SouthSide {
+    to_bus: mpsc::Sender<ToBus>,
+    routes: watch::Sender<Routes>,
+    south: watch::Receiver<South>,
+    heard: Arc<Mutex<BTreeMap<String, Mono>>>,
+}
+
+impl Site {
+    fn marker(&mut self, name: &str) -> Marker {
+        let (marker, mark) = Marker::new(Arc::clone(&self.clock));
+        self.marks.insert(name.to_owned(), mark);
+        marker
+    }
+
+    fn south_side(&mut self, plan: &Plan, library: &Library, street: &Street) -> SouthSide {
         let (events, raw) = mpsc::channel(256);
         let (onward, bus_events) = mpsc::channel(256);
-        tokio::spawn(listen(raw, onward, Arc::clone(&heard), Arc::clone(&clock)));
+        let heard = Arc::default();
+        tokio::spawn(listen(raw, onward, Arc::clone(&heard), Arc::clone(&self.clock)));
         let bus = BusSetup {
             id: BusId::new("line"),
             link: serial(plan.baud),
@@ -186,23 +205,23 @@ impl Rig {
             reopen_wait: Duration::from_secs(1),
             devices: devices(plan),
         };
-        let (to_bus, bus_mark, bus, openings) = prepare(bus, &library, Arc::clone(&clock), events);
+        let (to_bus, mark, bus, openings) = prepare(bus, library, Arc::clone(&self.clock), events);
         tokio::spawn(street.clone().run(openings));
-        tasks.spawn("bus", bus);
-        marks.insert("bus".to_owned(), bus_mark);
-
-        let mut marker = |name: &str| {
-            let (marker, mark) = Marker::new(Arc::clone(&clock));
-            marks.insert(name.to_owned(), mark);
-            marker
-        };
+        self.tasks.spawn("bus", bus);
+        self.marks.insert("bus".to_owned(), mark);
         let (routes, routes_rx) = watch::channel(Routes::new());
         let (south_tx, south) = watch::channel(South::default());
-        tasks.spawn(
-            "router",
-            router::run(bus_events, routes_rx, south_tx, marker("router")),
-        );
-        let (stations, stations_rx) = watch::channel(Stations::new());
+        let router = router::run(bus_events, routes_rx, south_tx, self.marker("router"));
+        self.tasks.spawn("router", router);
+        SouthSide {
+            to_bus,
+            routes,
+            south,
+            heard,
+        }
+    }
+
+    fn fuses(&mut self, plan: &Plan, stations: watch::Receiver<Stations>) -> mpsc::Sender<ToFuses> {
         let (to_fuses, demands) = mpsc::channel(256);
         let fuse = FuseSetup {
             name: "main".to_owned(),
@@ -210,41 +229,70 @@ impl Rig {
             members: vec![(CpId::new("CP1"), EvseId(1))],
         };
         let fuses = if plan.fuse { vec![fuse] } else { Vec::new() };
-        let task = fuses::run(fuses, demands, stations_rx, Arc::clone(&clock), marker("fuses"));
-        tasks.spawn("fuses", task);
+        let marker = self.marker("fuses");
+        let task = fuses::run(fuses, demands, stations, Arc::clone(&self.clock), marker);
+        self.tasks.spawn("fuses", task);
+        to_fuses
+    }
+}
+
+impl Rig {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
+        let library = Library::builtin();
+        let street = street(plan, &library, &clock);
+        let mut site = Site {
+            clock: Arc::clone(&clock),
+            tasks: Freezer::default(),
+            marks: Marks::new(),
+        };
+        let rows = double::Rows::default();
+        let (store, serving) = double::store(Arc::clone(&rows));
+        site.tasks.spawn("ledger", serving);
+        let south_side = site.south_side(plan, &library, &street);
+        let (stations, stations_rx) = watch::channel(Stations::new());
+        let to_fuses = site.fuses(plan, stations_rx);
         let (to_link, link_inbox) = mpsc::channel(64);
-        tasks.spawn("CSMS link", link(link_inbox, marker("CSMS link")));
-        tasks.spawn("commands", turning(marker("commands")));
-        tasks.spawn("main", turning(marker("main")));
+        let marker = site.marker("CSMS link");
+        site.tasks.spawn("CSMS link", link(link_inbox, marker));
+        for name in ["commands", "main"] {
+            let marker = site.marker(name);
+            site.tasks.spawn(name, turning(marker));
+        }
 
         let now = clock.now().mono;
         let ((asked, ledger_mark), (pulse_tx, pulse)) = (watch::channel(now), watch::channel(now));
-        marks.insert("ledger".to_owned(), ledger_mark);
+        site.marks.insert("ledger".to_owned(), ledger_mark);
         tokio::spawn(vitals::ask_ledger(store.clone(), asked, Arc::clone(&clock)));
+        let bus = &south_side.to_bus;
         let around = Surroundings {
             clock: Arc::clone(&clock),
             store,
             buses: ["charger", "meter"]
-                .map(|name| (DeviceId::new(name), to_bus.clone()))
+                .map(|name| (DeviceId::new(name), bus.clone()))
                 .into(),
             fuses: to_fuses,
             time: mpsc::channel(16).0,
             pulse,
         };
         let setup = charge_point(plan);
-        let (station, inbox) = Self::station(&setup, to_link, around, &mut tasks);
-        router_and_fuses(&routes, &stations, &setup, inbox);
-        marks.insert("station".to_owned(), station.heartbeat.clone());
-        tasks.spawn("vitals", vitals::run(watch::channel(marks).1, pulse_tx, clock));
-        // Senders that a gateway would keep.
-        std::mem::forget((routes, stations, to_bus_kept(to_bus)));
+        let (station, inbox) = Self::station(&setup, to_link, around, &mut site.tasks);
+        let mut routes = Routes::new();
+        router::add_routes(&mut routes, &setup, &inbox);
+        stations.send_replace(Stations::from([(setup.id.clone(), inbox)]));
+        south_side.routes.send_replace(routes);
+        site.marks.insert("station".to_owned(), station.heartbeat.clone());
+        let vitals = vitals::run(watch::channel(site.marks).1, pulse_tx, clock);
+        site.tasks.spawn("vitals", vitals);
         Self {
             street,
-            tasks,
+            tasks: site.tasks,
             station,
             rows,
-            south,
-            heard,
+            south: south_side.south,
+            heard: south_side.heard,
+            _stations: stations,
+            _routes: south_side.routes,
         }
     }
 
@@ -299,20 +347,4 @@ impl Rig {
     pub(super) fn shown(&self) -> Snapshot {
         self.station.snapshot.borrow().clone()
     }
-}
-
-fn to_bus_kept(to_bus: mpsc::Sender<ToBus>) -> mpsc::Sender<ToBus> {
-    to_bus
-}
-
-fn router_and_fuses(
-    routes: &watch::Sender<Routes>,
-    stations: &watch::Sender<Stations>,
-    setup: &CpSetup,
-    to: mpsc::Sender<ToStation>,
-) {
-    let mut all = Routes::new();
-    router::add_routes(&mut all, setup, &to);
-    stations.send_replace(Stations::from([(setup.id.clone(), to)]));
-    routes.send_replace(all);
 }
