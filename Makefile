@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills setup docs-devices bench fuzz
+.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -44,6 +44,9 @@ docs-devices: ## write docs/devices/ anew from the profiles
 
 kills: ## promise D1 at campaign size: 10,000 kills
 	RETROVOLT_KILLS=10000 cargo nextest run --profile campaign --test gateway kills
+
+noise: ## promise S1 at campaign size: 1,000,000 damaged frames
+	RETROVOLT_NOISE=1000000 cargo nextest run --profile campaign --lib s1_no_damaged_frame
 
 bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
 	cargo bench --no-fail-fast --bench bus --bench memory -- --check

@@ -17,12 +17,13 @@ mod queue;
 mod stream;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timer;
 
 use crate::device::{Driver, FailsafeReport, Library, LinkCost, StreamDevice, StreamPort, stream_machine};
 use crate::domain::{
-    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Observation, Protocol,
+    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono, Observation,
+    Protocol,
 };
 use std::io;
 use std::sync::Arc;
@@ -168,17 +169,7 @@ pub fn spawn(
     events: mpsc::Sender<FromBus>,
     seed: u64,
 ) -> Result<BusHandle, BusError> {
-    let mut devices = Vec::with_capacity(setup.devices.len());
-    for device in &setup.devices {
-        let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
-            device: device.id.clone(),
-            profile: device.profile.clone(),
-        })?;
-        devices.push(StreamDevice {
-            setup: device.clone(),
-            profile,
-        });
-    }
+    let devices = devices_of(&setup, library)?;
     if let Link::Gpio(link) = &setup.link {
         let link = link.clone();
         return Ok(gpio::spawn(setup, link, devices, clock, events));
@@ -206,6 +197,18 @@ pub fn spawn(
     })?;
     let stream = stream::Stream::new(ids, machine);
     Ok(task::start(setup, stream, clock, events, opener, timer))
+}
+
+fn devices_of(setup: &BusSetup, library: &Library) -> Result<Vec<StreamDevice>, BusError> {
+    let of = |device: &DeviceSetup| {
+        let profile = library.get(&device.profile).ok_or_else(|| BusError::Profile {
+            device: device.id.clone(),
+            profile: device.profile.clone(),
+        })?;
+        let setup = device.clone();
+        Ok(StreamDevice { setup, profile })
+    };
+    setup.devices.iter().map(of).collect()
 }
 
 /// A driver for each device of a Modbus port.

@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 
 /// Effects taken from one driver in a turn, so that no driver can hold up the others.
 const EFFECTS_A_TURN: usize = 64;
+/// Where no device answers, one of them is tried this often.
+const TRY_ANYBODY: Duration = Duration::from_millis(250);
 
 /// The machine of one device, as the task needs it.
 pub(crate) trait Machine: Send {
@@ -46,6 +48,8 @@ pub(crate) struct Host {
     unit: u8,
     timeout: Duration,
     machine: Box<dyn Machine>,
+    /// Whether it answers, once that is known.
+    up: Option<bool>,
 }
 
 impl Host {
@@ -56,6 +60,7 @@ impl Host {
             unit: setup.unit,
             timeout,
             machine,
+            up: None,
         }
     }
 }
@@ -66,6 +71,8 @@ pub(crate) struct Hosts {
     queue: Queue,
     /// What was answered on an earlier connection, where the framing was to be found out.
     framing: Option<Framing>,
+    /// When somebody was last tried because nobody answers, and who.
+    tried: (Mono, usize),
 }
 
 impl Hosts {
@@ -75,15 +82,16 @@ impl Hosts {
             queue: Queue::new(hosts.len()),
             hosts,
             framing: None,
+            tried: (Mono(0), 0),
         }
     }
 
     fn input(&mut self, now: Now, slot: usize, input: Input, outlet: &mut Outlet) {
         self.hosts[slot].machine.handle(now, input);
-        self.pump(slot, outlet);
+        self.pump(now, slot, outlet);
     }
 
-    fn pump(&mut self, slot: usize, outlet: &mut Outlet) {
+    fn pump(&mut self, now: Now, slot: usize, outlet: &mut Outlet) {
         for _ in 0..EFFECTS_A_TURN {
             let Host { id, machine, .. } = &mut self.hosts[slot];
             match machine.poll() {
@@ -92,8 +100,39 @@ impl Hosts {
                 Some(Effect::Cancel(request)) => self.queue.cancel(slot, request),
                 Some(Effect::Observed(observations)) => outlet.observed(id, observations),
                 Some(Effect::Done { ticket, result }) => outlet.done(id, ticket, result),
-                Some(Effect::Link { up, cause }) => outlet.link(id, up, cause),
+                Some(Effect::Link { up, cause }) => {
+                    outlet.link(id, up, cause);
+                    self.link_changed(now, slot, up, outlet);
+                }
                 Some(Effect::Failsafe(report)) => outlet.failsafe(id, report),
+            }
+        }
+    }
+
+    /// Nobody answers.
+    fn is_deserted(&self) -> bool {
+        self.hosts.iter().all(|host| host.up == Some(false))
+    }
+
+    /// Where nobody answers the line itself may be disturbed: back-off would protect nobody then, and the end of
+    /// the disturbance is to be noticed at once (S1).
+    fn try_anybody(&mut self, now: Now, outlet: &mut Outlet) {
+        let (at, last) = self.tried;
+        if self.hosts.is_empty() || !self.is_deserted() || now.mono.since(at) < TRY_ANYBODY {
+            return;
+        }
+        let next = (last + 1) % self.hosts.len();
+        self.tried = (now.mono, next);
+        self.input(now, next, Input::Probe, outlet);
+    }
+
+    /// A device began or ceased to answer. The first that answers again stands for the line.
+    fn link_changed(&mut self, now: Now, slot: usize, up: bool, outlet: &mut Outlet) {
+        let deserted = self.is_deserted();
+        self.hosts[slot].up = Some(up);
+        if up && deserted {
+            for other in (0..self.hosts.len()).filter(|other| *other != slot) {
+                self.input(now, other, Input::Probe, outlet);
             }
         }
     }
@@ -142,16 +181,16 @@ impl Crew for Hosts {
             if due.is_some_and(|at| at <= now.mono) {
                 self.input(now, slot, Input::Tick, outlet);
             } else {
-                self.pump(slot, outlet);
+                self.pump(now, slot, outlet);
             }
         }
+        self.try_anybody(now, outlet);
     }
 
     fn next_deadline(&self) -> Option<Mono> {
-        self.hosts
-            .iter()
-            .filter_map(|host| host.machine.next_deadline())
-            .min()
+        let wanted = self.hosts.iter().filter_map(|host| host.machine.next_deadline());
+        let tried = (!self.hosts.is_empty() && self.is_deserted()).then(|| self.tried.0.plus(TRY_ANYBODY));
+        wanted.chain(tried).min()
     }
 
     fn is_urgent(&self) -> bool {
@@ -228,13 +267,20 @@ impl Core<Hosts> {
             Err(Fault::Lost(lost)) => return Err(lost),
             Err(fault) => {
                 let now = self.clock.now().mono;
+                if matches!(fault, Fault::Garbled(_)) {
+                    self.crew.queue.garbled(entry.device, now);
+                }
                 if matches!(fault, Fault::Timeout(_) | Fault::Garbled(_)) {
                     self.crew.queue.charge(entry.device, now.since(begun), now);
                 }
                 tracing::debug!(device = %self.crew.hosts[entry.device].id, "{fault}");
                 Err(DriveError::from(&fault))
             }
-            Ok(reply) => Ok(reply),
+            Ok(reply) => {
+                let now = self.clock.now().mono;
+                self.crew.queue.answered(entry.device, now);
+                Ok(reply)
+            }
         };
         let id = entry.request.id;
         let replied = Input::Replied { id, result };

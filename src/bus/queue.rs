@@ -2,7 +2,10 @@
 //!
 //! Stops and lowering writes go first, then other writes, watchdog feeds, and reads by their deadline. A device that
 //! lets requests time out pays for the wasted bus time from a small budget; when it is used up its reads wait, so
-//! that it costs the others at most [`SHARE_PERCENT`] of the bus in the long run (S4).
+//! that it costs the others at most [`SHARE_PERCENT`] of the bus in the long run (S4). It pays only while the
+//! others that answer fail seldom: else the line is disturbed and nobody is to blame, and nobody must wait
+//! for what it owes when the noise is over (S1). Who answers is not dead, and is forgiven; nor is one whose answers come
+//! damaged of late, if it has ever answered well in the last minutes.
 
 use crate::device::Request;
 use crate::domain::{Mono, Priority};
@@ -12,6 +15,15 @@ use std::time::Duration;
 const SHARE_PERCENT: u64 = 5;
 /// Saved-up budget: three time-outs in a row must be possible soon, so that a dead device is known as dead.
 const SAVINGS_US: i64 = 1_000_000;
+
+/// A damaged answer says for so long that its device is there and the line disturbed.
+const DISTURBED: Duration = Duration::from_secs(60);
+/// But not of a device that never gets through: its settings are wrong, or two share its address.
+const USED_TO_ANSWER: Duration = Duration::from_secs(600);
+/// Of the last 16 requests of a device so many may fail on a sound line.
+const SELDOM: u32 = 2;
+/// Who has answered within this time is there.
+const TELLS: Duration = Duration::from_secs(10);
 
 /// A request and the device it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +50,12 @@ pub(crate) enum Next {
 struct Budget {
     left_us: i64,
     at: Mono,
+    /// Last answer.
+    good_at: Option<Mono>,
+    /// Last damaged answer.
+    garbled_at: Option<Mono>,
+    /// Outcomes of the last requests, the latest lowest; a one is a failure.
+    failures: u16,
 }
 
 /// All requests not yet sent on one bus.
@@ -54,6 +72,9 @@ impl Queue {
         let full = Budget {
             left_us: SAVINGS_US,
             at: Mono(0),
+            good_at: None,
+            garbled_at: None,
+            failures: 0,
         };
         Self {
             entries: Vec::new(),
@@ -116,19 +137,56 @@ impl Queue {
         }
     }
 
+    /// A request of the device was answered.
+    pub(crate) fn answered(&mut self, device: usize, now: Mono) {
+        let left_us = self.left(device, now).max(SAVINGS_US / 2);
+        let budget = &mut self.budgets[device];
+        (budget.left_us, budget.at, budget.good_at) = (left_us, now, Some(now));
+        budget.failures <<= 1;
+    }
+
+    /// An answer of the device came damaged.
+    pub(crate) fn garbled(&mut self, device: usize, now: Mono) {
+        self.budgets[device].garbled_at = Some(now);
+    }
+
     /// A request of the device kept the bus waiting in vain for `wasted`.
     pub(crate) fn charge(&mut self, device: usize, wasted: Duration, now: Mono) {
-        let left_us = self.left(device, now) - i64::try_from(wasted.as_micros()).unwrap_or(i64::MAX);
-        self.budgets[device] = Budget { left_us, at: now };
+        let mut left_us = self.left(device, now);
+        if self.others_are_well(device, now) {
+            left_us -= i64::try_from(wasted.as_micros()).unwrap_or(i64::MAX);
+        }
+        let budget = &mut self.budgets[device];
+        (budget.left_us, budget.at) = (left_us, now);
+        budget.failures = budget.failures << 1 | 1;
+    }
+
+    /// Whether the device is there and only its answers come damaged.
+    fn is_disturbed(&self, device: usize, now: Mono) -> bool {
+        let within = |at: Option<Mono>, time: Duration| at.is_some_and(|at| now.since(at) < time);
+        let budget = self.budgets[device];
+        within(budget.garbled_at, DISTURBED) && within(budget.good_at, USED_TO_ANSWER)
+    }
+
+    /// Whether others answer, and those that do fail seldom.
+    fn others_are_well(&self, device: usize, now: Mono) -> bool {
+        let answers = |budget: &Budget| budget.good_at.is_some_and(|at| now.since(at) < TELLS);
+        let others = self.budgets.iter().enumerate();
+        let answering = others.filter(|(other, budget)| *other != device && answers(budget));
+        let (count, failures) = answering.fold((0, 0), |(count, failures), (_, budget)| {
+            (count + 1, failures + budget.failures.count_ones())
+        });
+        count > 0 && failures <= count * SELDOM
     }
 
     fn wait(&self, entry: &Entry, now: Mono, hold: &impl Fn(&Entry) -> Option<Duration>) -> Option<Duration> {
         if entry.request.priority == Priority::Stop {
             return None;
         }
-        let alone = self.budgets.len() == 1;
         let left = self.left(entry.device, now);
-        let poor = (entry.request.priority == Priority::Read && !alone && left <= 0).then(|| {
+        let late = entry.request.priority == Priority::Read && left <= 0;
+        let dead = late && !self.is_disturbed(entry.device, now) && self.others_are_well(entry.device, now);
+        let poor = dead.then(|| {
             let missing_us = left.unsigned_abs() + 1;
             Duration::from_micros(missing_us * 100 / SHARE_PERCENT)
         });

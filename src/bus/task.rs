@@ -147,6 +147,24 @@ pub(super) fn start<C: Crew>(
     opener: Opener,
     timer: fn() -> io::Result<Timer>,
 ) -> BusHandle {
+    let (to, heartbeat, task) = prepare(setup, crew, clock, events, opener, timer);
+    let join = tokio::spawn(task);
+    BusHandle { to, heartbeat, join }
+}
+
+/// The task, to be spawned, with its inbox and its marks.
+pub(super) fn prepare<C: Crew>(
+    setup: BusSetup,
+    crew: C,
+    clock: Arc<dyn Clock>,
+    events: mpsc::Sender<FromBus>,
+    opener: Opener,
+    timer: fn() -> io::Result<Timer>,
+) -> (
+    mpsc::Sender<ToBus>,
+    watch::Receiver<Mono>,
+    impl Future<Output = ()> + Send + 'static,
+) {
     let (to, commands) = mpsc::channel(COMMANDS);
     let (beat, heartbeat) = watch::channel(clock.now().mono);
     let core = Core {
@@ -161,8 +179,7 @@ pub(super) fn start<C: Crew>(
         beat,
         leaving: None,
     };
-    let join = tokio::spawn(run(core, setup, opener, timer));
-    BusHandle { to, heartbeat, join }
+    (to, heartbeat, run(core, setup, opener, timer))
 }
 
 async fn run<C: Crew>(

@@ -9,7 +9,7 @@ use super::fuses::Asked;
 use crate::bus::ToBus;
 use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
 use crate::site::Demand;
-use crate::station::{Effect, Input, Role, Snapshot, Station};
+use crate::station::{Effect, Input, LEASE_REACH, Role, Snapshot, Station};
 use crate::store::Store;
 use crate::uplink::{FromUplink, ToUplink};
 use std::collections::BTreeMap;
@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub fuses: mpsc::Sender<Asked>,
     /// Where the CSMS's time goes.
     pub time: mpsc::Sender<i64>,
+    /// When the task that has been silent for longest last turned.
+    pub pulse: watch::Receiver<Mono>,
 }
 
 /// The outside of a running conductor.
@@ -91,14 +93,14 @@ struct Conductor {
     heartbeat: watch::Sender<Mono>,
 }
 
-/// Starts the task of one charge point.
-pub fn spawn(
+/// The task of one charge point, to be spawned, and its outside.
+pub fn prepare(
     setup: CpSetup,
     station: Station,
     exchange: Exchange,
     around: Surroundings,
     channel: (mpsc::Sender<ToStation>, mpsc::Receiver<ToStation>),
-) -> (ConductorHandle, tokio::task::JoinHandle<()>) {
+) -> (ConductorHandle, impl Future<Output = ()> + Send + 'static) {
     let (inbox, outbox) = channel;
     let (snapshot, snapshot_rx) = watch::channel(station.snapshot());
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
@@ -115,16 +117,13 @@ pub fn spawn(
         snapshot,
         heartbeat,
     };
-    let join = tokio::spawn(conductor.run(outbox));
-    (
-        ConductorHandle {
-            to: inbox,
-            snapshot: snapshot_rx,
-            params,
-            heartbeat: heartbeat_rx,
-        },
-        join,
-    )
+    let handle = ConductorHandle {
+        to: inbox,
+        snapshot: snapshot_rx,
+        params,
+        heartbeat: heartbeat_rx,
+    };
+    (handle, conductor.run(outbox))
 }
 
 impl Conductor {
@@ -239,7 +238,9 @@ impl Conductor {
                 }
             }
             Effect::Lease { evse, until } => {
-                if let Some(device) = self.evse(evse).map(|e| e.charger.clone()) {
+                let until = until.min(self.around.pulse.borrow().plus(LEASE_REACH));
+                let alive = until > self.around.clock.now().mono;
+                if let Some(device) = self.evse(evse).map(|e| e.charger.clone()).filter(|_| alive) {
                     self.to_bus(&device.clone(), ToBus::Lease { device, until });
                 }
             }

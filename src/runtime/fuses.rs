@@ -1,21 +1,18 @@
 //! The task that owns the shared fuses: demands in, shares out.
 
 use super::conductor::ToStation;
+use super::vitals::{Marker, TURN};
 use crate::domain::{Clock, CpId, EvseId, FuseSetup};
 use crate::site::{Demand, Fuses, Member, Shares};
 use crate::station::Input;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Inboxes of the stations.
 pub type Stations = BTreeMap<CpId, mpsc::Sender<ToStation>>;
 /// What an EVSE asks of its fuses.
 pub type Asked = (CpId, EvseId, Demand);
-
-/// Fuses look at the clock at least this often.
-const TURN: Duration = Duration::from_secs(1);
 
 /// Shares every fuse out until nobody asks any more. A reload changes the setups; a station built anew starts from
 /// what `shares` says.
@@ -25,12 +22,14 @@ pub async fn run(
     mut stations: watch::Receiver<Stations>,
     shares: watch::Sender<Shares>,
     clock: Arc<dyn Clock>,
+    marker: Marker,
 ) {
     let mut fuses = Fuses::default();
     setups.mark_changed();
     let mut told = Shares::new();
     let mut tick = tokio::time::interval(TURN);
     loop {
+        marker.turn();
         tokio::select! {
             demand = demands.recv() => {
                 let Some((cp, evse, demand)) = demand else { return };

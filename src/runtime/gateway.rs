@@ -9,6 +9,7 @@ use super::exchange::Exchange;
 use super::fuses::{self, Asked, Stations};
 use super::links::{self, Link, LinkWorld};
 use super::router::{self, Routes, South};
+use super::vitals::{Marker, Marks, Vitals};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
 use crate::domain::{
@@ -28,6 +29,8 @@ use tokio::time::timeout;
 
 /// Messages that may wait for a station.
 const STATION_QUEUE: usize = 256;
+/// How long the main task waits for the ledger before it goes on with something else.
+const LEDGER_WAIT: Duration = Duration::from_secs(1);
 /// How long chargers get to reach their safe state, and links to close, on an orderly stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -76,6 +79,8 @@ pub struct Gateway {
     fuse_task: JoinHandle<()>,
     count_tasks: Vec<JoinHandle<()>>,
     counted: watch::Receiver<counts::Counts>,
+    pub(super) vitals: Vitals,
+    main: Marker,
     time: mpsc::Sender<i64>,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
@@ -104,14 +109,16 @@ impl Gateway {
         let (fuses, demands) = mpsc::channel(STATION_QUEUE);
         let (time, time_told) = mpsc::channel(16);
         let (count, counted) = watch::channel(counts::Counts::new());
+        let shared: Arc<dyn Clock> = clock.clone();
+        let mut vitals = Vitals::start(store.clone(), shared.clone());
+        let (router, fuse) = (vitals.marker("router"), vitals.marker("shared fuses"));
         let count_tasks = vec![
-            tokio::spawn(router::run(bus_events, routes_rx, south_tx, count)),
+            tokio::spawn(router::run(bus_events, routes_rx, south_tx, count, router)),
             counts::spawn(store.clone(), counted.clone()),
         ];
-        let shared: Arc<dyn Clock> = clock.clone();
         let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
         let (shares_tx, shares) = watch::channel(Shares::new());
-        let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared));
+        let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let mut gateway = Self {
             setup: SiteSetup {
                 buses: Vec::new(),
@@ -133,6 +140,8 @@ impl Gateway {
             fuse_task,
             count_tasks,
             counted,
+            main: vitals.marker("main"),
+            vitals,
             time,
             time_told,
         };
@@ -155,11 +164,12 @@ impl Gateway {
             .collect();
         for id in stale {
             if let Some(point) = self.points.remove(&id) {
+                self.publish_marks();
                 end_point(point).await;
             }
         }
-        for point in self.points.values_mut() {
-            end_links(point, &setup).await;
+        for id in self.points.keys().cloned().collect::<Vec<_>>() {
+            self.end_links(&id, &setup).await;
         }
         let gone: Vec<BusId> = self
             .buses
@@ -169,27 +179,11 @@ impl Gateway {
             .collect();
         for id in gone {
             if let Some(bus) = self.buses.remove(&id) {
+                self.publish_marks();
                 end_bus(bus).await;
             }
         }
-        for bus in setup
-            .buses
-            .iter()
-            .filter(|b| !self.buses.contains_key(&b.id))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            let seed = self.next_seed();
-            let handle = bus::spawn(
-                bus.clone(),
-                library,
-                self.clock.clone(),
-                self.from_bus.clone(),
-                seed,
-            )?;
-            self.tell_counts(&bus, &handle).await?;
-            self.buses.insert(bus.id.clone(), Bus { setup: bus, handle });
-        }
+        self.start_buses(&setup.buses, library).await?;
         self.setup = setup;
         self.publish_fuses();
         self.keep_readers().await?;
@@ -198,12 +192,54 @@ impl Gateway {
                 self.start_point(cp.clone()).await?;
             }
             self.start_links(&cp).await?;
+            self.turn();
         }
+        self.publish_marks();
         self.publish_routes();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
         }
         Ok(())
+    }
+
+    /// Starts those that do not run yet.
+    async fn start_buses(&mut self, buses: &[BusSetup], library: &Library) -> Result<(), GatewayError> {
+        for bus in buses {
+            if self.buses.contains_key(&bus.id) {
+                continue;
+            }
+            let seed = self.next_seed();
+            let handle = bus::spawn(
+                bus.clone(),
+                library,
+                self.clock.clone(),
+                self.from_bus.clone(),
+                seed,
+            )?;
+            self.tell_counts(bus, &handle).await?;
+            let setup = bus.clone();
+            self.buses.insert(bus.id.clone(), Bus { setup, handle });
+        }
+        Ok(())
+    }
+
+    /// Ends the links of a charge point that goes on which are not configured any more, or otherwise.
+    async fn end_links(&mut self, id: &CpId, new: &SiteSetup) {
+        let configured = new.charge_points.iter().find(|cp| cp.id == *id);
+        let (Some(point), Some(setup)) = (self.points.get_mut(id), configured) else {
+            return;
+        };
+        let (stay, go) = std::mem::take(&mut point.links)
+            .into_iter()
+            .partition::<Vec<_>, _>(|link| setup.csms.contains(&link.csms));
+        point.links = stay;
+        let to = point.conductor.to.clone();
+        self.publish_marks();
+        for link in go {
+            let _ = to.send(ToStation::Part(link.reader.clone())).await;
+            link.end().await;
+            self.turn();
+        }
     }
 
     /// Pulse meters go on from what is durable; until they are told they tell nothing.
@@ -269,8 +305,10 @@ impl Gateway {
             buses: self.bus_of_device(),
             fuses: self.fuses.clone(),
             time: self.time.clone(),
+            pulse: self.vitals.pulse.clone(),
         };
-        let (conductor, join) = conductor::spawn(setup.clone(), station, exchange, around, (to, inbox));
+        let (conductor, task) = conductor::prepare(setup.clone(), station, exchange, around, (to, inbox));
+        let join = tokio::spawn(task);
         let point = ChargePoint {
             setup,
             conductor,
@@ -366,13 +404,42 @@ impl Gateway {
 
     fn publish_routes(&self) {
         let mut routes = Routes::new();
+        let devices = self.buses.values().flat_map(|bus| &bus.setup.devices);
+        let signed = devices
+            .filter(|device| device.accept_no_failsafe)
+            .map(|device| device.id.clone())
+            .collect();
         let mut stations = Stations::new();
         for point in self.points.values() {
-            router::add_routes(&mut routes, &point.setup, &point.conductor.to);
+            router::add_routes(&mut routes, &point.setup, &signed, &point.conductor.to);
             stations.insert(point.setup.id.clone(), point.conductor.to.clone());
         }
-        self.routes.send_replace(routes);
+        // Shares first: they are to be known before a station hears of its charger.
         self.stations.send_replace(stations);
+        self.routes.send_replace(routes);
+    }
+
+    /// The main task turns.
+    pub fn turn(&self) {
+        self.main.turn();
+    }
+
+    fn publish_marks(&self) {
+        self.turn();
+        let mut marks = Marks::new();
+        for bus in self.buses.values() {
+            marks.insert(format!("bus {}", bus.setup.id), bus.handle.heartbeat.clone());
+        }
+        for point in self.points.values() {
+            let id = &point.setup.id;
+            marks.insert(format!("charge point {id}"), point.conductor.heartbeat.clone());
+            for link in &point.links {
+                let reader = &link.reader;
+                marks.insert(format!("CSMS link {reader}"), link.uplink.heartbeat.clone());
+                marks.insert(format!("commands of {reader}"), link.commands.clone());
+            }
+        }
+        self.vitals.publish(marks);
     }
 
     fn next_seed(&mut self) -> u64 {
@@ -405,7 +472,7 @@ impl Gateway {
             self.tell_epoch(epoch).await;
         }
         if now.wall.quality.is_trusted()
-            && let Err(error) = self.store.note_wall(now.wall.unix_ms).await
+            && let Ok(Err(error)) = timeout(LEDGER_WAIT, self.store.note_wall(now.wall.unix_ms)).await
         {
             tracing::warn!("the time could not be noted: {error}");
         }
@@ -413,7 +480,8 @@ impl Gateway {
 
     async fn tell_epoch(&self, unix_ms_at_zero: i64) {
         let boot = self.clock.now().boot;
-        if let Err(error) = self.store.set_epoch(boot, unix_ms_at_zero).await {
+        let noted = timeout(LEDGER_WAIT, self.store.set_epoch(boot, unix_ms_at_zero)).await;
+        if let Ok(Err(error)) = noted {
             tracing::warn!("the clock's correction could not be noted: {error}");
         }
         for link in self.points.values().flat_map(|point| &point.links) {
@@ -471,25 +539,6 @@ async fn end_point(point: ChargePoint) {
     let _ = point.conductor.to.send(ToStation::Stop).await;
     if timeout(FAREWELL, point.join).await.is_err() {
         tracing::error!(cp = %point.setup.id, "the charge point's task did not end in time");
-    }
-}
-
-/// Ends the links of a charge point that goes on which are not configured any more, or otherwise.
-async fn end_links(point: &mut ChargePoint, new: &SiteSetup) {
-    let Some(setup) = new.charge_points.iter().find(|cp| cp.id == point.setup.id) else {
-        return;
-    };
-    let (stay, go) = std::mem::take(&mut point.links)
-        .into_iter()
-        .partition::<Vec<_>, _>(|link| setup.csms.contains(&link.csms));
-    point.links = stay;
-    for link in go {
-        let _ = point
-            .conductor
-            .to
-            .send(ToStation::Part(link.reader.clone()))
-            .await;
-        link.end().await;
     }
 }
 

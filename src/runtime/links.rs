@@ -3,14 +3,15 @@
 use super::conductor::ToStation;
 use super::feed::StoreFeed;
 use super::gateway::GatewayError;
-use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, ReaderId};
+use super::vitals::{Marker, TURN};
+use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, Mono, ReaderId};
 use crate::ocpp::Machine;
 use crate::store::Store;
 use crate::uplink::{self, FromUplink, ToUplink, UplinkHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ pub(super) struct Link {
     pub reader: ReaderId,
     /// Its task from outside.
     pub uplink: UplinkHandle,
+    /// Marks of the task that passes on what it hears.
+    pub commands: watch::Receiver<Mono>,
     forward: JoinHandle<()>,
 }
 
@@ -71,6 +74,7 @@ impl Link {
     ) -> Self {
         let reader = reader_of(cp, csms);
         let (from_uplink, heard) = mpsc::channel(LINK_QUEUE);
+        let (marker, commands) = Marker::new(world.clock.clone());
         let feed = Arc::new(StoreFeed {
             store: world.store,
             cp: cp.id.clone(),
@@ -93,7 +97,8 @@ impl Link {
         }
         Self {
             csms: csms.clone(),
-            forward: tokio::spawn(forward(reader.clone(), heard, to)),
+            forward: tokio::spawn(forward(reader.clone(), heard, to, marker)),
+            commands,
             reader,
             uplink,
         }
@@ -112,8 +117,18 @@ impl Link {
     }
 }
 
-async fn forward(reader: ReaderId, mut from: mpsc::Receiver<FromUplink>, to: mpsc::Sender<ToStation>) {
-    while let Some(message) = from.recv().await {
+async fn forward(
+    reader: ReaderId,
+    mut from: mpsc::Receiver<FromUplink>,
+    to: mpsc::Sender<ToStation>,
+    marker: Marker,
+) {
+    loop {
+        marker.turn();
+        let Ok(message) = timeout(TURN, from.recv()).await else {
+            continue;
+        };
+        let Some(message) = message else { return };
         if to.send(ToStation::Uplink(reader.clone(), message)).await.is_err() {
             return;
         }

@@ -17,6 +17,9 @@ pub mod log;
 mod notify;
 mod router;
 mod spool;
+#[cfg(test)]
+mod tests;
+mod vitals;
 
 pub use gateway::GatewayError;
 
@@ -185,8 +188,12 @@ async fn serve(
     let mut housekeeping = interval(HOUSEKEEPING);
     let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turn = interval(vitals::TURN);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        gateway.turn();
         tokio::select! {
+            _ = turn.tick() => {}
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => { reload(&mut gateway, options).await; }

@@ -2,11 +2,13 @@
 
 use super::conductor::ToStation;
 use super::counts::Counts;
+use super::vitals::{Marker, TURN};
 use crate::bus::FromBus;
 use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
 use crate::station::{Input, Role};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 /// Where what a device says is to go.
 pub type Routes = BTreeMap<DeviceId, Vec<Route>>;
@@ -20,16 +22,24 @@ pub struct Route {
     pub evse: EvseId,
     /// What the device is to it.
     pub role: Role,
+    /// The operator signed for a charger without a safe fallback.
+    pub signed: bool,
 }
 
 /// Adds the routes of one charge point.
-pub fn add_routes(routes: &mut Routes, setup: &CpSetup, to: &mpsc::Sender<ToStation>) {
+pub fn add_routes(
+    routes: &mut Routes,
+    setup: &CpSetup,
+    signed: &BTreeSet<DeviceId>,
+    to: &mpsc::Sender<ToStation>,
+) {
     for evse in &setup.evses {
         let mut add = |device: &DeviceId, role| {
             let route = Route {
                 to: to.clone(),
                 evse: evse.id,
                 role,
+                signed: signed.contains(device),
             };
             routes.entry(device.clone()).or_default().push(route);
         };
@@ -62,8 +72,14 @@ pub async fn run(
     routes: watch::Receiver<Routes>,
     south: watch::Sender<South>,
     counts: watch::Sender<Counts>,
+    marker: Marker,
 ) {
-    while let Some(event) = from.recv().await {
+    loop {
+        marker.turn();
+        let Ok(event) = timeout(TURN, from.recv()).await else {
+            continue;
+        };
+        let Some(event) = event else { return };
         let routes = routes.borrow().clone();
         note(&south, &event);
         count(&counts, &event);
@@ -119,7 +135,17 @@ async fn pass(routes: &Routes, event: FromBus) {
                 }
             }
         }
-        FromBus::Port { .. } | FromBus::Failsafe { .. } => {}
+        FromBus::Failsafe { device, report } => {
+            for route in routes.get(&device).into_iter().flatten() {
+                let unguarded = (!report.safe && !route.signed).then(|| report.detail.clone());
+                let input = Input::Failsafe {
+                    evse: route.evse,
+                    unguarded,
+                };
+                let _ = route.to.send(ToStation::Input(input)).await;
+            }
+        }
+        FromBus::Port { .. } => {}
     }
 }
 
@@ -168,7 +194,11 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
             });
         }
         FromBus::Failsafe { device, report } => {
-            tracing::info!(%device, ?report, "fail-safe checked");
+            if report.safe {
+                tracing::info!(%device, ?report, "fail-safe checked");
+            } else {
+                tracing::warn!(%device, ?report, "the charger would not fall back by itself: {}", report.detail);
+            }
             south.send_modify(|s| {
                 s.failsafe.insert(device.to_string(), format!("{report:?}"));
             });

@@ -82,6 +82,15 @@ pub struct Noise {
     pub late_ppm: u32,
     /// How late.
     pub late: Duration,
+    /// An answer breaks off; chance per answer.
+    pub cut_ppm: u32,
+    /// Another unit's answer runs into it, without a gap or over its first bytes; chance per answer.
+    pub merge_ppm: u32,
+    /// The data of `forged_unit` are random under a checksum that fits: what a checksum of 16 bits cannot find;
+    /// chance per answer.
+    pub forged_ppm: u32,
+    /// Whose answers are forged.
+    pub forged_unit: u8,
 }
 
 /// Done once, to the next answer.
@@ -122,6 +131,10 @@ pub struct WireStats {
     pub ignored: u64,
     /// Requests sent while the port was set to another speed than the line's.
     pub wrong_speed: u64,
+    /// Requests and answers that the noise has changed, answers it has swallowed among them.
+    pub damaged: u64,
+    /// Of these, answers whose checksum fits all the same.
+    pub undetectable: u64,
     /// Time a byte was on the wire.
     pub busy_ns: u64,
     /// Least time the requests and answers seen need, with silence before each and the think times.
@@ -185,6 +198,7 @@ pub struct Wire {
     frame: Vec<u8>,
     frame_end: u64,
     refuse_frame: bool,
+    spoilt_frame: bool,
     out: Vec<Chunk>,
     last_end: Option<u64>,
     stats: WireStats,
@@ -203,6 +217,7 @@ impl Wire {
             frame: Vec::new(),
             frame_end: 0,
             refuse_frame: false,
+            spoilt_frame: false,
             out: Vec::new(),
             last_end: None,
             stats: WireStats::default(),
@@ -252,9 +267,9 @@ impl Wire {
         let char_ns = self.rules.format.char_ns();
         let start = self.frame_end.max(now);
         for (i, byte) in bytes.iter().enumerate() {
-            if let Some(byte) = self.through_noise(*byte) {
-                self.frame.push(byte);
-            }
+            let heard = self.through_noise(*byte);
+            self.spoilt_frame |= heard != Some(*byte);
+            self.frame.extend(heard);
             if self.rules.echo {
                 let due = start + char_ns * (i as u64 + 1);
                 self.out.push(Chunk {
@@ -353,6 +368,7 @@ impl Wire {
 
     fn serve(&mut self) {
         let frame = std::mem::take(&mut self.frame);
+        self.stats.damaged += u64::from(std::mem::take(&mut self.spoilt_frame));
         if self.refuse_frame {
             self.stats.ignored += 1;
             return;
@@ -404,17 +420,48 @@ impl Wire {
             }
         }
         if self.chance(self.noise.mute_ppm) {
+            self.stats.damaged += 1;
             return None;
         }
         if self.chance(self.noise.late_ppm) {
             from = late(self.noise.late);
         }
+        let before = bytes.clone();
+        bytes = self.noisy(unit, pdu, bytes);
+        self.stats.damaged += u64::from(bytes != before);
+        self.stats.undetectable += u64::from(bytes != before && open_rtu(&bytes).is_some());
+        (!bytes.is_empty()).then_some((from, bytes))
+    }
+
+    /// What the noise leaves of an answer.
+    fn noisy(&mut self, unit: u8, pdu: &[u8], mut bytes: Vec<u8>) -> Vec<u8> {
+        if unit == self.noise.forged_unit && pdu.len() > 2 && self.chance(self.noise.forged_ppm) {
+            let data = pdu[2..].iter().map(|_| self.rng.next_u64().to_le_bytes()[0]);
+            let forged: Vec<u8> = pdu[..2].iter().copied().chain(data).collect();
+            return close_rtu(unit, &forged);
+        }
+        if self.chance(self.noise.cut_ppm) {
+            let keep = self.rng.below(bytes.len().max(1) as u64);
+            bytes.truncate(usize::try_from(keep).unwrap_or(0));
+        }
+        if self.chance(self.noise.merge_ppm) {
+            let other = close_rtu(unit.wrapping_add(1), pdu);
+            let over = usize::try_from(self.rng.below(4)).unwrap_or(0).min(bytes.len());
+            let (clash, rest) = bytes.split_at(over);
+            let kept = other.len().saturating_sub(over);
+            let mixed = other[kept..].iter().zip(clash).map(|(one, two)| one | two);
+            bytes = other[..kept]
+                .iter()
+                .copied()
+                .chain(mixed)
+                .chain(rest.iter().copied())
+                .collect();
+        }
         if self.chance(self.noise.garbage_ppm) {
             let garbage = (0..=self.rng.below(8)).map(|_| self.rng.next_u64().to_le_bytes()[0]);
             bytes = garbage.chain(bytes).collect();
         }
-        bytes = bytes.into_iter().filter_map(|b| self.through_noise(b)).collect();
-        (!bytes.is_empty()).then_some((from, bytes))
+        bytes.into_iter().filter_map(|b| self.through_noise(b)).collect()
     }
 
     fn put(&mut self, from: u64, bytes: &[u8]) {
@@ -600,6 +647,10 @@ mod tests {
                 mute_ppm: 100_000,
                 late_ppm: 100_000,
                 late: Duration::from_millis(20),
+                cut_ppm: 100_000,
+                merge_ppm: 100_000,
+                forged_ppm: 100_000,
+                forged_unit: 1,
             });
             let mut heard = Vec::new();
             for i in 0..200 {

@@ -227,7 +227,8 @@ impl Station {
         if self.leaving || evse.actuator.is_not_obeying() || faulty {
             stop(LimitSource::Failsafe);
         }
-        if live && !evse.meter_well(self.now.mono) {
+        // Whoever would keep its last current for ever gets none that is worth keeping (S5).
+        if live && (!evse.meter_well(self.now.mono) || evse.unguarded.is_some()) {
             entries.push(entry(evse.setup.min_current, LimitSource::Failsafe));
         }
         entries
@@ -252,7 +253,9 @@ impl Evse {
 
     /// Whether the billing register is fresh and moves.
     pub(super) fn meter_well(&self, now: Mono) -> bool {
-        !self.meter_stale(now) && !self.register.is_frozen() && !self.is_down(self.meter_role())
+        !self.meter_stale(now)
+            && !self.register.is_frozen(self.setup.meter_stale_after)
+            && !self.is_down(self.meter_role())
     }
 
     /// Whether the charger itself is the meter.

@@ -21,8 +21,13 @@ const HOLD: i64 = 250_000;
 const COARSE: i64 = 1_100_000;
 /// Readings in a row that confirm a suspect one.
 const CONFIRM: u8 = 3;
-/// Energy that must have flowed by the meter's own power before a register that stands still is frozen, mWh.
+/// Energy that must have flowed before a register that stands still and never moved yet is frozen: more than the
+/// coarsest registers leave out, mWh.
 const FROZEN: i64 = 1_200_000;
+/// A register whose steps were seen is frozen after so many of its least step and its shortest pause.
+const FROZEN_STEPS: u8 = 2;
+/// A reading of power says nothing about what flows longer after it than this.
+const FLOW_LASTS: Duration = Duration::from_secs(60);
 /// Time assumed between runs of the process where no clock can tell.
 const UNKNOWN_GAP: Duration = Duration::from_secs(3600);
 
@@ -70,8 +75,14 @@ pub(super) struct Register {
     doubt: Option<Doubt>,
     /// Time that may have passed unseen before the first reading of this run.
     gap: Duration,
-    /// Energy by the power reading since the register last grew, in mW x ms.
+    /// Energy by the power that flows since the register last grew, in mW x ms, and for how long it flowed, ms.
     unseen: i128,
+    unseen_ms: u64,
+    /// The highest raw register of this count.
+    top: Option<i64>,
+    /// Least step of the register in mWh and shortest time of flow between two, ms: neither is smaller than what
+    /// the register can resolve.
+    grain: Option<(i64, u64)>,
     power: Option<(i64, Mono)>,
 }
 
@@ -87,8 +98,16 @@ impl Register {
             doubt: None,
             gap: UNKNOWN_GAP,
             unseen: 0,
+            unseen_ms: 0,
+            top: None,
+            grain: None,
             power: None,
         }
+    }
+
+    /// The power it was made for, milliwatt.
+    pub(super) fn most(&self) -> i64 {
+        self.max_power / 5 * 4
     }
 
     /// Goes on from what was stored with a transaction; `gap` is the time since then, if it is known.
@@ -141,17 +160,29 @@ impl Register {
             shown: known.shown,
         });
         self.before = first;
+        (self.top, self.grain) = (None, None);
         self.take(raw, quality, at);
         Judged::Rebased
     }
 
-    /// Takes a reading of active power (milliwatt), to notice a register that stands still.
+    /// Takes the active power that flows (milliwatt), to notice a register that stands still.
     pub(super) fn flow(&mut self, power: i64, at: Mono) {
-        if let Some((before, since)) = self.power {
-            let ms = i128::try_from(at.since(since).as_millis()).unwrap_or_default();
-            self.unseen += i128::from(before.max(0)) * ms;
-        }
+        self.flowed(at);
         self.power = Some((power, at));
+    }
+
+    /// Adds what has flowed until now.
+    fn flowed(&mut self, at: Mono) {
+        let Some((power, since)) = self.power.as_mut() else {
+            return;
+        };
+        let passed = at.since(*since).min(FLOW_LASTS);
+        *since = at.max(*since);
+        if *power > 0 {
+            let ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+            self.unseen += i128::from(*power) * i128::from(ms);
+            self.unseen_ms = self.unseen_ms.saturating_add(ms);
+        }
     }
 
     /// A transaction begins: from here on the value shown starts at the raw register.
@@ -191,9 +222,28 @@ impl Register {
         self.at
     }
 
-    /// Whether power flows by the meter's own word while its register stands still.
-    pub(super) fn is_frozen(&self) -> bool {
-        self.unseen > i128::from(FROZEN) * 3_600_000
+    /// Whether power flows while the register stands still: for `patience` at least, and for longer where the
+    /// steps of the register are wider apart. What its steps are is learned as it grows.
+    pub(super) fn is_frozen(&self, patience: Duration) -> bool {
+        let missing = |energy: i64| self.unseen > i128::from(energy) * 3_600_000;
+        let Some((step, pause_ms)) = self.grain else {
+            return missing(FROZEN);
+        };
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let steps = i64::from(FROZEN_STEPS);
+        missing(step.saturating_mul(steps).min(FROZEN))
+            && self.unseen_ms > patience.max(pause_ms.saturating_mul(FROZEN_STEPS.into()))
+    }
+
+    /// Learns from a register that has grown to `raw`.
+    fn grown(&mut self, raw: i64, at: Mono) {
+        self.flowed(at);
+        if let Some(top) = self.top.filter(|_| self.unseen_ms > 0) {
+            let (step, pause) = self.grain.unwrap_or((i64::MAX, u64::MAX));
+            self.grain = Some((step.min(raw - top), pause.min(self.unseen_ms)));
+        }
+        self.top = Some(raw);
+        (self.unseen, self.unseen_ms) = (0, 0);
     }
 
     fn elapsed(&self, at: Mono) -> Duration {
@@ -235,10 +285,12 @@ impl Register {
         if let Some(known) = self.known.as_mut() {
             if raw > known.raw {
                 self.before = known.raw;
-                self.unseen = 0;
             }
             known.raw = raw;
             known.shown = known.shown.max(raw.saturating_add(known.offset));
+        }
+        if self.top.is_none_or(|top| raw > top) {
+            self.grown(raw, at);
         }
         self.quality = quality;
         self.at = Some(at);
@@ -339,13 +391,73 @@ mod tests {
             r.flow(11_000_000, Mono(minute * 60_000));
             r.read(100 * KWH, Quality::Good, Mono(minute * 60_000));
         }
-        assert!(!r.is_frozen());
+        let patience = Duration::from_secs(5);
+        assert!(!r.is_frozen(patience));
         for minute in 6..9 {
             r.flow(11_000_000, Mono(minute * 60_000));
         }
-        assert!(r.is_frozen());
+        assert!(r.is_frozen(patience));
         r.read(100 * KWH + 100_000, Quality::Good, Mono(600_000));
-        assert!(!r.is_frozen());
+        assert!(!r.is_frozen(patience));
+    }
+
+    /// A register of `grain` mWh that is brought up to date every `refresh` ms, read every second while `power` flows.
+    fn counting(r: &mut Register, seconds: std::ops::Range<u64>, power: i64, grain: i64, refresh: u64) {
+        for second in seconds {
+            let at = Mono(second * 1_000);
+            let counted = power * i64::try_from(at.0 / refresh * refresh).unwrap() / 3_600_000;
+            r.read(100 * KWH + counted / grain * grain, Quality::Good, at);
+            r.flow(power, at);
+            assert!(
+                !r.is_frozen(Duration::from_secs(5)),
+                "{power} mW after {second} s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fine_register_is_frozen_after_its_patience_and_no_healthy_one_is() {
+        for power in [30_000, 1_400_000, 11_000_000] {
+            for (grain, refresh) in [
+                (1, 1_000),
+                (1_000, 1_000),
+                (10_000, 1_000),
+                (100_000, 1_000),
+                (1, 30_000),
+            ] {
+                let mut r = register();
+                counting(&mut r, 0..7_200, power, grain, refresh);
+            }
+        }
+        let mut r = register();
+        counting(&mut r, 0..60, 11_000_000, 1_000, 1_000);
+        let still = r.value().unwrap().0;
+        for second in 60..66 {
+            assert!(!r.is_frozen(Duration::from_secs(5)), "{second}");
+            r.read(still, Quality::Good, Mono(second * 1_000));
+            r.flow(11_000_000, Mono(second * 1_000));
+        }
+        assert!(r.is_frozen(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_register_that_was_learned_under_load_is_not_frozen_at_a_trickle() {
+        for refresh in [1_000, 30_000] {
+            let mut r = register();
+            counting(&mut r, 0..600, 11_000_000, 1_000, refresh);
+            let base = r.value().unwrap().0;
+            for second in 600..10_000 {
+                let at = Mono(second * 1_000);
+                let since = i64::try_from(at.0 / refresh * refresh).unwrap() - 600_000;
+                let counted = (20_000 * since.max(0) / 3_600_000) / 1_000 * 1_000;
+                r.read(base + counted, Quality::Good, at);
+                r.flow(20_000, at);
+                assert!(
+                    !r.is_frozen(Duration::from_secs(5)),
+                    "after {second} s, {refresh}"
+                );
+            }
+        }
     }
 
     #[derive(Clone, Debug)]

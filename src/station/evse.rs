@@ -11,6 +11,7 @@
 use super::energy::{Judged, Register};
 use super::io::Role;
 use super::limits::Actuator;
+use super::plausible::{is_possible, is_register};
 use super::smart::watts_per_amp;
 use super::status::Teller;
 use super::tx::{Pending, Tx};
@@ -19,6 +20,12 @@ use crate::domain::{
     MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, VehicleState,
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Below this current per phase a charger's own measurement says nothing of what the meter must count, milliampere.
+const WITNESS_LEAST: i64 = 2_000;
+/// A charger's measurement counts for this long.
+const WITNESS_FRESH: Duration = Duration::from_secs(10);
 
 /// The facts and machines of one EVSE.
 #[derive(Debug)]
@@ -30,10 +37,14 @@ pub(super) struct Evse {
     pub(super) raw_state: u64,
     pub(super) heard: Option<Mono>,
     pub(super) fault: Option<DeviceFault>,
+    /// Why the charger would not fall back by itself, unless the operator signed for that.
+    pub(super) unguarded: Option<String>,
     pub(super) hardware: Option<MilliAmps>,
     pub(super) links: BTreeMap<Role, bool>,
     pub(super) register: Register,
     readings: BTreeMap<(Role, Quantity, Phase), Reading>,
+    /// Counters that are not billed, by which theirs are judged.
+    counters: BTreeMap<(Role, Quantity, Phase), Register>,
     cards: BTreeMap<Role, Option<String>>,
     /// What the charger itself reported last, for `AuthMode::Charger`.
     pub(super) reported: Option<(IdToken, Mono)>,
@@ -67,9 +78,11 @@ impl Evse {
             raw_state: 0,
             heard: None,
             fault: None,
+            unguarded: None,
             hardware: None,
             links: BTreeMap::new(),
             readings: BTreeMap::new(),
+            counters: BTreeMap::new(),
             cards: BTreeMap::new(),
             reported: None,
             pending: None,
@@ -95,7 +108,9 @@ impl Evse {
         observations: Vec<Observation>,
         now: Mono,
     ) -> Option<IdToken> {
-        self.links.insert(role, true);
+        if self.links.insert(role, true) == Some(false) && role == Role::Meter {
+            self.lease.hint();
+        }
         if role == Role::Charger {
             self.heard = Some(now);
         }
@@ -178,17 +193,28 @@ impl Evse {
             return;
         }
         let mut reading = reading;
-        if role == self.meter_role() && reading.phase == Phase::Total {
-            if reading.quantity == Quantity::EnergyImport {
-                let judged = self
-                    .register
-                    .read(reading.milli, reading.quality, reading.taken_at);
-                if judged == Judged::Suspect {
-                    reading.quality = Quality::Suspect;
-                }
-            } else if reading.quantity == Quantity::Power && reading.quality != Quality::Suspect {
-                self.register.flow(reading.milli, reading.taken_at);
+        let key = (role, reading.quantity, reading.phase);
+        let billed = role == self.meter_role() && reading.phase == Phase::Total;
+        if billed && reading.quantity == Quantity::EnergyImport {
+            let judged = self
+                .register
+                .read(reading.milli, reading.quality, reading.taken_at);
+            if judged == Judged::Suspect {
+                reading.quality = Quality::Suspect;
             }
+        } else if is_register(reading.quantity) {
+            let most = self.register.most();
+            let counter = self.counters.entry(key).or_insert_with(|| Register::new(most));
+            if counter.read(reading.milli, reading.quality, reading.taken_at) == Judged::Suspect {
+                return;
+            }
+        } else if !is_possible(&reading, &self.setup) {
+            return;
+        }
+        if billed && matches!(reading.quantity, Quantity::EnergyImport | Quantity::Power) {
+            let own = (reading.quantity == Quantity::Power).then_some(reading.milli);
+            let flow = self.flowing(own, reading.taken_at);
+            self.register.flow(flow, reading.taken_at);
         }
         if reading.quantity == Quantity::Current
             && matches!(reading.phase, Phase::Total | Phase::L1 | Phase::L2 | Phase::L3)
@@ -198,8 +224,26 @@ impl Evse {
             self.actuator
                 .flows(reading.phase, MilliAmps(reading.milli), reading.taken_at);
         }
-        self.readings
-            .insert((role, reading.quantity, reading.phase), reading);
+        self.readings.insert(key, reading);
+    }
+
+    /// The power that the billing register must be counting: what its meter tells, or, where that is less, half of
+    /// what the charger measures. A meter that stands still altogether does not say that anything flows.
+    fn flowing(&self, own: Option<i64>, now: Mono) -> i64 {
+        let own = own.or_else(|| self.power().map(|power| power.0)).unwrap_or(0);
+        if self.meters_itself() {
+            return own;
+        }
+        let fresh = |phase| {
+            let reading = self.readings.get(&(Role::Charger, Quantity::Current, phase))?;
+            let counts = now.since(reading.taken_at) <= WITNESS_FRESH && reading.milli >= WITNESS_LEAST;
+            counts.then_some(reading.milli)
+        };
+        let amps: i64 = [Phase::L1, Phase::L2, Phase::L3]
+            .into_iter()
+            .filter_map(fresh)
+            .sum();
+        own.max(amps / 2 * i64::from(self.setup.nominal_voltage))
     }
 
     /// Finds the edge: a card that lies on the reader is presented once. What is there when a device is first

@@ -41,6 +41,13 @@ pub enum Input {
         /// Why not.
         cause: Option<DriveError>,
     },
+    /// What is known of a charger's own fallback for the day the gateway dies (promise S5).
+    Failsafe {
+        /// At which EVSE.
+        evse: EvseId,
+        /// Why it would not come, and the operator has not signed for that; `None`: all is well.
+        unguarded: Option<String>,
+    },
     /// A [`Effect::Drive`] is done.
     Driven {
         /// Which.

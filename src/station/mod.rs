@@ -10,6 +10,7 @@
 //! | `tokens`, `auth`, `list` | cards, and who may charge |
 //! | `reserve` | EVSEs kept for a token |
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
+//! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
 //! | `status` | connector status |
@@ -27,6 +28,7 @@ mod limits;
 mod list;
 mod outbox;
 mod persist;
+mod plausible;
 mod reserve;
 mod samples;
 mod smart;
@@ -39,6 +41,7 @@ mod tx;
 mod tests;
 
 pub use io::{Effect, Input, Role};
+pub use lease::REACH as LEASE_REACH;
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
@@ -162,6 +165,11 @@ impl Station {
                 }
             }
             Input::Link { evse, role, up, .. } => self.link(evse, role, up),
+            Input::Failsafe { evse, unguarded } => {
+                if let Some(evse) = self.evses.get_mut(&evse) {
+                    evse.unguarded = unguarded;
+                }
+            }
             Input::Driven { ticket, result } => {
                 self.unlocked(ticket, Some(&result));
                 self.driven(ticket, &result);
@@ -345,6 +353,9 @@ impl Station {
             return;
         };
         let before = evse.links.insert(role, up);
+        if role == Role::Meter && up && before == Some(false) {
+            evse.lease.hint();
+        }
         if role == Role::Charger && up && before != Some(true) {
             // It may have been without power and have forgotten everything.
             evse.actuator.forget();
@@ -409,12 +420,14 @@ impl Station {
         let metered = evse.tx.is_none() || evse.meter_well(now);
         let silent = evse.lease.too_silent(evse.heard, now);
         let answers = evse.links.get(&Role::Charger) == Some(&true);
-        let health = if self.leaving || stuck || (!metered && !evse.meters_itself()) {
+        let health = if self.leaving || stuck {
             Health::Bad
-        } else if !metered || !answers || silent || evse.actuator.is_not_obeying() {
+        } else if !answers || silent || evse.actuator.is_not_obeying() || (!metered && evse.meters_itself()) {
             Health::Doubtful
-        } else {
+        } else if metered {
             Health::Good
+        } else {
+            Health::Bad
         };
         if let Some(until) = evse.lease.renew(health, now) {
             self.outbox.push_express(Effect::Lease { evse: id, until });

@@ -177,7 +177,7 @@ fn warning(evse: &Evse, now: Mono) -> ErrorCode {
             FaultKind::PowerMeterFailure,
             "the meter does not answer on its bus",
         )
-    } else if evse.tx.is_some() && evse.register.is_frozen() {
+    } else if evse.tx.is_some() && evse.register.is_frozen(evse.setup.meter_stale_after) {
         code(
             FaultKind::PowerMeterFailure,
             "the register stands still while power flows",
@@ -187,6 +187,8 @@ fn warning(evse: &Evse, now: Mono) -> ErrorCode {
             FaultKind::PowerMeterFailure,
             "no plausible reading of the billing register",
         )
+    } else if let Some(why) = &evse.unguarded {
+        code(FaultKind::OtherError, why)
     } else {
         ErrorCode::default()
     }

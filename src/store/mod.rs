@@ -7,6 +7,8 @@
 //! A killed process loses nothing that was acknowledged (promise D1). A damaged file is set aside and a new one
 //! begun (D3). A file of a later release is refused (D7).
 
+#[cfg(test)]
+pub(crate) mod double;
 mod error;
 mod file;
 mod ledger;
@@ -255,6 +257,26 @@ impl Store {
     /// As [`Store::rows`].
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         self.ask(Ask::Stats).await
+    }
+
+    /// Returns once both threads have turned, without touching the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn turns(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let closed = |_| StoreError::Closed;
+        self.jobs
+            .send(Job::Ping(reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.asks
+            .send(Ask::Ping(reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(closed)
     }
 
     /// Writes out what was handed over and releases files and lock. Other handles answer

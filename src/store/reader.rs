@@ -29,6 +29,8 @@ pub(super) enum Ask {
     },
     Epochs(Reply<Vec<(BootId, i64)>>),
     Stats(Reply<Stats>),
+    /// Answered at once: the thread turns.
+    Ping(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -45,6 +47,9 @@ pub(super) fn run(db: Connection, counters: &Counters, dir: &Arc<PathBuf>, mut a
             Ask::Scope { scope, reply } => answer(dir, reply, ledger::scope(&db, &scope)),
             Ask::Epochs(reply) => answer(dir, reply, ledger::epochs(&db)),
             Ask::Stats(reply) => answer(dir, reply, stats(&db, counters)),
+            Ask::Ping(reply) => {
+                let _ = reply.send(());
+            }
             Ask::Close(reply) => {
                 drop(db);
                 let _ = reply.send(());

@@ -31,6 +31,8 @@ pub(super) enum Job {
         work: Work,
         reply: oneshot::Sender<Result<u64, StoreError>>,
     },
+    /// Answered at once: the thread turns.
+    Ping(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
     /// Makes the disk full beyond so many pages.
     #[cfg(test)]
@@ -141,6 +143,9 @@ impl Writer {
         while let Some(job) = next {
             match job {
                 Job::Do { work, reply } => group.push((work, reply)),
+                Job::Ping(reply) => {
+                    let _ = reply.send(());
+                }
                 Job::Close(reply) => {
                     *closing = Some(reply);
                     break;

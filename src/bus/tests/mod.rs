@@ -10,7 +10,8 @@ mod stream;
 use super::modbus::{Host, Hosts, Machine};
 use super::port::{Opener, Wire};
 use super::timer::Timer;
-use super::{BusHandle, FromBus, frame, task};
+use super::{BusHandle, FromBus, ToBus, devices_of, frame, hosts, task};
+use crate::device::Library;
 use crate::domain::{
     BusId, BusSetup, Clock, DeviceId, DeviceSetup, Framing, Link, Mono, Now, Parity, Protocol,
 };
@@ -18,11 +19,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// tokio's clock as the house's clock.
-struct TokioClock(Instant);
+pub(crate) struct TokioClock(pub(crate) Instant);
 
 impl Clock for TokioClock {
     fn now(&self) -> Now {
@@ -34,7 +35,7 @@ impl Clock for TokioClock {
     }
 }
 
-fn serial(baud: u32) -> Link {
+pub(crate) fn serial(baud: u32) -> Link {
     Link::Serial {
         path: PathBuf::from("in-memory"),
         baud,
@@ -45,7 +46,7 @@ fn serial(baud: u32) -> Link {
     }
 }
 
-fn device(unit: u8) -> DeviceSetup {
+pub(crate) fn device(unit: u8) -> DeviceSetup {
     DeviceSetup {
         id: DeviceId::new(format!("unit-{unit}")),
         profile: String::new(),
@@ -84,6 +85,38 @@ fn start(
         .zip(machines)
         .map(|(device, (_, machine))| Host::new(device, timeout, machine))
         .collect();
+    let (opener, far) = in_memory();
+    let clock = Arc::new(TokioClock(Instant::now()));
+    (
+        task::start(setup, Hosts::new(hosts), clock, events, opener, || {
+            Ok(Timer::tokio())
+        }),
+        far,
+    )
+}
+
+/// A bus of the drivers of its set-up on a line in memory, to be spawned.
+#[allow(clippy::type_complexity, reason = "the parts of a bus, for one caller")]
+pub(crate) fn prepare(
+    setup: BusSetup,
+    library: &Library,
+    clock: Arc<dyn Clock>,
+    events: mpsc::Sender<FromBus>,
+) -> (
+    mpsc::Sender<ToBus>,
+    watch::Receiver<Mono>,
+    impl Future<Output = ()> + Send + 'static,
+    mpsc::UnboundedReceiver<DuplexStream>,
+) {
+    let devices = devices_of(&setup, library).expect("shipped profiles");
+    let hosts = hosts(&setup, devices, 1);
+    let (opener, far) = in_memory();
+    let (to, heartbeat, task) = task::prepare(setup, hosts, clock, events, opener, || Ok(Timer::tokio()));
+    (to, heartbeat, task, far)
+}
+
+/// Opens a line in memory; the far end of each opening comes out of the channel.
+fn in_memory() -> (Opener, mpsc::UnboundedReceiver<DuplexStream>) {
     let (far_ends, far) = mpsc::unbounded_channel();
     let opener: Opener = Box::new(move || {
         let (near, far) = tokio::io::duplex(4096);
@@ -93,13 +126,7 @@ fn start(
             Ok(Box::new(near) as Box<dyn Wire>)
         })
     });
-    let clock = Arc::new(TokioClock(Instant::now()));
-    (
-        task::start(setup, Hosts::new(hosts), clock, events, opener, || {
-            Ok(Timer::tokio())
-        }),
-        far,
-    )
+    (opener, far)
 }
 
 /// Body and checksum.

@@ -72,6 +72,7 @@ fn what_the_line_holds_back_lets_others_pass_but_a_stop_is_never_held() {
 #[test]
 fn reads_of_a_device_that_wasted_its_budget_wait_until_it_is_earned_again() {
     let mut queue = Queue::new(2);
+    queue.answered(1, Mono(0));
     queue.charge(0, Duration::from_millis(1500), Mono(0));
     queue.push(0, request(1, Priority::Read, 0));
     // 0.5 s of debt at 5 % is ten seconds.
@@ -81,7 +82,61 @@ fn reads_of_a_device_that_wasted_its_budget_wait_until_it_is_earned_again() {
     assert_eq!(wait.as_secs(), 10);
     queue.push(0, request(2, Priority::Write, 0));
     assert_eq!(order(&mut queue, 0), [2]);
+    queue.answered(1, Mono(9_000));
+    assert!(order(&mut queue, 9_900).is_empty());
     assert_eq!(order(&mut queue, 10_001), [1]);
+}
+
+#[test]
+fn where_nobody_gets_through_nobody_pays() {
+    let mut queue = Queue::new(2);
+    for device in [0, 1] {
+        queue.charge(device, Duration::from_secs(60), Mono(0));
+        queue.push(device, request(1, Priority::Read, 0));
+    }
+    assert_eq!(order(&mut queue, 0), [1, 1]);
+}
+
+#[test]
+fn on_a_disturbed_line_nobody_pays_and_no_debt_is_called_in() {
+    let mut queue = Queue::new(2);
+    queue.answered(1, Mono(0));
+    queue.charge(0, Duration::from_millis(1500), Mono(0));
+    queue.push(0, request(1, Priority::Read, 0));
+    assert!(
+        order(&mut queue, 0).is_empty(),
+        "the line is sound and the debt is its own"
+    );
+    for _ in 0..=SELDOM {
+        queue.charge(1, Duration::from_millis(1), Mono(1));
+        queue.answered(1, Mono(1));
+    }
+    assert_eq!(order(&mut queue, 1), [1]);
+}
+
+#[test]
+fn whose_answers_come_damaged_is_not_dead_if_it_ever_answered() {
+    for (answered, waits) in [(true, false), (false, true)] {
+        let mut queue = Queue::new(2);
+        if answered {
+            queue.answered(0, Mono(0));
+        }
+        queue.answered(1, Mono(0));
+        queue.garbled(0, Mono(0));
+        queue.charge(0, Duration::from_secs(60), Mono(0));
+        queue.push(0, request(1, Priority::Read, 0));
+        assert_eq!(order(&mut queue, 1).is_empty(), waits);
+    }
+}
+
+#[test]
+fn who_answers_is_forgiven() {
+    let mut queue = Queue::new(2);
+    queue.answered(1, Mono(0));
+    queue.charge(0, Duration::from_secs(60), Mono(0));
+    queue.answered(0, Mono(1));
+    queue.push(0, request(1, Priority::Read, 0));
+    assert_eq!(order(&mut queue, 1), [1]);
 }
 
 #[test]

@@ -10,6 +10,9 @@
 //!                        | `--'
 //!  any --port lost--> NoPort --port back--> Down{probe now}
 //! ```
+//!
+//! On a line on which damaged answers were heard of late the wait does not grow: somebody is there, and is to be
+//! heard again within a second of the end of the noise (S1).
 
 use crate::domain::{DriveError, Mono};
 use std::time::Duration;
@@ -19,6 +22,8 @@ const FAILURES: u8 = 3;
 /// First and longest wait between probes.
 const PROBE_FIRST: Duration = Duration::from_secs(1);
 const PROBE_MOST: Duration = Duration::from_secs(30);
+/// Wait between probes on a disturbed line.
+const PROBE_NOISY: Duration = Duration::from_millis(300);
 
 /// The link to one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +67,9 @@ impl Link {
         }
     }
 
-    /// A request failed.
-    pub(in crate::device) fn failed(&mut self, now: Mono, cause: &DriveError) -> Option<Change> {
+    /// A request failed; `noisy`: damaged answers were heard of late.
+    pub(in crate::device) fn failed(&mut self, now: Mono, cause: &DriveError, noisy: bool) -> Option<Change> {
+        let first = if noisy { PROBE_NOISY } else { PROBE_FIRST };
         match self {
             Self::Unknown { failures } | Self::Up { failures } => {
                 *failures = failures.saturating_add(1);
@@ -72,13 +78,16 @@ impl Link {
                 }
                 *self = Self::Down {
                     cause: cause.clone(),
-                    probe_at: now.plus(PROBE_FIRST),
+                    probe_at: now.plus(first),
                     wait: PROBE_FIRST,
                 };
                 Some(Change::Down(cause.clone()))
             }
             Self::Down { probe_at, wait, .. } => {
-                if now >= *probe_at {
+                if noisy {
+                    *wait = PROBE_FIRST;
+                    *probe_at = now.plus(PROBE_NOISY);
+                } else if now >= *probe_at {
                     *wait = (*wait * 2).min(PROBE_MOST);
                     *probe_at = now.plus(*wait);
                 }
@@ -103,6 +112,13 @@ impl Link {
                 probe_at: now,
                 wait: PROBE_FIRST,
             };
+        }
+    }
+
+    /// The device is asked at once, unless it answers or the port is gone.
+    pub(super) fn probe(&mut self, now: Mono) {
+        if let Self::Down { probe_at, .. } = self {
+            *probe_at = now.min(*probe_at);
         }
     }
 

@@ -60,6 +60,10 @@ pub struct Driver {
     pub(super) rng: Rng,
     pub(super) stage: Stage,
     pub(super) link: Link,
+    /// When it last answered.
+    pub(super) heard_at: Option<Mono>,
+    /// When an answer was last damaged.
+    pub(super) garbled_at: Option<Mono>,
     pub(super) polling: Polling,
     pub(super) lanes: Lanes,
     pub(super) flights: Flights,
@@ -89,6 +93,8 @@ impl Driver {
             rng: Rng::new(seed),
             stage: Stage::Born,
             link: Link::Unknown { failures: 0 },
+            heard_at: None,
+            garbled_at: None,
             polling: Polling::default(),
             lanes: Lanes::default(),
             flights: Flights::default(),
@@ -139,6 +145,7 @@ impl Driver {
                 }
             }
             Input::PortBack => self.link.port_back(now),
+            Input::Probe => self.link.probe(now),
             Input::Tick => {}
         }
         self.pump(now);

@@ -84,6 +84,9 @@ pub enum Input {
     PortLost,
     /// The port is open again.
     PortBack,
+    /// A device that does not answer is to be tried now: nobody on its bus answers, so that trying costs nobody
+    /// anything, or somebody answers again.
+    Probe,
     /// A deadline has passed.
     Tick,
 }
@@ -124,7 +127,7 @@ pub struct FailsafeReport {
     pub timeout: Option<Duration>,
     /// To this current.
     pub fallback: Option<MilliAmps>,
-    /// Whether the fallback is safe.
+    /// Whether the fallback is safe and will come.
     pub safe: bool,
     /// In words for the operator.
     pub detail: String,

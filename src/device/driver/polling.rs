@@ -72,6 +72,15 @@ impl Polling {
             .min_by_key(|(index, deadline)| (*deadline, *index))
     }
 
+    /// The shortest period of the table.
+    pub(super) fn shortest(&self) -> Option<Duration> {
+        let period = |(pace, _, _): &(Pace, Mono, Slot)| match pace {
+            Pace::Every(period) => Some(*period),
+            Pace::Once => None,
+        };
+        self.rows.iter().filter_map(period).min()
+    }
+
     /// A block was asked for: it takes the next point of its grid.
     pub(super) fn asked(&mut self, index: usize, now: Mono) {
         if let Some((pace, phase, slot)) = self.rows.get_mut(index) {

@@ -391,6 +391,9 @@ impl Driver {
             }
             return false;
         };
+        // A read that is not urgent would keep the device's urgent ones waiting on a full bus.
+        let soon = self.polling.shortest().map(|period| now.plus(period));
+        let deadline = soon.map_or(deadline, |soon| deadline.min(soon));
         self.polling.asked(index, now);
         if let Some(block) = self.book.blocks().get(index).cloned() {
             let pdu = block.pdu();

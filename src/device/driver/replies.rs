@@ -15,6 +15,11 @@ use std::time::Duration;
 const ONCE_RETRY: Duration = Duration::from_millis(500);
 /// A device that does not carry the models of its profile is looked at again after this.
 const SURVEY_RETRY: Duration = Duration::from_secs(60);
+/// A line is disturbed for this long after a damaged answer. Noise that also eats whole answers leaves one here
+/// and there.
+const NOISE_REMEMBERED: Duration = Duration::from_secs(60);
+/// But not for one that never gets through: its settings are wrong, or two share its address.
+const USED_TO_ANSWER: Duration = Duration::from_secs(600);
 /// A block the device refused is asked for again after this.
 const REFUSED_RETRY: Duration = Duration::from_secs(600);
 
@@ -27,12 +32,19 @@ impl Driver {
             Err(error) if is_silence(error) => {
                 let error = error.clone();
                 self.route(now, class, flight, result);
-                if let Some(change) = self.link.failed(now, &error) {
+                if error == DriveError::Garbled {
+                    self.garbled_at = Some(now);
+                }
+                let within = |at: Option<Mono>, time| at.is_some_and(|at| now.since(at) < time);
+                let noisy =
+                    within(self.garbled_at, NOISE_REMEMBERED) && within(self.heard_at, USED_TO_ANSWER);
+                if let Some(change) = self.link.failed(now, &error, noisy) {
                     self.link_changed(now, change);
                 }
             }
             Ok(_) | Err(_) => {
                 self.watchdog.heard(now);
+                self.heard_at = Some(now);
                 if let Some(change) = self.link.heard() {
                     self.link_changed(now, change);
                 }

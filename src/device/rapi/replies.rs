@@ -147,7 +147,7 @@ impl RapiLine {
         if self.repeats_ids != Some(true) {
             self.late_until = now.plus(LATE);
         }
-        let change = self.link.failed(now, cause);
+        let change = self.link.failed(now, cause, false);
         let again = asked.again && change.is_none() && self.link.outage().is_none();
         let current = match asked.why {
             Why::Job(number) => number == self.jobs && self.job.is_some(),

@@ -1,10 +1,9 @@
 //! What a person, systemd and the watchdog are told of the running gateway.
 
 use super::Gateway;
-use crate::domain::{Clock, Mono};
+use crate::domain::Clock;
 use crate::runtime::links::Link;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// What a task may be silent before it counts as hung.
@@ -14,25 +13,7 @@ impl Gateway {
     /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
     #[must_use]
     pub fn hung(&self) -> Vec<String> {
-        let now = self.clock.now().mono;
-        let late = |beat: &watch::Receiver<Mono>| now.since(*beat.borrow()) > HUNG_AFTER;
-        let buses = self
-            .buses
-            .values()
-            .filter(|b| late(&b.handle.heartbeat))
-            .map(|b| format!("bus {}", b.setup.id));
-        let stations = self
-            .points
-            .values()
-            .filter(|p| late(&p.conductor.heartbeat))
-            .map(|p| format!("charge point {}", p.setup.id));
-        let links = self
-            .points
-            .values()
-            .flat_map(|p| &p.links)
-            .filter(|link| late(&link.uplink.heartbeat))
-            .map(|link| format!("CSMS link {}", link.reader));
-        buses.chain(stations).chain(links).collect()
+        self.vitals.hung(HUNG_AFTER)
     }
 
     /// The one line for `systemctl status`.

@@ -326,9 +326,13 @@ fn a_charger_that_does_not_answer_gets_a_lease_on_trial_once_a_minute() {
         cause: None,
     });
     let before = b.outlet(1).leases;
-    b.run(300);
-    let trials = b.outlet(1).leases - before;
-    assert!((4..=5).contains(&trials), "{trials} trials in five minutes");
+    let mut leased = 0;
+    for _ in 0..300 {
+        b.run(1);
+        leased += u64::from(b.lease(1) > b.now.mono);
+    }
+    assert_eq!(b.outlet(1).leases, before + 5);
+    assert!(leased <= 60, "{leased} s of 300");
 }
 
 #[test]
@@ -341,6 +345,31 @@ fn a_charger_never_heard_of_gets_a_lease_so_that_it_can_be_asked() {
     assert!(b.lease(1) > b.now.mono, "without one nobody may ask it anything");
     b.run(30);
     assert!(b.lease(1) <= b.now.mono, "it is only a trial");
+}
+
+/// Charger and meter are lost together, as with the power of their line, and only the meter comes back.
+#[test]
+fn a_meter_that_is_heard_again_gives_its_charger_a_lease_on_trial_but_once_a_minute() {
+    let mut b = bench(1);
+    b.run(90);
+    let link = |role, up| Input::Link {
+        evse: EvseId(1),
+        role,
+        up,
+        cause: None,
+    };
+    let mut granted = Vec::new();
+    for _ in 0..3 {
+        (b.outlet(1).link, b.outlet(1).meter_answers) = (false, false);
+        b.act(link(Role::Charger, false));
+        b.act(link(Role::Meter, false));
+        b.run(20);
+        let before = b.outlet(1).leases;
+        b.outlet(1).meter_answers = true;
+        b.run(1);
+        granted.push(b.outlet(1).leases - before);
+    }
+    assert_eq!(granted, [1, 0, 0]);
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! The tasks of the gateway as they are wired, in simulated time: a bus with real drivers on a paced and noisy line,
+//! router, station, fuses, signs of life. Only the CSMS and the disk are missing.
+
+mod freeze;
+mod fuse;
+mod hang;
+mod marks;
+mod meter;
+mod noise;
+mod rig;
+mod street;
