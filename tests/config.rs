@@ -441,6 +441,28 @@ fn a_charger_without_a_safe_fallback_needs_consent() {
 }
 
 #[test]
+fn chargers_that_fall_back_to_more_than_their_fuse_carries_are_refused() {
+    for (keba, refused) in [("19A", false), ("20A", true)] {
+        let text = GOOD
+            .replace(
+                "watchdog_timeout = \"15s\"",
+                "watchdog_timeout = \"15s\"\nfailsafe_current = \"16A\"",
+            )
+            .replace(
+                "unit = 255",
+                &format!("unit = 255\nfailsafe_current = \"{keba}\""),
+            );
+        let issues = Site::new(&text).issues();
+        let issue = issues.iter().find(|issue| issue.key == "fuse.max_current");
+        assert_eq!(issue.is_some(), refused, "{issues:#?}");
+        if let Some(issue) = issue {
+            assert!(issue.problem.contains("fall back to 36 A"), "{issue}");
+            assert!(issue.suggestion.contains("failsafe_current"), "{issue}");
+        }
+    }
+}
+
+#[test]
 fn a_charger_that_falls_back_too_late_needs_consent() {
     let late = with(
         "profile = \"heidelberg-energy-control\"",

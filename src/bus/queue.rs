@@ -62,6 +62,8 @@ struct Budget {
 #[derive(Debug)]
 pub(crate) struct Queue {
     entries: Vec<Entry>,
+    /// Device and id of the request that was taken last, unless it was cancelled since.
+    taken: Option<(usize, u64)>,
     budgets: Vec<Budget>,
     serial: u64,
 }
@@ -78,6 +80,7 @@ impl Queue {
         };
         Self {
             entries: Vec::new(),
+            taken: None,
             budgets: vec![full; devices],
             serial: 0,
         }
@@ -93,20 +96,24 @@ impl Queue {
         });
     }
 
-    /// Puts back a request that was taken but not sent; it keeps its place.
+    /// Puts back a request that was taken but not sent; it keeps its place, unless it was cancelled meanwhile.
     pub(crate) fn restore(&mut self, entry: Entry) {
-        self.entries.push(entry);
+        if self.taken.take() == Some((entry.device, entry.request.id)) {
+            self.entries.push(entry);
+        }
     }
 
     /// Forgets a request.
     pub(crate) fn cancel(&mut self, device: usize, id: u64) {
         self.entries
             .retain(|entry| entry.device != device || entry.request.id != id);
+        self.taken = self.taken.filter(|taken| *taken != (device, id));
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.taken = None;
     }
 
     /// Whether a request of this priority or a higher one waits.
@@ -131,7 +138,11 @@ impl Queue {
             }
         }
         match (best, soonest) {
-            (Some((index, _)), _) => Next::Send(self.entries.swap_remove(index)),
+            (Some((index, _)), _) => {
+                let entry = self.entries.swap_remove(index);
+                self.taken = Some((entry.device, entry.request.id));
+                Next::Send(entry)
+            }
             (None, Some(wait)) => Next::Wait(wait),
             (None, None) => Next::Idle,
         }

@@ -4,8 +4,9 @@ use super::context::{Context, Names};
 use super::issue::Told;
 use super::keys::{EvseKeys, FuseKeys};
 use super::nearest::did_you_mean;
-use super::north::ChargePoint;
+use super::north::{ChargePoint, find};
 use super::setting::Section;
+use super::south::{Device, fallback};
 use super::tree::show_text;
 use crate::domain::{CpId, EvseId, FuseSetup, MilliAmps};
 
@@ -16,13 +17,19 @@ pub(super) struct Fuse {
 }
 
 /// Reads all fuses and finds their members.
-pub(super) fn read(root: &Section<'_>, points: &[ChargePoint], context: &mut Context<'_>) -> Vec<Fuse> {
+pub(super) fn read(
+    root: &Section<'_>,
+    points: &[ChargePoint],
+    devices: &[Device],
+    context: &mut Context<'_>,
+) -> Vec<Fuse> {
     let fuses: Vec<Fuse> = root
         .tables(FuseKeys::TABLE, &mut context.found)
         .iter()
         .map(|section| {
             let keys = FuseKeys::read(section, &mut context.found);
             let members = members(&keys, points, context);
+            fallen(&keys, &members, points, devices, context);
             Fuse { keys, members }
         })
         .collect();
@@ -103,6 +110,50 @@ fn above_fuse(
             format!("{max} of {name}/{number} is more than the {fuse} of its fuse"),
             format!("at most {fuse}"),
             format!("write max_current = \"{}\"", fuse.to_string().replace(' ', "")),
+        );
+    }
+}
+
+/// When the gateway dies every charger falls back by itself, all at the same time: together that must be no more
+/// than the fuse carries (promise S5).
+fn fallen(
+    keys: &FuseKeys,
+    members: &[(CpId, EvseId)],
+    points: &[ChargePoint],
+    devices: &[Device],
+    context: &mut Context<'_>,
+) {
+    let Some(rating) = keys.max_current.value else {
+        return;
+    };
+    let mut sums = [MilliAmps::ZERO; 3];
+    for (cp, number) in members {
+        let of = |point: &&ChargePoint| point.keys.id.value.as_deref() == Some(cp.as_str());
+        let evse = points.iter().find(of).and_then(|point| {
+            let index = usize::from(number.0).checked_sub(1)?;
+            point.evses.get(index)
+        });
+        let Some(evse) = evse else { continue };
+        let Some(amps) = find(devices, &evse.charger).and_then(fallback) else {
+            continue;
+        };
+        let first = match evse.first_phase.value.as_deref() {
+            Some("L2") => 1,
+            Some("L3") => 2,
+            Some(_) | None => 0,
+        };
+        for phase in 0..usize::from(evse.phases.value.unwrap_or(3)).min(3) {
+            let sum = &mut sums[(first + phase) % 3];
+            *sum = *sum + amps;
+        }
+    }
+    let most = sums.into_iter().max().unwrap_or_default();
+    if most > rating {
+        keys.max_current.error(
+            &mut context.found,
+            format!("when the gateway fails its chargers fall back to {most} together, more than the {rating} of the fuse"),
+            format!("chargers that fall back to at most {rating} in sum"),
+            "write a lower failsafe_current at its chargers, \"0A\" if need be".to_owned(),
         );
     }
 }

@@ -138,7 +138,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     gateway_paths(&gateway, &places, &mut context);
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
-    let fuses = fuse::read(&root, &points, &mut context);
+    let fuses = fuse::read(&root, &points, &devices, &mut context);
     let Context { found, catalogue, .. } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;

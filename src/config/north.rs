@@ -287,7 +287,7 @@ fn within_charger(evse: &EvseKeys, device: &Device, max: MilliAmps, context: &mu
     }
 }
 
-fn find<'d>(devices: &'d [Device], given: &Given<String>) -> Option<&'d Device> {
+pub(super) fn find<'d>(devices: &'d [Device], given: &Given<String>) -> Option<&'d Device> {
     given.value.as_ref()?;
     devices.iter().find(|device| device.keys.id.value == given.value)
 }

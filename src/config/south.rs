@@ -486,6 +486,12 @@ fn watchdog(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
     }
 }
 
+/// The current a charger falls back to when the gateway dies; `None`: it has no watchdog.
+pub(super) fn fallback(device: &Device) -> Option<MilliAmps> {
+    let watchdog = device.profile.as_deref()?.watchdog()?;
+    Some(device.keys.failsafe_current.value.unwrap_or(watchdog.failsafe))
+}
+
 /// The most a charger may fall to is what the EVSE allows.
 pub(super) fn failsafe_within(device: &Device, max: MilliAmps, context: &mut Context<'_>) {
     if let Some(failsafe) = device

@@ -45,6 +45,15 @@ impl fmt::Display for LimitSource {
     }
 }
 
+/// What a member of a shared fuse may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Per phase.
+    pub amps: MilliAmps,
+    /// Each change has a number of its own, by which its station says that it knows of it.
+    pub number: u64,
+}
+
 /// One restriction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitEntry {

@@ -34,7 +34,7 @@ pub use ledger::{
     Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,
     StopReason, TxTrigger,
 };
-pub use limit::{AppliedLimit, LimitEntry, LimitSource};
+pub use limit::{AppliedLimit, LimitEntry, LimitSource, Share};
 pub use params::{Measurand, Params};
 pub use profile::{
     ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,

@@ -332,7 +332,7 @@ impl Conductor {
             let Some(setup) = self.evse(evse.evse) else {
                 continue;
             };
-            let demand = Demand::of(setup, evse.wants_current, evse.in_force);
+            let demand = Demand::of(setup, evse.wants_current, evse.in_force, evse.share);
             if self.demands.get(&evse.evse) == Some(&demand) {
                 continue;
             }

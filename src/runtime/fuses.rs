@@ -42,7 +42,7 @@ pub async fn run(
             Ok(()) = stations.changed() => told.clear(),
             _ = tick.tick() => fuses.tick(clock.now()),
         }
-        let now = fuses.shares();
+        let now = fuses.shares().clone();
         tell(&now, &mut told, &stations.borrow());
         shares.send_if_modified(|old| {
             let changed = *old != now;
@@ -54,15 +54,15 @@ pub async fn run(
 
 /// Tells what is news; who cannot take it now is told at the next turn.
 fn tell(shares: &Shares, told: &mut Shares, stations: &Stations) {
-    let say = |(cp, evse): &Member, amps| {
-        let input = Input::SharedFuse { evse: *evse, amps };
+    let say = |(cp, evse): &Member, share| {
+        let input = Input::SharedFuse { evse: *evse, share };
         stations
             .get(cp)
             .is_some_and(|to| to.try_send(ToStation::Input(input)).is_ok())
     };
-    for (member, amps) in shares {
-        if told.get(member) != Some(amps) && say(member, Some(*amps)) {
-            told.insert(member.clone(), *amps);
+    for (member, share) in shares {
+        if told.get(member) != Some(share) && say(member, Some(*share)) {
+            told.insert(member.clone(), *share);
         }
     }
     told.retain(|member, _| shares.contains_key(member) || !say(member, None));

@@ -324,9 +324,9 @@ impl Gateway {
         let shares = self.shares.borrow();
         let members = self.setup.fuses.iter().flat_map(|fuse| &fuse.members);
         for member in members.filter(|(cp, _)| *cp == setup.id) {
-            let amps = Some(shares.get(member).copied().unwrap_or_default());
+            let share = Some(shares.get(member).copied().unwrap_or_default());
             let evse = member.1;
-            station.handle(self.clock.now(), Input::SharedFuse { evse, amps });
+            station.handle(self.clock.now(), Input::SharedFuse { evse, share });
         }
     }
 

@@ -141,6 +141,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                 let input = Input::Failsafe {
                     evse: route.evse,
                     unguarded,
+                    fallback: report.fallback,
                 };
                 let _ = route.to.send(ToStation::Input(input)).await;
             }

@@ -2,8 +2,8 @@
 //!
 //! Rules:
 //! * On no phase does the sum of what the members may draw exceed the rating. A member may draw the larger of
-//!   its grant and of what its charger still has in force: a member is only given more once the others have
-//!   really given it up.
+//!   its grant, of a larger one that its station may still go by, and of what its charger still has in force: a
+//!   member is only given more once the others have really given it up.
 //! * An active member gets an equal share, at least its least current; where that does not go round, some
 //!   pause and the turn passes on.
 //! * A member that may draw more than its grant for long (its link is lost, it does not obey) is left alone, and
@@ -37,12 +37,14 @@ pub struct Demand {
     pub max: MilliAmps,
     /// The most its charger may be offering right now.
     pub in_force: MilliAmps,
+    /// Number of the share that its station goes by.
+    pub share: u64,
 }
 
 impl Demand {
     /// Of an EVSE as it is wired, from what its station shows.
     #[must_use]
-    pub const fn of(setup: &EvseSetup, active: bool, in_force: MilliAmps) -> Self {
+    pub const fn of(setup: &EvseSetup, active: bool, in_force: MilliAmps, share: u64) -> Self {
         Self {
             active,
             phases: setup.phases,
@@ -50,6 +52,7 @@ impl Demand {
             min: setup.min_current,
             max: setup.max_current,
             in_force,
+            share,
         }
     }
 }
@@ -68,13 +71,21 @@ pub(super) struct Fuse {
 struct State {
     demand: Option<Demand>,
     granted: MilliAmps,
+    /// The most it was granted since its station last knew its share: a raise that is on its way to the station
+    /// may be in force before the station says so.
+    given: MilliAmps,
     /// Since when it may have been drawing more than its grant.
     over_since: Option<Mono>,
 }
 
 impl State {
+    /// What it may draw at most.
+    fn draw(&self) -> MilliAmps {
+        self.demand.map_or(self.given, |d| self.given.max(d.in_force))
+    }
+
     fn is_over(&self) -> bool {
-        self.demand.is_some_and(|d| d.in_force > self.granted)
+        self.draw() > self.granted
     }
 
     fn is_stuck(&self, now: Mono) -> bool {
@@ -89,6 +100,7 @@ impl Fuse {
         let state = State {
             demand: None,
             granted: MilliAmps::ZERO,
+            given: MilliAmps::ZERO,
             over_since: None,
         };
         let members = setup.members.iter().map(|m| (m.clone(), state.clone())).collect();
@@ -122,10 +134,13 @@ impl Fuse {
             .map_or(MilliAmps::ZERO, |state| state.granted)
     }
 
-    /// Takes in what is known of a member and shares anew.
-    pub(super) fn demand(&mut self, now: Now, member: &Member, demand: Demand) {
+    /// Takes in what is known of a member and shares anew. `knows`: its station goes by the present share.
+    pub(super) fn demand(&mut self, now: Now, member: &Member, demand: Demand, knows: bool) {
         if let Some(state) = self.members.get_mut(member) {
             state.demand = Some(demand);
+            if knows {
+                state.given = state.granted;
+            }
         }
         self.tick(now);
     }
@@ -165,7 +180,7 @@ impl Fuse {
         let mut sum = [MilliAmps::ZERO; 3];
         for state in self.members.values() {
             let Some(demand) = state.demand else { continue };
-            let draw = state.granted.max(demand.in_force);
+            let draw = state.draw();
             for phase in phases_of(&demand) {
                 sum[phase] = sum[phase] + draw;
             }
@@ -196,6 +211,7 @@ impl Fuse {
                     && state.demand.is_some_and(|d| new >= d.min)
                 {
                     state.granted = new;
+                    state.given = new.max(state.given);
                 }
             }
         }
@@ -214,7 +230,7 @@ impl Fuse {
         let Some(demand) = self.members.get(member).and_then(|s| s.demand) else {
             return MilliAmps::ZERO;
         };
-        let own = self.members[member].granted.max(demand.in_force);
+        let own = self.members[member].draw();
         let load = self.load();
         phases_of(&demand)
             .map(|p| self.rating - (load[p] - own))
@@ -232,7 +248,7 @@ impl Fuse {
             let Some(demand) = state.demand else { continue };
             if state.is_stuck(self.now) {
                 for p in phases_of(&demand) {
-                    floor[p] = floor[p] + demand.in_force;
+                    floor[p] = floor[p] + state.draw();
                 }
             } else if demand.active && demand.max >= demand.min {
                 active.push((member, demand));
@@ -361,6 +377,7 @@ mod tests {
             min: MilliAmps(6_000),
             max: MilliAmps::from_base(max),
             in_force: MilliAmps::ZERO,
+            share: 0,
         }
     }
 
@@ -397,7 +414,7 @@ mod tests {
 
         fn tell(&mut self) {
             for (member, demand) in self.demands.clone() {
-                self.fuse.demand(self.now, &member, demand);
+                self.fuse.demand(self.now, &member, demand, true);
             }
             let shares = self.demands.keys().map(|m| (m.clone(), self.fuse.share_of(m)));
             self.grants = shares.collect();
@@ -508,10 +525,10 @@ mod tests {
     #[test]
     fn one_not_heard_of_holds_the_others_back() {
         let mut f = fuse(32, 2);
-        f.demand(Now::default(), &member(1), wants(16));
+        f.demand(Now::default(), &member(1), wants(16), true);
         let shares = |f: &Fuse| [1, 2].map(|id| f.share_of(&member(id)));
         assert_eq!(shares(&f), [MilliAmps::ZERO; 2]);
-        f.demand(Now::default(), &member(2), wants(16));
+        f.demand(Now::default(), &member(2), wants(16), true);
         assert_eq!(shares(&f), [MilliAmps(16_000); 2]);
     }
 

@@ -4,17 +4,20 @@
 //! knows of the members it keeps, so a reload interrupts nobody who may go on.
 
 use super::fuse::{Demand, Fuse, Member};
-use crate::domain::{FuseSetup, MilliAmps, Mono, Now};
+use crate::domain::{FuseSetup, MilliAmps, Mono, Now, Share};
 use std::collections::BTreeMap;
 
-/// What every EVSE on a shared fuse may use, per phase.
-pub type Shares = BTreeMap<Member, MilliAmps>;
+/// What every EVSE on a shared fuse may use.
+pub type Shares = BTreeMap<Member, Share>;
 
 /// The fuses and what their members last asked for.
 #[derive(Debug, Default)]
 pub struct Fuses {
     fuses: Vec<(FuseSetup, Fuse)>,
     heard: BTreeMap<Member, Demand>,
+    shares: Shares,
+    /// Number of the last change of a share.
+    number: u64,
 }
 
 impl Fuses {
@@ -32,7 +35,7 @@ impl Fuses {
             };
             for member in &setup.members {
                 if let Some(demand) = self.heard.get(member) {
-                    fuse.demand(now, member, *demand);
+                    fuse.demand(now, member, *demand, knows(&self.shares, member, demand));
                 }
             }
             self.fuses.push((setup.clone(), fuse));
@@ -43,13 +46,15 @@ impl Fuses {
     /// An EVSE's wish or what its charger has in force has changed.
     pub fn demand(&mut self, now: Now, member: &Member, demand: Demand) {
         self.heard.insert(member.clone(), demand);
+        let knows = knows(&self.shares, member, &demand);
         for (_, fuse) in self
             .fuses
             .iter_mut()
             .filter(|(setup, _)| setup.members.contains(member))
         {
-            fuse.demand(now, member, demand);
+            fuse.demand(now, member, demand, knows);
         }
+        self.renew();
     }
 
     /// Time has passed.
@@ -57,6 +62,7 @@ impl Fuses {
         for (_, fuse) in &mut self.fuses {
             fuse.tick(now);
         }
+        self.renew();
     }
 
     /// When a turn passes on, or patience with a member ends.
@@ -68,19 +74,36 @@ impl Fuses {
 
     /// What each may use now: nothing before its fuse has heard of every member.
     #[must_use]
-    pub fn shares(&self) -> Shares {
-        let mut shares = Shares::new();
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    fn renew(&mut self) {
+        let mut least: BTreeMap<&Member, MilliAmps> = BTreeMap::new();
         for (setup, fuse) in &self.fuses {
             for member in &setup.members {
-                let share = fuse.share_of(member);
-                shares
-                    .entry(member.clone())
-                    .and_modify(|least| *least = share.min(*least))
-                    .or_insert(share);
+                let amps = fuse.share_of(member);
+                let known = least.entry(member).or_insert(amps);
+                *known = amps.min(*known);
             }
         }
-        shares
+        self.shares.retain(|member, _| least.contains_key(member));
+        for (member, amps) in least {
+            let known = self.shares.get(member).map(|share| share.amps);
+            if known != Some(amps) {
+                self.number += 1;
+                let number = self.number;
+                self.shares.insert(member.clone(), Share { amps, number });
+            }
+        }
     }
+}
+
+/// Whether a station that asks for this goes by the present share.
+fn knows(shares: &Shares, member: &Member, demand: &Demand) -> bool {
+    shares
+        .get(member)
+        .is_none_or(|share| share.number == demand.share)
 }
 
 #[cfg(test)]
@@ -100,6 +123,16 @@ mod tests {
         }
     }
 
+    /// From a station that knows its share.
+    fn asks(fuses: &mut Fuses, now: Now, name: &str, in_force: i64) {
+        let share = fuses.shares().get(&member(name)).map_or(0, |share| share.number);
+        let demand = Demand {
+            share,
+            ..wants(in_force)
+        };
+        fuses.demand(now, &member(name), demand);
+    }
+
     fn wants(in_force: i64) -> Demand {
         Demand {
             active: true,
@@ -108,6 +141,7 @@ mod tests {
             min: MilliAmps::from_base(6),
             max: MilliAmps::from_base(16),
             in_force: MilliAmps::from_base(in_force),
+            share: 0,
         }
     }
 
@@ -119,22 +153,22 @@ mod tests {
     }
 
     fn share(fuses: &Fuses, name: &str) -> Option<i64> {
-        fuses.shares().get(&member(name)).map(|amps| amps.0 / 1000)
+        fuses.shares().get(&member(name)).map(|share| share.amps.0 / 1000)
     }
 
     fn two_at_sixteen() -> Fuses {
         let mut fuses = Fuses::default();
         fuses.configure(at(0), &[fuse("yard", 32, &["A", "B"])]);
         assert_eq!(share(&fuses, "A"), Some(0), "nothing before anybody is heard of");
-        fuses.demand(at(0), &member("A"), wants(0));
+        asks(&mut fuses, at(0), "A", 0);
         assert_eq!(
             share(&fuses, "A"),
             Some(0),
             "nothing before everybody is heard of"
         );
-        fuses.demand(at(0), &member("B"), wants(0));
-        fuses.demand(at(1), &member("A"), wants(16));
-        fuses.demand(at(1), &member("B"), wants(16));
+        asks(&mut fuses, at(0), "B", 0);
+        asks(&mut fuses, at(1), "A", 16);
+        asks(&mut fuses, at(1), "B", 16);
         assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(16), Some(16)));
         fuses
     }
@@ -146,12 +180,39 @@ mod tests {
         assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(10), Some(10)));
     }
 
+    /// The raise of one is on its way to its station while the other begins to ask.
+    #[test]
+    fn what_a_station_may_still_be_told_is_not_given_to_another() {
+        let mut fuses = Fuses::default();
+        fuses.configure(at(0), &[fuse("yard", 20, &["A", "B"])]);
+        let idle = Demand {
+            active: false,
+            ..wants(0)
+        };
+        fuses.demand(at(0), &member("B"), idle);
+        asks(&mut fuses, at(0), "A", 0);
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(16), Some(0)));
+        asks(&mut fuses, at(0), "B", 0);
+        assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(10), Some(0)));
+        // It answers to an earlier share and cannot know of the 16 A.
+        fuses.demand(at(0), &member("A"), Demand { share: 1, ..wants(0) });
+        assert_eq!(share(&fuses, "B"), Some(0));
+        asks(&mut fuses, at(1), "A", 16);
+        assert_eq!(
+            share(&fuses, "B"),
+            Some(0),
+            "it took the 16 A on the way to the 10 A"
+        );
+        asks(&mut fuses, at(2), "A", 10);
+        assert_eq!(share(&fuses, "B"), Some(10));
+    }
+
     #[test]
     fn a_raised_fuse_gives_more_only_once_all_are_known() {
         let mut fuses = two_at_sixteen();
         fuses.configure(at(2), &[fuse("yard", 48, &["A", "B", "C"])]);
         assert_eq!((share(&fuses, "A"), share(&fuses, "C")), (Some(16), Some(0)));
-        fuses.demand(at(3), &member("C"), wants(0));
+        asks(&mut fuses, at(3), "C", 0);
         assert_eq!(share(&fuses, "C"), Some(16));
     }
 
@@ -159,8 +220,8 @@ mod tests {
     fn who_leaves_a_fuse_has_no_share_and_the_others_use_it() {
         let mut fuses = two_at_sixteen();
         fuses.configure(at(2), &[fuse("yard", 20, &["A", "B"])]);
-        fuses.demand(at(3), &member("A"), wants(10));
-        fuses.demand(at(3), &member("B"), wants(10));
+        asks(&mut fuses, at(3), "A", 10);
+        asks(&mut fuses, at(3), "B", 10);
         fuses.configure(at(4), &[fuse("yard", 20, &["A"])]);
         assert_eq!((share(&fuses, "A"), share(&fuses, "B")), (Some(16), None));
         fuses.configure(at(5), &[]);

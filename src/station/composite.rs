@@ -207,7 +207,7 @@ impl Station {
                 .evses
                 .iter()
                 .filter(|(i, _)| **i != id)
-                .map(|(_, e)| e.may_draw().0 * factor(&e.setup))
+                .map(|(_, e)| e.may_draw(self.now.mono).0 * factor(&e.setup))
                 .sum();
             share = share.min((ceiling.milli - others).max(0));
         }
@@ -242,12 +242,18 @@ impl Evse {
             || self.vehicle == Some(VehicleState::Charging)
     }
 
-    /// The most its vehicle may be drawing now.
-    pub(super) fn may_draw(&self) -> MilliAmps {
-        if self.plugged == Some(false) {
+    /// The most its vehicle may be drawing now. A charger that is not fed may have fallen back by itself, to more
+    /// than it was told, and to a vehicle of which nobody heard.
+    pub(super) fn may_draw(&self, now: Mono) -> MilliAmps {
+        let told = if self.plugged == Some(false) {
             MilliAmps::ZERO
         } else {
             self.actuator.in_force()
+        };
+        if self.is_down(Role::Charger) || !self.lease.holds(now) {
+            told.max(self.fallback.unwrap_or_default())
+        } else {
+            told
         }
     }
 
@@ -268,7 +274,10 @@ impl Evse {
 fn own_entries(evse: &Evse, now: Mono, ahead_ms: i64) -> (Vec<LimitEntry>, i64) {
     let mut entries = vec![entry(evse.setup.max_current, LimitSource::Installation)];
     entries.extend(evse.hardware.map(|amps| entry(amps, LimitSource::Hardware)));
-    entries.extend(evse.shared.map(|amps| entry(amps, LimitSource::SharedFuse)));
+    entries.extend(
+        evse.shared
+            .map(|share| entry(share.amps, LimitSource::SharedFuse)),
+    );
     let mut left_ms = i64::MAX;
     if let Some(local) = evse.local {
         let rest = local.until.map_or(i64::MAX, |until| {

@@ -17,7 +17,7 @@ use super::status::Teller;
 use super::tx::{Pending, Tx};
 use crate::domain::{
     AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
-    MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, VehicleState,
+    MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(super) struct Evse {
     pub(super) fault: Option<DeviceFault>,
     /// Why the charger would not fall back by itself, unless the operator signed for that.
     pub(super) unguarded: Option<String>,
+    /// The current it falls back to when it is not fed.
+    pub(super) fallback: Option<MilliAmps>,
     pub(super) hardware: Option<MilliAmps>,
     pub(super) links: BTreeMap<Role, bool>,
     pub(super) register: Register,
@@ -54,7 +56,7 @@ pub(super) struct Evse {
     pub(super) done: bool,
     pub(super) inoperative: bool,
     pub(super) local: Option<LimitEntry>,
-    pub(super) shared: Option<MilliAmps>,
+    pub(super) shared: Option<Share>,
     pub(super) entries: Vec<LimitEntry>,
     pub(super) applied: AppliedLimit,
     pub(super) actuator: Actuator,
@@ -79,6 +81,7 @@ impl Evse {
             heard: None,
             fault: None,
             unguarded: None,
+            fallback: None,
             hardware: None,
             links: BTreeMap::new(),
             readings: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
-    Observation, Outcome, ResetKind, SecurityEvent, TokenInfo, TxId,
+    Observation, Outcome, ResetKind, SecurityEvent, Share, TokenInfo, TxId,
 };
 use serde::Serialize;
 
@@ -47,6 +47,8 @@ pub enum Input {
         evse: EvseId,
         /// Why it would not come, and the operator has not signed for that; `None`: all is well.
         unguarded: Option<String>,
+        /// The current it falls back to when it is not fed; `None`: it does not.
+        fallback: Option<MilliAmps>,
     },
     /// A [`Effect::Drive`] is done.
     Driven {
@@ -89,8 +91,8 @@ pub enum Input {
     SharedFuse {
         /// Which.
         evse: EvseId,
-        /// How much, per phase.
-        amps: Option<MilliAmps>,
+        /// How much.
+        share: Option<Share>,
     },
     /// Something happened around the charge point that its back ends must know for security's sake.
     Security(SecurityEvent),

@@ -43,6 +43,11 @@ impl Lease {
             .is_some_and(|from| now.since(heard.map_or(from, |h| h.max(from))) > SILENCE_MAX)
     }
 
+    /// Whether the charger is being fed.
+    pub(super) fn holds(&self, now: Mono) -> bool {
+        self.last.is_some_and(|last| now < last.plus(REACH))
+    }
+
     /// Another device of the EVSE, that was not heard, is heard again. A charger not heard either is then given a
     /// lease on trial at once, but not twice within a minute: one that hears and is not heard must fall back.
     pub(super) fn hint(&mut self) {

@@ -165,9 +165,13 @@ impl Station {
                 }
             }
             Input::Link { evse, role, up, .. } => self.link(evse, role, up),
-            Input::Failsafe { evse, unguarded } => {
+            Input::Failsafe {
+                evse,
+                unguarded,
+                fallback,
+            } => {
                 if let Some(evse) = self.evses.get_mut(&evse) {
-                    evse.unguarded = unguarded;
+                    (evse.unguarded, evse.fallback) = (unguarded, fallback);
                 }
             }
             Input::Driven { ticket, result } => {
@@ -179,9 +183,9 @@ impl Station {
             Input::Verdict { tx, info } => self.verdict(&tx, &with_time(info, now)),
             Input::Learned { token, info } => self.learn(&token, &with_time(info, now)),
             Input::Online(online) => self.set_online(online),
-            Input::SharedFuse { evse, amps } => {
+            Input::SharedFuse { evse, share } => {
                 if let Some(evse) = self.evses.get_mut(&evse) {
-                    evse.shared = amps;
+                    evse.shared = share;
                 }
             }
             Input::Security(event) => self.record_security(event),

@@ -59,6 +59,9 @@ pub struct EvseSnapshot {
     pub in_force: MilliAmps,
     /// It would use current if it were given some; for the sharing of fuses.
     pub wants_current: bool,
+    /// Number of the share of a fuse it goes by; 0: none.
+    #[serde(skip)]
+    pub share: u64,
     /// Devices that answer (true), do not (false), or were not heard of yet (absent).
     pub links: BTreeMap<Role, bool>,
     /// The billing meter's last accepted reading is too old.
@@ -136,8 +139,9 @@ impl Station {
                 })
                 .collect(),
             commanded: evse.actuator.told(),
-            in_force: evse.may_draw(),
+            in_force: evse.may_draw(now),
             wants_current: evse.wants_current(),
+            share: evse.shared.map_or(0, |share| share.number),
             links: evse.links.clone(),
             meter_stale: evse.meter_stale(now),
         }

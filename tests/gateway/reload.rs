@@ -89,16 +89,20 @@ async fn a_reload_neither_forgets_a_shared_fuse_nor_overlooks_its_change() {
     let mut gateway = process(dir.path(), &toml);
     gateway.start().expect("the gateway starts");
     let fuse = std::cell::Cell::new(20);
+    let offered = || ["box", "box2"].map(|id| world.offered(id).expect("a charger"));
     let offers = |amps: i64| {
-        let offered = ["box", "box2"].map(|id| world.offered(id).expect("a charger"));
-        let sum = offered[0] + offered[1];
-        assert!(sum <= MilliAmps::from_base(fuse.get()), "{sum} on the fuse");
-        offered == [MilliAmps::from_base(amps); 2]
+        let [one, two] = offered();
+        assert!(
+            one + two <= MilliAmps::from_base(fuse.get()),
+            "{one} and {two} on the fuse"
+        );
+        [one, two] == [MilliAmps::from_base(amps); 2]
     };
     world.plug("box", EvSpec::default()).expect("a charger");
     world.plug("box2", EvSpec::default()).expect("a charger");
+    // Until the gateway has told them something they offer what they were delivered with.
     until(&gateway, "two sessions at 10 A", |s| {
-        sessions(s) == 2 && offers(10)
+        sessions(s) == 2 && offered() == [MilliAmps::from_base(10); 2]
     })
     .await;
 

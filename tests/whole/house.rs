@@ -471,18 +471,18 @@ impl House {
                     Some((place, demand)) => process.fuses.demand(now, &place, demand),
                     None => process.fuses.tick(now),
                 }
-                let shares = process.fuses.shares();
+                let shares = process.fuses.shares().clone();
                 let told = std::mem::replace(&mut process.told, shares.clone());
-                for (place, amps) in shares {
-                    if told.get(&place) == Some(&amps) {
+                for (place, share) in shares {
+                    if told.get(&place) == Some(&share) {
                         continue;
                     }
                     let (cp, evse) = place.clone();
-                    self.note(format_args!("grant {cp}/{evse} {amps}"));
-                    self.account.granted(place, amps);
-                    let amps = Some(amps);
+                    self.note(format_args!("grant {cp}/{evse} {}", share.amps));
+                    self.account.granted(place, share.amps);
+                    let share = Some(share);
                     self.todo
-                        .push_back(Todo::Station(cp, station::Input::SharedFuse { evse, amps }));
+                        .push_back(Todo::Station(cp, station::Input::SharedFuse { evse, share }));
                 }
             }
         }
@@ -533,7 +533,19 @@ impl House {
                         .push_back(Todo::Station(cp, station::Input::Driven { ticket, result }));
                 }
             }
-            device::Effect::Failsafe(report) => self.note(format_args!("{name} {report:?}")),
+            device::Effect::Failsafe(report) => {
+                let fallback = report.fallback;
+                for (cp, evse, _) in process.routes(device) {
+                    // The site signed for every charger.
+                    let input = station::Input::Failsafe {
+                        evse,
+                        unguarded: None,
+                        fallback,
+                    };
+                    self.todo.push_back(Todo::Station(cp, input));
+                }
+                self.note(format_args!("{name} {report:?}"));
+            }
             device::Effect::Request(_) | device::Effect::Cancel(_) => {}
         }
     }

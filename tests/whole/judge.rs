@@ -13,6 +13,8 @@ pub struct Account {
     profiles: BTreeMap<(CpId, i32), (Option<EvseId>, ChargingProfile)>,
     /// What the chargers offered when last looked at.
     offered: BTreeMap<Place, MilliAmps>,
+    /// What a charger that has fallen back offered before.
+    fallen: BTreeMap<Place, MilliAmps>,
     /// Commands judged that offer current.
     pub judged: u64,
     /// Most that was ever offered to vehicles together.
@@ -94,13 +96,24 @@ impl Account {
             let offered = world.offered(device);
             sum = sum + if plugged { offered } else { MilliAmps::ZERO };
             let before = self.offered.insert(place.clone(), offered).unwrap_or(offered);
+            let fallen = world.fallback(device);
             if plugged && offered > before {
-                let most = self.allowed(&place);
+                // By itself: to its fallback, or, asked again, from there to what it was told before.
+                let back = self.fallen.get(&place).copied();
+                let most = self.allowed(&place).max(fallen.or(back).unwrap_or_default());
                 assert!(
                     offered <= most,
                     "{at}: {place:?} offers {offered} where {most} is allowed"
                 );
-                raised = Some(place);
+                raised = Some(place.clone());
+            }
+            match fallen {
+                Some(_) => {
+                    self.fallen.entry(place).or_insert(before);
+                }
+                None => {
+                    self.fallen.remove(&place);
+                }
             }
         }
         if let Some(place) = raised {

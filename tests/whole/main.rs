@@ -35,7 +35,7 @@ fn the_same_seed_gives_the_same_log_over_the_whole_gateway() {
     println!("{sum}");
     assert!(sum.begun >= 2 * SEEDS, "too few sessions to show anything: {sum}");
     assert!(
-        sum.kills >= SEEDS && sum.repeats >= SEEDS / 4,
+        sum.kills >= SEEDS && sum.repeats >= SEEDS / 5,
         "too few faults to show anything: {sum}"
     );
     assert!(

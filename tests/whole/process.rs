@@ -160,7 +160,7 @@ impl Process {
                     .iter()
                     .find(|e| e.id == evse.evse)
                     .expect("configured");
-                let demand = Demand::of(setup, evse.wants_current, evse.in_force);
+                let demand = Demand::of(setup, evse.wants_current, evse.in_force, evse.share);
                 if self.demands.get(&place) != Some(&demand) {
                     changed.push((place, demand));
                 }

@@ -73,6 +73,12 @@ impl World {
         })
     }
 
+    /// Current a charger has fallen back to by itself; `None`: it has not.
+    pub fn fallback(&self, device: usize) -> Option<MilliAmps> {
+        let supervision = self.devices[device].body.supervision.as_ref()?;
+        supervision.tripped.then_some(supervision.fallback)
+    }
+
     /// Current a charger offers on its pilot.
     pub fn offered(&self, device: usize) -> MilliAmps {
         self.devices[device].body.offered()

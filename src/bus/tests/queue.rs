@@ -42,6 +42,31 @@ fn stops_then_writes_then_feeds_then_reads_by_deadline() {
     assert_eq!(queue.pop(Mono(0), |_| None), Next::Idle);
 }
 
+/// A raise that gave way to a stop and was taken back meanwhile must not follow what took its place.
+#[test]
+fn a_request_that_was_cancelled_while_it_was_out_is_not_put_back() {
+    let mut queue = Queue::new(1);
+    queue.push(0, request(1, Priority::Write, 0));
+    let Next::Send(raise) = queue.pop(Mono(0), |_| None) else {
+        panic!("nothing holds it back")
+    };
+    queue.cancel(0, 1);
+    queue.push(0, request(2, Priority::Stop, 0));
+    queue.restore(raise);
+    assert_eq!(order(&mut queue, 0), [2]);
+    queue.push(0, request(3, Priority::Read, 0));
+    let Next::Send(read) = queue.pop(Mono(0), |_| None) else {
+        panic!("nothing holds it back")
+    };
+    queue.clear();
+    queue.restore(read);
+    assert_eq!(
+        order(&mut queue, 0),
+        [0; 0],
+        "nor one that was lost with the port"
+    );
+}
+
 #[test]
 fn a_cancelled_request_is_gone_and_a_restored_one_keeps_its_place() {
     let mut queue = Queue::new(2);

@@ -20,12 +20,13 @@ fn demand() -> Demand {
         min: MilliAmps(6_000),
         max: MilliAmps(16_000),
         in_force: MilliAmps(0),
+        share: 0,
     }
 }
 
 fn last_share(inbox: &mut mpsc::Receiver<ToStation>) -> Option<MilliAmps> {
     let share = |message| match message {
-        ToStation::Input(Input::SharedFuse { amps, .. }) => amps,
+        ToStation::Input(Input::SharedFuse { share, .. }) => share.map(|share| share.amps),
         other => panic!("{other:?}"),
     };
     std::iter::from_fn(|| inbox.try_recv().ok())

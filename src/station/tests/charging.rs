@@ -337,12 +337,19 @@ fn the_ceiling_of_the_charge_point_is_shared_by_its_evses() {
     assert_eq!(b.outlet(2).limit, MilliAmps(10_000));
 }
 
+fn share(milli: i64) -> Option<Share> {
+    Some(Share {
+        amps: MilliAmps(milli),
+        number: 1,
+    })
+}
+
 #[test]
 fn a_share_of_a_fuse_and_a_local_limit_with_an_end() {
     let mut b = charging();
     b.act(Input::SharedFuse {
         evse: EvseId(1),
-        amps: Some(MilliAmps(12_000)),
+        share: share(12_000),
     });
     assert_eq!(b.show(1).applied.source, LimitSource::SharedFuse);
     let until = Some(b.now.mono.plus(Duration::from_secs(30)));
@@ -361,7 +368,7 @@ fn a_share_of_a_fuse_and_a_local_limit_with_an_end() {
     assert_eq!(amps(&b), 12_000);
     b.act(Input::SharedFuse {
         evse: EvseId(1),
-        amps: None,
+        share: None,
     });
     assert_eq!(amps(&b), 16_000);
     let foreign = LimitEntry {
@@ -394,18 +401,18 @@ fn a_session_that_begins_paused_is_not_enabled() {
 #[test]
 fn a_raise_that_may_be_on_the_wire_counts_until_less_is_confirmed() {
     let mut b = charging();
-    let share = |b: &mut Bench, amps: i64| {
+    let give = |b: &mut Bench, amps: i64| {
         b.act(Input::SharedFuse {
             evse: EvseId(1),
-            amps: Some(MilliAmps::from_base(amps)),
+            share: share(amps * 1_000),
         });
     };
-    share(&mut b, 8);
+    give(&mut b, 8);
     b.run(6);
     assert_eq!(b.show(1).in_force, MilliAmps(8_000));
     b.bus = false;
-    share(&mut b, 16);
-    share(&mut b, 10);
+    give(&mut b, 16);
+    give(&mut b, 10);
     assert_eq!(b.drives.len(), 2, "a raise and less again, both on their way");
     let (_, raise, _) = b.drives.pop_front().expect("the raise");
     b.act(Input::Driven {
@@ -428,7 +435,7 @@ fn charging_is_not_allowed_while_the_current_that_goes_with_it_is_held_back() {
     assert_eq!(b.outlet(1).limit, MilliAmps::ZERO);
     b.act(Input::SharedFuse {
         evse: EvseId(1),
-        amps: Some(MilliAmps(10_000)),
+        share: share(10_000),
     });
     b.outlet(1).plugged = true;
     b.poll_devices();

@@ -313,6 +313,27 @@ fn a_vehicle_that_draws_more_than_it_may_stops_the_charger() {
     assert!(b.look().contains(&"drive 1 safe !".to_owned()));
 }
 
+/// What a fuse is told: a charger that is not fed climbs to its fallback, whatever it was told before.
+#[test]
+fn a_charger_that_is_not_heard_may_draw_what_it_falls_back_to() {
+    let mut b = bench(1);
+    b.act(Input::Failsafe {
+        evse: EvseId(1),
+        unguarded: None,
+        fallback: Some(MilliAmps(6_000)),
+    });
+    b.run(30);
+    assert_eq!(b.show(1).in_force, MilliAmps::ZERO);
+    b.outlet(1).link = false;
+    b.act(Input::Link {
+        evse: EvseId(1),
+        role: Role::Charger,
+        up: false,
+        cause: None,
+    });
+    assert_eq!(b.show(1).in_force, MilliAmps(6_000));
+}
+
 #[test]
 fn a_charger_that_does_not_answer_gets_a_lease_on_trial_once_a_minute() {
     let mut b = bench(1);

@@ -250,7 +250,8 @@ impl Walk {
                     Some(amps) => self.b.world.shared.insert(id, amps),
                     None => self.b.world.shared.remove(&id),
                 };
-                self.b.act(Input::SharedFuse { evse: id, amps });
+                let share = amps.map(|amps| Share { amps, number: 1 });
+                self.b.act(Input::SharedFuse { evse: id, share });
             }
             2 | 3 => {
                 let until = self.b.now.mono.plus(Duration::from_secs(self.rng.below(60)));
