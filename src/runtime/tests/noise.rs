@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Damaged frames in CI; `make noise` takes a million.
-const DAMAGED: u64 = 100_000;
+const DAMAGED: u64 = 40_000;
 /// From the end of the noise to the first good answer on the line, and to that of the last device.
 const RECOVERS: Duration = Duration::from_secs(1);
 const ALL_BACK: Duration = Duration::from_secs(2);
