@@ -242,7 +242,7 @@ impl Profile {
             point.write.is_some() && !matches!(point.dimension, Dimension::Plain | Dimension::Time)
         });
         match limit.map(|point| point.dimension) {
-            Some(Dimension::Power) => ", written in watt",
+            Some(Dimension::Power) => ", written in watt ([what that means](../adr/0013-watt-limits.md))",
             Some(Dimension::PercentOf(_)) => ", written in percent",
             Some(Dimension::Duty) => ", written as duty cycle",
             Some(Dimension::Current | Dimension::Plain | Dimension::Time) | None => "",

@@ -40,6 +40,7 @@ fn setup(profile: &Profile) -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 

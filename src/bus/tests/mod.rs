@@ -58,6 +58,7 @@ fn device(unit: u8) -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 

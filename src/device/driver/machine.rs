@@ -9,7 +9,7 @@ use super::polling::{Pace, Polling};
 use super::run::Run;
 use super::watchdog::Watchdog;
 use super::{Effect, Input, Snapshot};
-use crate::device::{Check, Electrical, LinkCost, Profile};
+use crate::device::{Check, LinkCost, Profile};
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Now, Priority, Rng};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -101,14 +101,6 @@ impl Driver {
             effects: VecDeque::new(),
             wake: Some((Mono(0), "start")),
         }
-    }
-
-    /// Tells phases and voltage, for devices that take their limit in watt. Without it one phase of 230 V is
-    /// taken, which never allows more than the commanded current.
-    #[must_use]
-    pub fn with_electrical(mut self, electrical: Electrical) -> Self {
-        self.book.set_electrical(electrical);
-        self
     }
 
     /// Takes an input.
@@ -348,6 +340,25 @@ impl Driver {
         self.forget_looks(Look::Current);
         self.current.standing = Standing::Pending;
         self.lanes.put(lane, Errand::Current, Job::new(Vec::new(), now));
+    }
+
+    /// The vehicle is seen to use another number of phases: a limit in watt is made anew. Fewer is a lower limit.
+    pub(super) fn spread(&mut self, now: Mono, (before, after): (u8, u8)) {
+        let wish = self.current.wish;
+        let idle = wish.limit.is_none() || wish.is_off();
+        if before == after || idle || self.stage != Stage::Settled || self.lanes.has_begun(Errand::Phases) {
+            return;
+        }
+        let tickets = self.take_back(Errand::Current);
+        self.current.forget();
+        self.forget_looks(Look::Current);
+        self.current.standing = Standing::Pending;
+        let lane = if after < before || wish.safe {
+            Priority::Stop
+        } else {
+            Priority::Write
+        };
+        self.lanes.put(lane, Errand::Current, Job::new(tickets, now));
     }
 
     pub(super) fn link_changed(&mut self, now: Mono, change: Change) {

@@ -171,9 +171,13 @@ impl Driver {
         match result {
             Ok(reply) => match self.book.decode(block, &reply, now) {
                 Ok(observations) => {
+                    let turned = self.book.uses(now, &observations);
                     self.observed(observations);
                     self.compare(now, block, &reply);
                     self.tell_fallback();
+                    if let Some(turned) = turned {
+                        self.spread(now, turned);
+                    }
                 }
                 Err(_) => self.unanswered(now, index, block),
             },

@@ -108,6 +108,7 @@ const CHARGER: &[(&str, Act)] = &[
     ("unlock", charger::unlock),
     ("leave", supervision::leave),
     ("unplug", charger::unplug),
+    ("one phase", charger::one_phase),
     ("other versions", variants::tell),
 ];
 

@@ -61,6 +61,7 @@ pub(super) fn setup() -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 
