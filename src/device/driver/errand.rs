@@ -69,6 +69,11 @@ impl Lanes {
         self.0.iter().any(begun)
     }
 
+    /// Whether a recipe for an errand has begun while no switch of phases has.
+    pub(super) fn is_unfinished(&self, errand: Errand) -> bool {
+        self.has_begun(errand) && !self.has_begun(Errand::Phases)
+    }
+
     /// Takes a job.
     pub(super) fn take(&mut self, lane: Priority, errand: Errand) -> Option<Job> {
         self.0.remove(&(lane, errand))

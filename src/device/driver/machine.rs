@@ -364,23 +364,28 @@ impl Driver {
     pub(super) fn link_changed(&mut self, now: Mono, change: Change) {
         match change {
             Change::Up => {
-                self.effects.push_back(Effect::Link {
-                    up: true,
-                    cause: None,
-                });
-                self.stage = Stage::Learning;
                 self.book.forget();
                 self.survey_at = now;
-                self.current.forget();
-                self.watchdog.set_armed(now, false);
-                self.timetable(now);
-                self.watch.current_at = now.plus(self.book.watch_period());
-                if self.current.wish.is_off() {
-                    // A stop need not wait until the device is known.
-                    self.restore(now);
-                }
+                self.came_up(now);
             }
             Change::Down(cause) => self.went_down(&cause),
+        }
+    }
+
+    /// The device is there; what is known of where its registers are stays known.
+    pub(super) fn came_up(&mut self, now: Mono) {
+        self.effects.push_back(Effect::Link {
+            up: true,
+            cause: None,
+        });
+        self.stage = Stage::Learning;
+        self.current.forget();
+        self.watchdog.set_armed(now, false);
+        self.timetable(now);
+        self.watch.current_at = now.plus(self.book.watch_period());
+        if self.current.wish.is_off() {
+            // A stop need not wait until the device is known.
+            self.restore(now);
         }
     }
 

@@ -49,15 +49,7 @@ fn session(stage: &mut Stage) -> Result<(), String> {
 type Variant = (String, BTreeMap<String, Raw>);
 
 fn variants(profile: &Profile, image: &Image) -> Vec<Variant> {
-    let recipes = profile.recipes();
-    let lists = [
-        &recipes.limit,
-        &recipes.pause,
-        &recipes.enable,
-        &recipes.disable,
-        &recipes.arm,
-    ];
-    let of_steps = lists.into_iter().flatten().map(|step| &step.when);
+    let of_steps = profile.steps().map(|step| &step.when);
     let of_points = profile.points().iter().map(|point| &point.when);
     let mut seen: Vec<&Vec<Condition>> = Vec::new();
     let mut variants: Vec<Variant> = Vec::new();
