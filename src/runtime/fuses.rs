@@ -59,7 +59,7 @@ fn tell(shares: &Shares, told: &mut Shares, stations: &Stations) {
         let input = Input::SharedFuse { evse: *evse, amps };
         stations
             .get(cp)
-            .is_some_and(|to| to.try_send(ToStation::Input(input)).is_ok())
+            .is_some_and(|to| to.try_send(ToStation::input(input)).is_ok())
     };
     for (member, amps) in shares {
         if told.get(member) != Some(amps) && say(member, Some(*amps)) {

@@ -112,7 +112,7 @@ impl Link {
     }
 }
 
-async fn forward(reader: ReaderId, mut from: mpsc::Receiver<FromUplink>, to: mpsc::Sender<ToStation>) {
+async fn forward(reader: ReaderId, mut from: mpsc::Receiver<Box<FromUplink>>, to: mpsc::Sender<ToStation>) {
     while let Some(message) = from.recv().await {
         if to.send(ToStation::Uplink(reader.clone(), message)).await.is_err() {
             return;

@@ -83,7 +83,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                     observations: observations.clone(),
                 };
                 // A station that is that far behind gets the next reading instead.
-                let _ = route.to.try_send(ToStation::Input(input));
+                let _ = route.to.try_send(ToStation::input(input));
             }
         }
         FromBus::Link {
@@ -96,7 +96,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                     up,
                     cause: cause.clone(),
                 };
-                let _ = route.to.send(ToStation::Input(input)).await;
+                let _ = route.to.send(ToStation::input(input)).await;
             }
         }
         FromBus::Done {
