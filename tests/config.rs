@@ -12,7 +12,7 @@ use mistakes::{GOOD, MISTAKES, Mistake};
 use proptest::prelude::*;
 use retrovolt::config::{self, Issue, LoadOptions, Loaded, Report, Severity};
 use retrovolt::domain::{
-    AuthMode, EvseId, IdToken, Link, MilliAmps, OcppVersion, Parity, Phase, Security, TokenKind,
+    AuthMode, EvseId, IdToken, Link, MilliAmps, OcppVersion, Parity, Phase, Security, Supply, TokenKind,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -438,6 +438,52 @@ fn a_charger_without_a_safe_fallback_needs_consent() {
         "profile = \"evse-wb-din\"\naccept_no_failsafe = true",
     );
     assert!(Site::new(&signed).good().setup.buses[0].devices[0].accept_no_failsafe);
+}
+
+/// What feeds a charger that takes its limit in watt, and what is told of it.
+fn in_watts(max_current: &str, fuse: &str) -> (Supply, Vec<String>) {
+    let text = with(
+        "profile = \"keba-p30\"",
+        "profile = \"goodwe-hca\"\naccept_no_failsafe = true",
+    )
+    .replace(
+        "max_current = \"32A\"",
+        &format!("max_current = \"{max_current}\""),
+    )
+    .replace("max_current = \"35A\"", &format!("max_current = \"{fuse}\""));
+    let loaded = Site::new(&text).good();
+    let (_, keba) = loaded.setup.device("keba").expect("on the second bus");
+    let told = loaded.warnings.into_iter();
+    let told = told.filter(|issue| issue.key == "charge_point.evse.max_current");
+    let told = told.map(|issue| issue.problem).collect();
+    (keba.supply.expect("it feeds an EVSE"), told)
+}
+
+#[test]
+fn what_a_limit_in_watt_keeps_from_charging_is_told() {
+    let supply = |spare| Supply {
+        phases: 3,
+        volts: 230,
+        spare: MilliAmps(spare),
+    };
+    let all = in_watts("32A", "48A");
+    assert_eq!(
+        all,
+        (supply(32_000), vec![]),
+        "the fuse bears everybody, every phase all of the box"
+    );
+
+    let (narrow, told) = in_watts("16A", "48A");
+    assert_eq!(narrow, supply(16_000));
+    let never = "it charges from 18.261 A only, and max_current is 16 A: never (unless the box itself reports a rating of at most 16 A)";
+    assert!(told.len() == 1 && told[0].ends_with(never), "{told:#?}");
+
+    let (shared, told) = in_watts("32A", "35A");
+    assert_eq!(shared, supply(0));
+    assert!(
+        told.len() == 1 && told[0].ends_with("it charges from 18.261 A only"),
+        "{told:#?}"
+    );
 }
 
 #[test]

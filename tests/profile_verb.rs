@@ -146,3 +146,57 @@ fn mistakes_come_with_their_place_and_a_story_that_fails_with_its_step() {
     );
     assert_eq!(retrovolt(&["test"]).status.code(), Some(64));
 }
+
+#[test]
+fn what_is_not_modbus_is_listed_shown_and_tested_for_what_it_is() {
+    let lines = retrovolt(&["list"]);
+    let words = |id: &str| {
+        let line = text(&lines.stdout)
+            .lines()
+            .find(|line| line.starts_with(id))
+            .unwrap();
+        line.split_whitespace()
+            .take(4)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words("gpio-contactor "),
+        ["gpio-contactor", "charger", "gpio", "gpio"]
+    );
+    assert_eq!(
+        words("rfid-keyboard "),
+        ["rfid-keyboard", "reader", "rfid-hid", "keyboard"]
+    );
+    assert_eq!(words("sml-meter "), ["sml-meter", "meter", "sml", "serial"]);
+
+    let page = retrovolt(&["show", "sml-meter"]);
+    let page = text(&page.stdout);
+    assert!(
+        page.contains("- Protocol: sml\n") && !page.contains("Unit id"),
+        "{page}"
+    );
+    assert!(page.contains("- energy, import: total\n"), "{page}");
+    let shown = json(&["show", "sml-meter", "--json"]);
+    assert_eq!(shown["billing_grade"], true);
+    let mut values = shown["values"].as_array().unwrap().iter();
+    let energy = values.find(|value| value["meaning"] == "energy, import").unwrap();
+    assert!(
+        energy["sums"][0][0].as_str().unwrap().contains("1.8.0"),
+        "{energy}"
+    );
+
+    let tested = retrovolt(&["test", "sml-meter", "gpio-contactor"]);
+    let said = text(&tested.stdout);
+    assert!(tested.status.success(), "{said}");
+    assert_eq!(said.matches("nothing was tried on a device").count(), 2, "{said}");
+    assert!(
+        !said.contains("FAIL") && !said.contains("all steps hold"),
+        "{said}"
+    );
+    let report = &json(&["test", "sml-meter", "--json"])["profiles"][0];
+    assert_eq!(
+        (&report["ok"], &report["rehearsed"]),
+        (&true.into(), &false.into())
+    );
+}

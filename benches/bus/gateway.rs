@@ -143,6 +143,7 @@ fn setup(path: PathBuf, baud: u32, slaves: u8) -> BusSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     };
     BusSetup {
         protocol: retrovolt::domain::Protocol::Modbus,

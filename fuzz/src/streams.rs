@@ -25,6 +25,7 @@ pub fn machine(profile: &str) -> Box<dyn StreamMachine> {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     };
     let port = StreamPort {
         serial: profile.link().serial,

@@ -61,8 +61,9 @@ impl Direct {
     /// # Errors
     /// The port is gone.
     pub async fn ask(&mut self, request: &[u8], wait: Duration, more: ListenOn<'_>) -> io::Result<Heard> {
-        let quiet = self.traffic + self.pace.gap;
-        self.hear(quiet, &|_| Some(Duration::ZERO)).await?;
+        // What is heard meanwhile is somebody else's, and the silence begins anew behind it.
+        let gap = self.pace.gap;
+        self.hear(self.traffic + gap, &move |_| Some(gap)).await?;
         let begin = self.timer.now();
         self.wire.write_all(request).await?;
         let sent = begin + self.pace.bytes(request.len());
@@ -103,5 +104,39 @@ impl Direct {
             heard.first.get_or_insert(self.traffic);
         }
         Ok(heard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_silence_before_a_request_begins_anew_behind_foreign_bytes() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let gap = Duration::from_millis(50);
+        let timer = Timer::tokio();
+        let mut direct = Direct {
+            wire: Box::new(near),
+            pace: Pace::behind_tcp(gap),
+            traffic: timer.now(),
+            timer,
+        };
+        let foreign = async {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                far.write_all(&[0x55]).await.expect("the port is open");
+            }
+            let last = Instant::now();
+            let mut request = [0; 2];
+            far.read_exact(&mut request).await.expect("it is asked at last");
+            last.elapsed()
+        };
+        let asked = direct.ask(&[1, 3], Duration::from_millis(10), &|_| None);
+        let (silence, heard) = tokio::join!(foreign, asked);
+        assert!(silence >= gap, "asked {silence:?} behind a foreign byte");
+        assert_eq!(heard.expect("the port is open"), Heard::default());
     }
 }

@@ -74,11 +74,43 @@ pub(super) trait Crew: Send + Sized + 'static {
 
 /// Where events go.
 pub(super) struct Outlet {
-    bus: BusId,
-    outbox: Outbox,
+    /// Whose they are.
+    pub bus: BusId,
+    /// Those nobody has taken yet.
+    pub outbox: Outbox,
 }
 
 impl Outlet {
+    /// Nothing to tell yet.
+    pub fn new(bus: BusId) -> Self {
+        Self {
+            bus,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Delivers what there is room for.
+    pub fn deliver(&mut self, events: &mpsc::Sender<FromBus>) {
+        while !self.outbox.is_empty()
+            && let Ok(permit) = events.try_reserve()
+        {
+            if let Some(event) = self.outbox.pop() {
+                permit.send(event);
+            }
+        }
+    }
+
+    /// Delivers the last events of a bus that ends, to a consumer that may take a while, or hang.
+    pub async fn farewell(&mut self, events: &mpsc::Sender<FromBus>) {
+        let all = async {
+            while let Some(event) = self.outbox.pop()
+                && events.send(event).await.is_ok()
+            {}
+        };
+        // Who hangs hears no more.
+        let _hung = tokio::time::timeout(FAREWELL, all).await;
+    }
+
     /// What a device said.
     pub fn observed(&mut self, device: &DeviceId, observations: Vec<Observation>) {
         self.outbox.push(FromBus::Observed {
@@ -115,7 +147,8 @@ impl Outlet {
         });
     }
 
-    fn port(&mut self, up: bool, detail: &str) {
+    /// The port opened or vanished.
+    pub fn port(&mut self, up: bool, detail: &str) {
         self.outbox.push(FromBus::Port {
             bus: self.bus.clone(),
             up,
@@ -169,10 +202,7 @@ pub(super) fn prepare<C: Crew>(
     let (beat, heartbeat) = watch::channel(clock.now().mono);
     let core = Core {
         crew,
-        outlet: Outlet {
-            bus: setup.id.clone(),
-            outbox: Outbox::default(),
-        },
+        outlet: Outlet::new(setup.id.clone()),
         clock,
         commands,
         events,
@@ -210,6 +240,7 @@ async fn run<C: Crew>(
             core.during(tokio::time::sleep(setup.reopen_wait), None).await;
         }
     }
+    core.outlet.farewell(&core.events).await;
 }
 
 fn name(link: &Link) -> String {
@@ -270,13 +301,7 @@ impl<C: Crew> Core<C> {
         }
         let now = self.clock.now();
         self.crew.turn(now, &mut self.outlet);
-        while !self.outlet.outbox.is_empty()
-            && let Ok(permit) = self.events.try_reserve()
-        {
-            if let Some(event) = self.outlet.outbox.pop() {
-                permit.send(event);
-            }
-        }
+        self.outlet.deliver(&self.events);
         self.beat.send_replace(now.mono);
     }
 

@@ -26,7 +26,7 @@ enum Verb {
     List(ListArgs),
     /// Show what a profile says.
     Show(ShowArgs),
-    /// Check profiles, then drive simulated devices made from them through a day.
+    /// Check profiles, then drive simulated devices made from them through a day (Modbus; others are only checked).
     Test(TestArgs),
 }
 
@@ -181,10 +181,11 @@ fn list(args: &ListArgs) -> ExitCode {
             ""
         };
         println!(
-            "{:width$}  {:<7}  {:<6}  {} {}{mark}",
+            "{:width$}  {:<7}  {:<11}  {:<8}  {} {}{mark}",
             profile.id(),
             kind_name(profile.kind()),
-            transports(profile),
+            profile.protocol().word(),
+            profile.transport(),
             about.vendor,
             about.models.join(", ")
         );
@@ -200,19 +201,12 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn transports(profile: &Profile) -> &'static str {
-    match (profile.link().serial.is_some(), profile.link().tcp_port.is_some()) {
-        (true, true) => "both",
-        (true, false) => "serial",
-        (false, _) => "tcp",
-    }
-}
-
 fn summary(profile: &Profile) -> Value {
     let about = profile.about();
     json!({
         "id": profile.id(), "kind": kind_name(profile.kind()), "vendor": about.vendor, "models": about.models,
-        "also_sold_as": about.also_sold_as, "transport": transports(profile), "phases": about.phases,
+        "also_sold_as": about.also_sold_as, "protocol": profile.protocol().word(),
+        "transport": profile.transport(), "phases": about.phases,
         "experimental": about.experimental, "billing_grade": profile.is_billing_grade(),
         "watchdog": profile.watchdog().is_some(),
         "fallback_safe": profile.watchdog().is_some_and(|watchdog| watchdog.fallback_safe),
@@ -232,6 +226,7 @@ fn show(args: &ShowArgs) -> ExitCode {
         object["source"] = json!(profile.about().source);
         object["caveats"] = json!(profile.about().caveats);
         object["points"] = points.into();
+        object["values"] = profile.values().iter().map(value).collect();
         println!("{object}");
     } else {
         print!("{}", profile.page());
@@ -243,6 +238,20 @@ fn point(point: &crate::device::Point) -> Value {
     json!({
         "name": point.name, "fc": point.fc.map(crate::device::ReadFc::code), "at": point.addr,
         "width": point.layout.width, "writable": point.write.is_some(), "meaning": point.meaning(),
+    })
+}
+
+/// A value of a meter that is not Modbus.
+fn value(value: &crate::device::ObisPoint) -> Value {
+    let sum = |terms: &Vec<crate::device::Term>| {
+        let term = |term: &crate::device::Term| {
+            let sign = if term.minus { "-" } else { "" };
+            format!("{sign}{}", term.code)
+        };
+        terms.iter().map(term).collect::<Vec<_>>()
+    };
+    json!({
+        "name": value.name, "sums": value.sums.iter().map(sum).collect::<Vec<_>>(), "meaning": value.meaning(),
     })
 }
 
@@ -258,7 +267,9 @@ fn test(args: &TestArgs) -> ExitCode {
         });
         match outcome {
             Ok((report, _)) if args.json => {
-                objects.push(json!({ "file": name, "ok": report.is_good(), "report": report }));
+                objects.push(json!({
+                    "file": name, "ok": report.is_good(), "rehearsed": report.was_played(), "report": report,
+                }));
             }
             Ok((report, profile)) => print!("{}", transcript(name, &profile, &report, args.writes)),
             Err(unusable) if args.json => {
@@ -296,6 +307,9 @@ fn transcript(name: &str, profile: &Profile, report: &Report, writes: bool) -> S
     }
     let failed = report.failures().count();
     let _ = match failed {
+        0 if !report.was_played() => {
+            writeln!(text, "  the file holds together; nothing was tried on a device")
+        }
         0 => writeln!(
             text,
             "  all steps hold; whether the registers are right only the real device knows"

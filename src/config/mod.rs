@@ -29,6 +29,7 @@ mod quantity;
 mod secret;
 mod setting;
 mod south;
+mod supply;
 mod syntax;
 mod tags;
 mod tree;
@@ -139,12 +140,14 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
-    let Context { found, catalogue, .. } = context;
+    let Context {
+        mut found, catalogue, ..
+    } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;
         let mut buses = south::build(&buses, &devices)?;
         gpio::place(&mut buses, &state_dir);
-        let setup = SiteSetup {
+        let mut setup = SiteSetup {
             buses,
             charge_points: north::build(&points)?,
             fuses: fuse::build(&fuses)?,
@@ -153,12 +156,16 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,
         };
+        supply::place(&mut setup);
         let log = LogSetup {
             level: gateway.log_level.value?,
             format: gateway.log_format.value?,
         };
         Some((setup, catalogue.into_library(), log))
     })();
+    if let Some((setup, library, _)) = &parts {
+        supply::check(setup, library, &points, &mut found);
+    }
     (parts, found)
 }
 

@@ -103,6 +103,7 @@ fn device_setup(keys: &DeviceKeys) -> Option<DeviceSetup> {
         watchdog_feed: keys.watchdog_feed.value,
         failsafe_current: keys.failsafe_current.value,
         accept_no_failsafe: keys.accept_no_failsafe.value?,
+        supply: None,
     })
 }
 

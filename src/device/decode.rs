@@ -30,7 +30,10 @@ impl Profile {
         for id in &block.points {
             let point = self.point(*id);
             let at = usize::from(point.addr_for(connector).wrapping_sub(block.addr));
-            let raw = slice(point, block, reply, at).ok_or(DriveError::Garbled)?;
+            let raw = point
+                .layout
+                .in_reply(reply, at, usize::from(block.count))
+                .ok_or(DriveError::Garbled)?;
             read.push((*id, masked(&raw, point.mask_for(connector))));
         }
         for (id, raw) in &read {
@@ -63,20 +66,6 @@ impl Profile {
             }
         }
         verdict
-    }
-}
-
-fn slice(point: &Point, block: &Block, reply: &Reply, at: usize) -> Option<Raw> {
-    let width = usize::from(point.layout.width);
-    match reply {
-        Reply::Registers(all) if all.len() == usize::from(block.count) => {
-            point.layout.read(all.get(at..at + width)?)
-        }
-        // Answers with bits come in whole bytes; what is behind the asked number is filling.
-        Reply::Bits(all) if all.len() >= usize::from(block.count) => {
-            all.get(at).map(|bit| Raw::Int(i128::from(*bit)))
-        }
-        Reply::Registers(_) | Reply::Bits(_) | Reply::Written => None,
     }
 }
 

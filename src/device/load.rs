@@ -142,10 +142,14 @@ impl Loader<'_> {
         }
         let no_read = self.spans(&raw.no_read, &path.key("no_read"));
         let read_whole = self.spans(&raw.read_whole, &path.key("read_whole"));
-        let most = raw.max_read_regs.unwrap_or(125);
         for (index, span) in read_whole.iter().enumerate() {
-            if !span.fc.is_bits() && span.last.saturating_sub(span.first) >= most {
-                let message = format!("is too wide: one read takes {most} registers at most");
+            let (most, what) = if span.fc.is_bits() {
+                (raw.max_read_bits.unwrap_or(2000), "bits")
+            } else {
+                (raw.max_read_regs.unwrap_or(125), "registers")
+            };
+            if span.last.saturating_sub(span.first) >= most {
+                let message = format!("is too wide: one read takes {most} {what} at most");
                 self.wrong(&path.key("read_whole").index(index), message);
             }
         }

@@ -36,6 +36,7 @@ mod sunspec;
 mod twc;
 mod value;
 mod wanted;
+mod watts;
 
 use condition::masked;
 pub use condition::{Condition, Image, Test, all_hold};

@@ -1,7 +1,8 @@
 //! The page about a device: what a person reads in the documentation and in `retrovolt profile show`.
 
+use super::obis::{ObisMeaning, ObisPoint};
 use super::profile::{Confidence, Dimension, Feed, Kind, Point, Profile, Role};
-use crate::domain::{DeviceFact, Parity, Phase, Quality, Quantity};
+use crate::domain::{DeviceFact, Parity, Phase, Protocol, Quality, Quantity};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -14,16 +15,7 @@ impl Point {
                 quantity,
                 phase,
                 quality,
-            } => {
-                let mut text = quantity_name(*quantity).to_owned();
-                text.push_str(phase_suffix(*phase));
-                match quality {
-                    Quality::Uncalibrated => text.push_str(", not calibrated"),
-                    Quality::Derived => text.push_str(", derived"),
-                    Quality::Good | Quality::Suspect => {}
-                }
-                text
-            }
+            } => measured(*quantity, *phase, *quality),
             Role::Status => "state".to_owned(),
             Role::Error(_) => "error".to_owned(),
             Role::Token => "card".to_owned(),
@@ -35,20 +27,77 @@ impl Point {
     }
 }
 
+impl ObisPoint {
+    /// What it means, in a few words.
+    #[must_use]
+    pub fn meaning(&self) -> String {
+        match self.meaning {
+            ObisMeaning::Reading {
+                quantity,
+                phase,
+                quality,
+                ..
+            } => measured(quantity, phase, quality),
+            ObisMeaning::Fact(fact) => fact_name(fact).to_owned(),
+        }
+    }
+}
+
+fn measured(quantity: Quantity, phase: Phase, quality: Quality) -> String {
+    let grade = match quality {
+        Quality::Uncalibrated => ", not calibrated",
+        Quality::Derived => ", derived",
+        Quality::Good | Quality::Suspect => "",
+    };
+    format!("{}{}{grade}", quantity_name(quantity), phase_suffix(phase))
+}
+
 impl Profile {
     /// Whether it has an energy register that is fit for billing.
     #[must_use]
     pub fn is_billing_grade(&self) -> bool {
-        self.points.iter().any(|point| {
-            matches!(
-                point.role,
-                Role::Reading {
-                    quantity: Quantity::EnergyImport,
-                    phase: Phase::Total,
-                    quality: Quality::Good
-                }
-            )
-        })
+        let bills = |reading: (Quantity, Phase, Quality)| {
+            reading == (Quantity::EnergyImport, Phase::Total, Quality::Good)
+        };
+        self.read_values().into_iter().any(bills)
+    }
+
+    /// Everything it measures, whatever it speaks.
+    fn read_values(&self) -> Vec<(Quantity, Phase, Quality)> {
+        let readable = self.points.iter().filter(|point| point.fc.is_some());
+        let of_points = readable.filter_map(|point| match point.role {
+            Role::Reading {
+                quantity,
+                phase,
+                quality,
+            } => Some((quantity, phase, quality)),
+            _ => None,
+        });
+        let of_values = self.values().iter().filter_map(|value| match value.meaning {
+            ObisMeaning::Reading {
+                quantity,
+                phase,
+                quality,
+                ..
+            } => Some((quantity, phase, quality)),
+            ObisMeaning::Fact(_) => None,
+        });
+        of_points.chain(of_values).collect()
+    }
+
+    /// Through what it is reached: `serial`, `tcp`, `both`, `gpio` or `keyboard`.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Gpio => return "gpio",
+            Protocol::RfidHid => return "keyboard",
+            _ => {}
+        }
+        match (self.link.serial.is_some(), self.link.tcp_port.is_some()) {
+            (true, true) => "both",
+            (true, false) => "serial",
+            (false, _) => "tcp",
+        }
     }
 
     /// What happens to a charger when the gateway falls silent, in three words.
@@ -105,7 +154,11 @@ impl Profile {
             "Modbus TCP port",
             &link.tcp_port.map(|port| port.to_string()).unwrap_or_default(),
         );
-        row(text, "Unit id as delivered", &link.unit.to_string());
+        if self.protocol == Protocol::Modbus {
+            row(text, "Unit id as delivered", &link.unit.to_string());
+        } else {
+            row(text, "Protocol", self.protocol.word());
+        }
         let sure = self
             .identify
             .as_ref()
@@ -143,26 +196,25 @@ impl Profile {
     fn readings(&self, text: &mut String) {
         let mut phases: BTreeMap<(Quantity, u8), Vec<Phase>> = BTreeMap::new();
         let mut others: Vec<String> = Vec::new();
-        for point in self.points.iter().filter(|point| point.fc.is_some()) {
-            match &point.role {
-                Role::Reading {
-                    quantity,
-                    phase,
-                    quality,
-                } => {
-                    let grade = u8::from(*quality != Quality::Good);
-                    let list = phases.entry((*quantity, grade)).or_default();
-                    if !list.contains(phase) {
-                        list.push(*phase);
-                    }
-                }
-                Role::Helper | Role::LimitReadBack => {}
-                _ => {
-                    let meaning = point.meaning();
-                    if !others.contains(&meaning) {
-                        others.push(meaning);
-                    }
-                }
+        for (quantity, phase, quality) in self.read_values() {
+            let grade = u8::from(quality != Quality::Good);
+            let list = phases.entry((quantity, grade)).or_default();
+            if !list.contains(&phase) {
+                list.push(phase);
+            }
+        }
+        let facts = self.values().iter().filter_map(|value| match value.meaning {
+            ObisMeaning::Fact(fact) => Some(fact_name(fact).to_owned()),
+            ObisMeaning::Reading { .. } => None,
+        });
+        let of_points = self.points.iter().filter(|point| point.fc.is_some());
+        let meanings = of_points.filter_map(|point| match point.role {
+            Role::Reading { .. } | Role::Helper | Role::LimitReadBack => None,
+            _ => Some(point.meaning()),
+        });
+        for meaning in meanings.chain(facts) {
+            if !others.contains(&meaning) {
+                others.push(meaning);
             }
         }
         let mut lines: Vec<String> = Vec::new();
@@ -242,7 +294,7 @@ impl Profile {
             point.write.is_some() && !matches!(point.dimension, Dimension::Plain | Dimension::Time)
         });
         match limit.map(|point| point.dimension) {
-            Some(Dimension::Power) => ", written in watt",
+            Some(Dimension::Power) => ", written in watt ([what that means](../adr/0013-watt-limits.md))",
             Some(Dimension::PercentOf(_)) => ", written in percent",
             Some(Dimension::Duty) => ", written as duty cycle",
             Some(Dimension::Current | Dimension::Plain | Dimension::Time) | None => "",
@@ -275,10 +327,10 @@ pub fn index<'p>(profiles: impl IntoIterator<Item = &'p Profile>) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
     for profile in profiles {
         let about = &profile.about;
-        let link = match (profile.link.serial, profile.link.tcp_port) {
-            (Some(_), Some(_)) => "serial, TCP",
-            (Some(_), None) => "serial",
-            (None, _) => "TCP",
+        let link = match profile.transport() {
+            "both" => "serial, TCP",
+            "tcp" => "TCP",
+            other => other,
         };
         let kind = match profile.kind {
             Kind::Charger => "charger",

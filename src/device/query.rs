@@ -4,10 +4,10 @@ use super::obis::ObisPoint;
 use super::pdu::Pdu;
 use super::plan::Block;
 use super::profile::{
-    About, Cadence, Identify, Kind, Limits, LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role,
+    About, Cadence, Feed, Identify, Kind, Limits, LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role,
     StateMap, Telegram, Watchdog,
 };
-use super::recipe::Recipes;
+use super::recipe::{Recipes, StepSpec};
 use super::rfid::CardFormat;
 use crate::domain::Protocol;
 use std::collections::BTreeSet;
@@ -143,9 +143,8 @@ impl Profile {
         point.fc.map(|fc| (Pdu::Read { fc, addr, count }, at))
     }
 
-    /// Points that the existence of points, the steps of recipes and the safety of the fallback depend on.
-    #[must_use]
-    pub(super) fn decisive(&self) -> BTreeSet<PointId> {
+    /// Every step of every recipe, those of the phase switch and the feed too.
+    pub fn steps(&self) -> impl Iterator<Item = &StepSpec> {
         let recipes = &self.recipes;
         let lists = [
             &recipes.limit,
@@ -156,15 +155,19 @@ impl Profile {
             &recipes.arm,
             &recipes.safe,
         ];
-        let phases = self
-            .phase_switch
-            .iter()
-            .flat_map(|switch| switch.one.iter().chain(&switch.three));
-        let steps = lists
-            .into_iter()
-            .flatten()
-            .chain(phases)
-            .flat_map(|step| &step.when);
+        let switch = self.phase_switch.iter();
+        let phases = switch.flat_map(|switch| switch.one.iter().chain(&switch.three));
+        let feed = self.watchdog.iter().flat_map(|watchdog| match &watchdog.feed {
+            Feed::Steps(steps) => steps.as_slice(),
+            Feed::AnyRequest => &[],
+        });
+        lists.into_iter().flatten().chain(phases).chain(feed)
+    }
+
+    /// Points that the existence of points, the steps of recipes and the safety of the fallback depend on.
+    #[must_use]
+    pub(super) fn decisive(&self) -> BTreeSet<PointId> {
+        let steps = self.steps().flat_map(|step| &step.when);
         let points = self.points.iter().flat_map(|point| &point.when);
         let whole = self.phase_switch.iter().flat_map(|switch| &switch.when);
         let fallback = self.watchdog.iter().flat_map(|watchdog| &watchdog.fallback_when);

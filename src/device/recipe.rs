@@ -145,14 +145,8 @@ impl Check {
         let Pdu::Read { count, .. } = self.read else {
             return None;
         };
-        let at = usize::from(self.at);
-        match reply {
-            Reply::Registers(all) if all.len() == usize::from(count) => self
-                .layout
-                .read(all.get(at..at + usize::from(self.layout.width))?),
-            Reply::Bits(bits) => bits.get(at).map(|bit| Raw::Int(i128::from(*bit))),
-            Reply::Registers(_) | Reply::Written => None,
-        }
+        self.layout
+            .in_reply(reply, usize::from(self.at), usize::from(count))
     }
 
     /// Judges the answer.
@@ -250,7 +244,7 @@ impl Profile {
     #[must_use]
     pub fn must_pause(&self, limit: MilliAmps, ctx: &RecipeContext<'_>) -> bool {
         let unencodable = || {
-            let steps = self.steps(&self.recipes.limit, limit, ctx);
+            let steps = self.wire_steps(&self.recipes.limit, limit, ctx);
             matches!(steps, Err(Refusal::Unencodable { .. }))
         };
         self.pauses(limit) || unencodable()
@@ -268,19 +262,19 @@ impl Profile {
         let recipes = &self.recipes;
         match command {
             DeviceCommand::Limit(amps) if self.pauses(amps) => self.pause(ctx),
-            DeviceCommand::Limit(amps) => match self.steps(&recipes.limit, amps, ctx) {
+            DeviceCommand::Limit(amps) => match self.wire_steps(&recipes.limit, amps, ctx) {
                 // No allowed value lies between the minimum and the command.
                 Err(Refusal::Unencodable { .. }) => self.pause(ctx),
                 other => other,
             },
-            DeviceCommand::Enable(true) => self.steps(&recipes.enable, ctx.limit, ctx),
+            DeviceCommand::Enable(true) => self.wire_steps(&recipes.enable, ctx.limit, ctx),
             DeviceCommand::Enable(false) if recipes.disable.is_empty() => self.pause(ctx),
-            DeviceCommand::Enable(false) => self.steps(&recipes.disable, ctx.limit, ctx),
+            DeviceCommand::Enable(false) => self.wire_steps(&recipes.disable, ctx.limit, ctx),
             DeviceCommand::Phases(phases) => self.switch_phases(phases, ctx),
-            DeviceCommand::Unlock => self.steps(&recipes.unlock, ctx.limit, ctx),
-            DeviceCommand::ArmWatchdog => self.steps(&recipes.arm, ctx.limit, ctx),
+            DeviceCommand::Unlock => self.wire_steps(&recipes.unlock, ctx.limit, ctx),
+            DeviceCommand::ArmWatchdog => self.wire_steps(&recipes.arm, ctx.limit, ctx),
             DeviceCommand::SafeState if !recipes.safe.is_empty() => {
-                self.steps(&recipes.safe, self.failsafe(ctx), ctx)
+                self.wire_steps(&recipes.safe, self.failsafe(ctx), ctx)
             }
             DeviceCommand::SafeState => self.recipe(DeviceCommand::Limit(self.failsafe(ctx)), ctx),
         }
@@ -304,7 +298,7 @@ impl Profile {
         };
         let rest = |time: Duration| (!time.is_zero()).then_some(Step::Wait(time));
         steps.extend(rest(switch.before));
-        steps.extend(self.steps(specs, ctx.limit, ctx)?);
+        steps.extend(self.wire_steps(specs, ctx.limit, ctx)?);
         steps.extend(rest(switch.after));
         Ok(steps)
     }
@@ -317,7 +311,7 @@ impl Profile {
         match self.watchdog.as_ref().map(|watchdog| &watchdog.feed) {
             None => Err(Refusal::Unsupported),
             Some(Feed::AnyRequest) => Ok(Vec::new()),
-            Some(Feed::Steps(specs)) => self.steps(specs, ctx.limit, ctx),
+            Some(Feed::Steps(specs)) => self.wire_steps(specs, ctx.limit, ctx),
         }
     }
 
@@ -346,10 +340,10 @@ impl Profile {
             .into_iter()
             .find(|specs| !specs.is_empty());
         // Without a recipe of its own a pause is the limit recipe with the register's off value.
-        self.steps(specs.unwrap_or(&recipes.limit), MilliAmps::ZERO, ctx)
+        self.wire_steps(specs.unwrap_or(&recipes.limit), MilliAmps::ZERO, ctx)
     }
 
-    fn steps(
+    fn wire_steps(
         &self,
         specs: &[StepSpec],
         limit: MilliAmps,

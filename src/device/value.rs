@@ -1,5 +1,7 @@
 //! Register contents: type, word order, byte order.
 
+use super::pdu::Reply;
+
 /// How the bits of a point are read.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, schemars::JsonSchema,
@@ -200,6 +202,21 @@ impl Layout {
         Some(raw)
     }
 
+    /// Reads a value that begins at this register or bit of the answer to a read of `count`; `None` when the answer
+    /// has another shape. Bits come in whole bytes: what is behind the asked number is filling.
+    #[must_use]
+    pub fn in_reply(&self, reply: &Reply, at: usize, count: usize) -> Option<Raw> {
+        match reply {
+            Reply::Registers(all) if all.len() == count => {
+                self.read(all.get(at..at.checked_add(usize::from(self.width))?)?)
+            }
+            Reply::Bits(all) if at < count && all.len() >= count => {
+                all.get(at).map(|bit| Raw::Int(i128::from(*bit)))
+            }
+            Reply::Registers(_) | Reply::Bits(_) | Reply::Written => None,
+        }
+    }
+
     /// The registers that hold a number; `None` when it does not fit or is no number.
     #[must_use]
     pub fn write(&self, value: &Raw) -> Option<Vec<u16>> {
@@ -313,5 +330,20 @@ mod tests {
             };
             prop_assert_eq!(layout.read(&layout.write(&raw).unwrap()), Some(raw));
         }
+    }
+
+    #[test]
+    fn a_value_is_taken_from_an_answer_of_the_asked_shape_only() {
+        let number = layout(ValueType::U32, Order::Big, Order::Big);
+        let registers = Reply::Registers(vec![9, 0, 7]);
+        assert_eq!(number.in_reply(&registers, 1, 3), Some(Raw::Int(7)));
+        assert_eq!(number.in_reply(&registers, 2, 3), None, "half of it is missing");
+        assert_eq!(number.in_reply(&registers, 1, 4), None, "a register is missing");
+        let bit = layout(ValueType::Bit, Order::Big, Order::Big);
+        let bits = Reply::Bits(vec![false, true, true, true, true, true, true, true]);
+        assert_eq!(bit.in_reply(&bits, 1, 3), Some(Raw::Int(1)));
+        assert_eq!(bit.in_reply(&bits, 3, 3), None, "filling");
+        assert_eq!(bit.in_reply(&bits, 1, 9), None, "a byte is missing");
+        assert_eq!(bit.in_reply(&Reply::Written, 0, 1), None);
     }
 }

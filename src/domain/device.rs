@@ -137,6 +137,9 @@ pub enum DriveError {
     /// The profile has no recipe for this.
     #[error("the device profile has no recipe for this command")]
     Unsupported,
+    /// What answers is not what the profile describes.
+    #[error("it answers, but does not carry the SunSpec models of its profile; check unit id and profile")]
+    OtherDevice,
     /// A newer command for the same thing took its place.
     #[error("replaced by a newer command")]
     Superseded,

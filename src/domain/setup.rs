@@ -133,6 +133,19 @@ pub struct DeviceSetup {
     pub failsafe_current: Option<MilliAmps>,
     /// The operator signs for a device without a watchdog or with an unsafe fallback.
     pub accept_no_failsafe: bool,
+    /// What feeds the charger, for limits in watt; `None`: no charger, or not known.
+    pub supply: Option<Supply>,
+}
+
+/// What feeds an EVSE, as far as a limit in watt depends on it (ADR 13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supply {
+    /// Phases that are wired, 1 or 3.
+    pub phases: u8,
+    /// Nominal phase-to-neutral voltage, volt.
+    pub volts: u32,
+    /// What one phase may carry at any time, whatever the limit is; zero where that depends on what others draw.
+    pub spare: MilliAmps,
 }
 
 /// One charge point as a CSMS sees it.

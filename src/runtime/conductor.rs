@@ -26,11 +26,11 @@ const TURN: Duration = Duration::from_secs(1);
 /// Drive tickets are unique over all stations, because a device can be shared.
 static TICKETS: AtomicU64 = AtomicU64::new(1);
 
-/// What a conductor is told.
+/// What a conductor is told. Small: a channel keeps room for 32 of them even while it is empty.
 #[derive(Debug)]
 pub enum ToStation {
     /// Straight into the machine.
-    Input(Input),
+    Input(Box<Input>),
     /// A bus has finished a drive; the ticket is the global one.
     Driven {
         /// Of [`ToBus::Drive`].
@@ -39,7 +39,7 @@ pub enum ToStation {
         result: Result<(), DriveError>,
     },
     /// From the uplink of this reader.
-    Uplink(ReaderId, FromUplink),
+    Uplink(ReaderId, Box<FromUplink>),
     /// A CSMS that only reads comes in.
     Join(ReaderId, mpsc::Sender<ToUplink>),
     /// It is configured no longer.
@@ -48,6 +48,13 @@ pub enum ToStation {
     Leave,
     /// End this task without touching the chargers (reload).
     Stop,
+}
+
+impl ToStation {
+    /// Something for the machine.
+    pub fn input(input: Input) -> Self {
+        Self::Input(Box::new(input))
+    }
 }
 
 /// What a conductor needs of the rest of the house.
@@ -161,13 +168,13 @@ impl Conductor {
 
     fn take(&mut self, message: ToStation) {
         match message {
-            ToStation::Input(input) => self.feed(input),
+            ToStation::Input(input) => self.feed(*input),
             ToStation::Driven { ticket, result } => {
                 if let Some(ticket) = self.tickets.remove(&ticket) {
                     self.feed(Input::Driven { ticket, result });
                 }
             }
-            ToStation::Uplink(reader, message) => match self.exchange.heard(&reader, message) {
+            ToStation::Uplink(reader, message) => match self.exchange.heard(&reader, *message) {
                 Some(Heard::Input(input)) => self.feed(*input),
                 Some(Heard::ClockSet(unix_ms)) => self.clock_set(unix_ms),
                 None => {}
@@ -276,7 +283,7 @@ impl Conductor {
                     }
                 }
             }
-            if inbox.send(ToStation::Input(Input::Committed(id))).await.is_ok() && rows > 0 {
+            if inbox.send(ToStation::input(Input::Committed(id))).await.is_ok() && rows > 0 {
                 for link in links {
                     // A full channel means the uplink is busy with rows already; it asks for more by itself.
                     let _ = link.try_send(ToUplink::LedgerGrew);

@@ -58,7 +58,7 @@ fn tell(shares: &Shares, told: &mut Shares, stations: &Stations) {
         let input = Input::SharedFuse { evse: *evse, share };
         stations
             .get(cp)
-            .is_some_and(|to| to.try_send(ToStation::Input(input)).is_ok())
+            .is_some_and(|to| to.try_send(ToStation::input(input)).is_ok())
     };
     for (member, share) in shares {
         if told.get(member) != Some(share) && say(member, Some(*share)) {

@@ -454,7 +454,7 @@ impl Gateway {
             let event = SecurityEvent::new("SettingSystemTime", Some("set by the CSMS"));
             for point in self.points.values() {
                 let input = Input::Security(event.clone());
-                if point.conductor.to.try_send(ToStation::Input(input)).is_err() {
+                if point.conductor.to.try_send(ToStation::input(input)).is_err() {
                     tracing::warn!(cp = %point.setup.id, "too busy to note that its clock was set");
                 }
             }

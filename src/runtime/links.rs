@@ -119,7 +119,7 @@ impl Link {
 
 async fn forward(
     reader: ReaderId,
-    mut from: mpsc::Receiver<FromUplink>,
+    mut from: mpsc::Receiver<Box<FromUplink>>,
     to: mpsc::Sender<ToStation>,
     marker: Marker,
 ) {

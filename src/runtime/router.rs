@@ -99,7 +99,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                     observations: observations.clone(),
                 };
                 // A station that is that far behind gets the next reading instead.
-                let _ = route.to.try_send(ToStation::Input(input));
+                let _ = route.to.try_send(ToStation::input(input));
             }
         }
         FromBus::Link {
@@ -112,7 +112,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                     up,
                     cause: cause.clone(),
                 };
-                let _ = route.to.send(ToStation::Input(input)).await;
+                let _ = route.to.send(ToStation::input(input)).await;
             }
         }
         FromBus::Done {
@@ -143,7 +143,7 @@ async fn pass(routes: &Routes, event: FromBus) {
                     unguarded,
                     fallback: report.fallback,
                 };
-                let _ = route.to.send(ToStation::Input(input)).await;
+                let _ = route.to.send(ToStation::Input(Box::new(input))).await;
             }
         }
         FromBus::Port { .. } => {}

@@ -91,6 +91,9 @@ impl SimDevice {
             Some(crate::device::Feed::AnyRequest)
         );
         let face = Face::new(Arc::clone(profile), spec.connector, &spec.presets);
+        if let Some(rated) = profile.rated(&face.image()) {
+            body.hw_max = rated;
+        }
         Self {
             spec,
             face,

@@ -6,7 +6,7 @@ use super::duties::{Duties, Duty, Mirrors, duties, table};
 use super::invert::{Assignment, encode, identity, invert, registers};
 use super::slave::{Exception, Table};
 use crate::device::{
-    Electrical, Factor, Image, Point, PointId, Profile, Raw, Role, ValueType, all_hold, current_of,
+    Cadence, Electrical, Factor, Image, Point, PointId, Profile, Raw, Role, ValueType, all_hold, current_of,
     current_raw, milli_of, time_raw,
 };
 use crate::domain::{DeviceFact, MilliAmps};
@@ -114,6 +114,7 @@ impl Face {
                 Some(Raw::Text("SIM1".into()))
             }
             (Role::Fact(DeviceFact::SerialNumber, _), kind) if kind.is_integer() => Some(Raw::Int(4711)),
+            (Role::HardwareLimit, _) => self.current(point, profile.limits()?.max),
             _ => None,
         }
     }
@@ -212,7 +213,8 @@ impl Face {
         for (id, point) in plain.into_iter().chain(sums).filter(|(_, point)| there(point)) {
             let shown = match &point.role {
                 Role::Reading { quantity, phase, .. } => self.reading(point, body.measure(*quantity, *phase)),
-                Role::HardwareLimit => self.current(point, body.hw_max),
+                // What is read once is what the box is built for.
+                Role::HardwareLimit if point.cadence != Cadence::Once => self.current(point, body.hw_max),
                 Role::LimitReadBack if !self.is_written(id) => self.current(point, body.limit),
                 Role::Error(map) if profile.state_map().is_none_or(|m| m.point != id) => {
                     let rule = body.fault.map(|kind| {
@@ -232,7 +234,12 @@ impl Face {
                     Some(Raw::Int(rule.or(map.none.first().copied()).unwrap_or(0)))
                 }
                 Role::Token => card(point, body.card.as_deref()),
-                Role::Status | Role::LimitReadBack | Role::Error(_) | Role::Fact(..) | Role::Helper => None,
+                Role::Status
+                | Role::HardwareLimit
+                | Role::LimitReadBack
+                | Role::Error(_)
+                | Role::Fact(..)
+                | Role::Helper => None,
             };
             if let Some(raw) = shown {
                 self.store(id, &raw);

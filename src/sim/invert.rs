@@ -265,17 +265,7 @@ pub fn identity(profile: &Profile, mut image: Image) -> Image {
         .iter()
         .flat_map(|identify| &identify.checks)
         .collect();
-    let recipes = profile.recipes();
-    let steps = [
-        &recipes.limit,
-        &recipes.pause,
-        &recipes.enable,
-        &recipes.disable,
-        &recipes.unlock,
-        &recipes.arm,
-        &recipes.safe,
-    ];
-    let of_steps = steps.into_iter().flatten().flat_map(|step| &step.when);
+    let of_steps = profile.steps().flat_map(|step| &step.when);
     let others: Vec<&Condition> = profile
         .points()
         .iter()

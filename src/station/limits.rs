@@ -281,7 +281,9 @@ impl Actuator {
                 }
                 self.retry_later(now);
             }
-            Err(DriveError::Timeout(_) | DriveError::PortLost | DriveError::Garbled) => {
+            Err(
+                DriveError::Timeout(_) | DriveError::PortLost | DriveError::Garbled | DriveError::OtherDevice,
+            ) => {
                 self.failures += 1;
                 self.retry_later(now);
             }

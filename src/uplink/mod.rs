@@ -185,7 +185,7 @@ pub fn spawn(
     machine: Machine,
     feed: Arc<dyn Feed>,
     clock: Arc<dyn Clock>,
-    to_station: mpsc::Sender<FromUplink>,
+    to_station: mpsc::Sender<Box<FromUplink>>,
     seed: u64,
 ) -> UplinkHandle {
     let (to, inbox) = mpsc::channel(INBOX);

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// Messages to the station.
+/// Messages to the station. Boxed: a channel keeps room for 32 of them even while it is empty.
 pub(super) struct Post {
-    to: mpsc::Sender<FromUplink>,
-    waiting: VecDeque<FromUplink>,
+    to: mpsc::Sender<Box<FromUplink>>,
+    waiting: VecDeque<Box<FromUplink>>,
 }
 
 impl Post {
-    pub(super) fn new(to: mpsc::Sender<FromUplink>) -> Self {
+    pub(super) fn new(to: mpsc::Sender<Box<FromUplink>>) -> Self {
         Self {
             to,
             waiting: VecDeque::new(),
@@ -28,9 +28,9 @@ impl Post {
     pub(super) fn send(&mut self, message: FromUplink) {
         if is_state(&message) {
             let kind = std::mem::discriminant(&message);
-            self.waiting.retain(|old| std::mem::discriminant(old) != kind);
+            self.waiting.retain(|old| std::mem::discriminant(&**old) != kind);
         }
-        self.waiting.push_back(message);
+        self.waiting.push_back(Box::new(message));
         self.flush();
     }
 

@@ -65,6 +65,7 @@ fn bus(dir: &Path) -> BusSetup {
             watchdog_feed: None,
             failsafe_current: Some(MilliAmps(6_000)),
             accept_no_failsafe: false,
+            supply: None,
         }],
     }
 }

@@ -240,6 +240,7 @@ impl Meter {
             watchdog_feed: None,
             failsafe_current: None,
             accept_no_failsafe: false,
+            supply: None,
         };
         let port = StreamPort {
             serial: profile.link().serial,

@@ -1,6 +1,7 @@
 //! S5: every shipped charger whose fallback is called safe falls back by itself when the gateway is gone, and what it
 //! is set to is looked after. Where a profile writes time-out and fallback, the device begins without either.
 
+use retrovolt::bus::frame::{self, Answer};
 use retrovolt::device::{
     Action, Driver, Effect, FailsafeReport, Feed, Input, Kind, Library, LinkCost, Pdu, Profile, Reply,
     Request,
@@ -40,6 +41,7 @@ fn setup(profile: &Profile) -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 
@@ -161,55 +163,13 @@ impl Pair {
 }
 
 fn answer(device: &mut SimDevice, now: Mono, pdu: &Pdu) -> Result<Reply, DriveError> {
-    let bytes = bytes(pdu);
+    let request = frame::encode(pdu).expect("it can be sent");
     let answer = device
-        .call(now, &bytes)
-        .ok_or(DriveError::Timeout(Duration::from_millis(500)))?
-        .pdu;
-    if answer[0] & 0x80 != 0 {
-        return Err(DriveError::Exception(answer[1]));
-    }
-    Ok(match pdu {
-        Pdu::Read { fc, .. } if fc.is_bits() => Reply::Bits(
-            answer[2..]
-                .iter()
-                .flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1))
-                .collect(),
-        ),
-        Pdu::Read { .. } => Reply::Registers(
-            answer[2..]
-                .chunks_exact(2)
-                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-                .collect(),
-        ),
-        _ => Reply::Written,
-    })
-}
-
-fn bytes(pdu: &Pdu) -> Vec<u8> {
-    let head =
-        |fc: u8, addr: u16, second: u16| [&[fc][..], &addr.to_be_bytes(), &second.to_be_bytes()].concat();
-    match pdu {
-        Pdu::Read { fc, addr, count } => head(fc.code(), *addr, *count),
-        Pdu::WriteSingle { addr, value } => head(6, *addr, *value),
-        Pdu::WriteCoil { addr, on } => head(5, *addr, if *on { 0xFF00 } else { 0 }),
-        Pdu::WriteMulti { addr, values } => {
-            let mut out = head(16, *addr, u16::try_from(values.len()).unwrap());
-            out.push(u8::try_from(values.len() * 2).unwrap());
-            out.extend(values.iter().flat_map(|value| value.to_be_bytes()));
-            out
-        }
-        Pdu::WriteCoils { addr, values } => {
-            let mut out = head(15, *addr, u16::try_from(values.len()).unwrap());
-            let mut packed = vec![0; values.len().div_ceil(8)];
-            values
-                .iter()
-                .enumerate()
-                .for_each(|(at, on)| packed[at / 8] |= u8::from(*on) << (at % 8));
-            out.push(u8::try_from(packed.len()).unwrap());
-            out.extend(packed);
-            out
-        }
+        .call(now, &request)
+        .ok_or(DriveError::Timeout(Duration::from_millis(500)))?;
+    match frame::decode(pdu, &answer.pdu).expect("the device answers what was asked") {
+        Answer::Reply(reply) => Ok(reply),
+        Answer::Exception(code) => Err(DriveError::Exception(code)),
     }
 }
 

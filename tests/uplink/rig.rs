@@ -200,7 +200,7 @@ impl Plan {
 /// A running uplink.
 pub struct Rig {
     pub handle: UplinkHandle,
-    pub told: mpsc::Receiver<FromUplink>,
+    pub told: mpsc::Receiver<Box<FromUplink>>,
     pub shelf: Arc<Shelf>,
 }
 
@@ -216,7 +216,7 @@ impl Rig {
         let search = async {
             loop {
                 let message = self.told.recv().await.expect("the uplink runs");
-                if let Some(found) = wanted(message) {
+                if let Some(found) = wanted(*message) {
                     return found;
                 }
             }

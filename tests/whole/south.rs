@@ -123,6 +123,7 @@ impl Buses {
                 watchdog_feed: None,
                 failsafe_current: None,
                 accept_no_failsafe: true,
+                supply: None,
             };
             let cost = LinkCost {
                 char_us: u32::try_from(CHAR_US).expect("small"),

@@ -11,9 +11,10 @@ mod counts;
 mod keeper;
 
 use super::outbox::Outbox;
+use super::task::Outlet;
 use super::{BusHandle, COMMANDS, FromBus, ToBus};
 use crate::device::{GpioEffect, GpioInput, GpioMachine, StreamDevice};
-use crate::domain::{BusId, BusSetup, Clock, DeviceId, DriveError, GpioDevice, GpioLink, Mono};
+use crate::domain::{BusSetup, Clock, DeviceId, DriveError, GpioDevice, GpioLink, Mono};
 use chip::{ChipError, Edges, Lines};
 use counts::CountFile;
 use keeper::Keeper;
@@ -40,11 +41,10 @@ struct Host {
 }
 
 struct Task {
-    bus: BusId,
+    outlet: Outlet,
     link: GpioLink,
     hosts: Vec<Host>,
     keeper: Keeper,
-    outbox: Outbox,
     clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<ToBus>,
     events: mpsc::Sender<FromBus>,
@@ -93,11 +93,10 @@ pub(super) fn spawn(
         });
     }
     let task = Task {
-        bus: setup.id,
+        outlet: Outlet::new(setup.id),
         link,
         hosts,
         keeper: Keeper::start(files),
-        outbox: Outbox::default(),
         clock,
         commands,
         events,
@@ -137,6 +136,7 @@ impl Task {
             }
         }
         self.keeper.finish().await;
+        self.outlet.farewell(&self.events).await;
     }
 
     /// Takes the lines of every device that has none, when it is time to try.
@@ -171,7 +171,7 @@ impl Task {
         let host = &mut self.hosts[index];
         let text = error.to_string();
         if host.trouble.as_ref() != Some(&text) {
-            tracing::warn!(bus = %self.bus, device = %host.id, "no GPIO lines: {text}");
+            tracing::warn!(bus = %self.outlet.bus, device = %host.id, "no GPIO lines: {text}");
             host.trouble = Some(text);
         }
         if self.hosts.iter().all(|host| host.lines.is_none()) {
@@ -221,7 +221,7 @@ impl Task {
         if self.hosts.iter().any(|host| host.lines.is_none()) {
             nap = nap.min(self.reopen_at.duration_since(Instant::now()));
         }
-        let waiting = !self.outbox.is_empty();
+        let waiting = !self.outlet.outbox.is_empty();
         let hosts = &self.hosts;
         let edges = poll_fn(|context| {
             for (index, host) in hosts.iter().enumerate() {
@@ -249,7 +249,7 @@ impl Task {
             }
             Happened::Edges(index, Err(error)) => self.lost(index, &error),
             // Nobody listens any more; the lease will end and open the relay.
-            Happened::Room(false) => self.outbox = Outbox::default(),
+            Happened::Room(false) => self.outlet.outbox = Outbox::default(),
             Happened::Room(true) | Happened::Nothing => {}
         }
     }
@@ -266,13 +266,7 @@ impl Task {
                 self.tell(index, GpioInput::Tick);
             }
         }
-        while !self.outbox.is_empty()
-            && let Ok(permit) = self.events.try_reserve()
-        {
-            if let Some(event) = self.outbox.pop() {
-                permit.send(event);
-            }
-        }
+        self.outlet.deliver(&self.events);
         self.beat.send_replace(now.mono);
     }
 
@@ -285,11 +279,7 @@ impl Task {
                 lowering: _,
             } => match self.index(&device) {
                 Some(index) => self.tell(index, GpioInput::Drive { ticket, command }),
-                None => self.outbox.push(FromBus::Done {
-                    device,
-                    ticket,
-                    result: Err(DriveError::Unsupported),
-                }),
+                None => self.outlet.done(&device, ticket, Err(DriveError::Unsupported)),
             },
             ToBus::Lease { device, until } => {
                 if let Some(index) = self.index(&device) {
@@ -346,29 +336,16 @@ impl Task {
     }
 
     fn carry_out(&mut self, index: usize, effect: GpioEffect) {
-        let (bus, device) = (self.bus.clone(), self.hosts[index].id.clone());
+        let (device, outlet) = (&self.hosts[index].id, &mut self.outlet);
         match effect {
             // Carried out before.
             GpioEffect::Relay(_) => {}
             GpioEffect::Keep(count) => self.keeper.keep(index, count),
-            GpioEffect::Observed(observations) => self.outbox.push(FromBus::Observed {
-                bus,
-                device,
-                observations,
-            }),
-            GpioEffect::Done { ticket, result } => self.outbox.push(FromBus::Done {
-                device,
-                ticket,
-                result,
-            }),
-            GpioEffect::Link { up, cause } => self.outbox.push(FromBus::Link {
-                bus,
-                device,
-                up,
-                cause,
-            }),
-            GpioEffect::Failsafe(report) => self.outbox.push(FromBus::Failsafe { device, report }),
-            GpioEffect::Remark(text) => tracing::warn!(%bus, %device, "{text}"),
+            GpioEffect::Observed(observations) => outlet.observed(device, observations),
+            GpioEffect::Done { ticket, result } => outlet.done(device, ticket, result),
+            GpioEffect::Link { up, cause } => outlet.link(device, up, cause),
+            GpioEffect::Failsafe(report) => outlet.failsafe(device, report),
+            GpioEffect::Remark(text) => tracing::warn!(bus = %outlet.bus, %device, "{text}"),
         }
     }
 
@@ -377,10 +354,60 @@ impl Task {
             return;
         }
         self.open = Some(up);
-        self.outbox.push(FromBus::Port {
-            bus: self.bus.clone(),
-            up,
-            detail: detail.to_owned(),
-        });
+        self.outlet.port(up, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{BusId, Framing, Link, Now, Protocol};
+    use std::collections::BTreeMap;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Now {
+            Now::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_events_are_told_when_the_bus_ends() {
+        let link = GpioLink {
+            chip: "no-such-chip".to_owned(),
+            counts: std::env::temp_dir(),
+            devices: BTreeMap::new(),
+        };
+        let setup = BusSetup {
+            id: BusId::new("lines"),
+            link: Link::Gpio(link.clone()),
+            protocol: Protocol::Gpio,
+            framing: Framing::Rtu,
+            min_gap: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+            reopen_wait: Duration::from_secs(1),
+            devices: Vec::new(),
+        };
+        // One event fits; who listens is late.
+        let (events, mut heard) = mpsc::channel(1);
+        let bus = spawn(setup, link, Vec::new(), Arc::new(Still), events);
+        for ticket in 1..=3 {
+            let drive = ToBus::Drive {
+                device: DeviceId::new("nobody"),
+                ticket,
+                command: crate::domain::DeviceCommand::Unlock,
+                lowering: false,
+            };
+            bus.to.send(drive).await.expect("the bus listens");
+        }
+        bus.to.send(ToBus::Stop).await.expect("the bus listens");
+        let mut told = Vec::new();
+        while let Some(event) = heard.recv().await {
+            if let FromBus::Done { ticket, .. } = event {
+                told.push(ticket);
+            }
+        }
+        assert_eq!(told, [1, 2, 3]);
     }
 }

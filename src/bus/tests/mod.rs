@@ -59,6 +59,7 @@ pub(crate) fn device(unit: u8) -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::FailsafeReport;
 use super::polling::Pace;
 use super::run::checks;
+use super::usage::Usage;
 use super::watchdog::{FedBy, Terms};
 use crate::device::{
     Block, Cadence, Caution, Check, Dimension, Electrical, Feed, Image, Kind, LinkCost, Outcome, Pdu, Point,
@@ -29,9 +30,10 @@ pub(super) struct Book {
     walk: Option<Walk>,
     setup: DeviceSetup,
     cost: LinkCost,
-    electrical: Electrical,
-    /// Phases of the installation.
-    wired: u8,
+    /// Phases the vehicle uses.
+    usage: Usage,
+    /// No more phases than this, after a switch of phases.
+    assumed: u8,
     image: Image,
     caution: Caution,
     blocks: Vec<Block>,
@@ -51,8 +53,8 @@ impl Book {
             profile,
             setup: setup.clone(),
             cost,
-            electrical: Electrical::default(),
-            wired: Electrical::default().phases,
+            usage: Usage::default(),
+            assumed: u8::MAX,
             image: Image::new(),
             caution: Caution::default(),
             blocks: Vec::new(),
@@ -63,21 +65,41 @@ impl Book {
         book
     }
 
-    /// Phases and voltage of the installation.
-    pub(super) fn set_electrical(&mut self, electrical: Electrical) {
-        self.electrical = electrical;
-        self.wired = electrical.phases;
+    /// What a limit in watt is made with now. Without a known supply that is one phase of 230 V, which never
+    /// allows more than the commanded current.
+    pub(super) fn electrical(&self) -> Electrical {
+        let Some((supply, rated)) = self.setup.supply.zip(self.profile.rated(&self.image)) else {
+            return Electrical::default();
+        };
+        let first = Electrical::at_first(supply, rated);
+        let used = self.usage.count().unwrap_or(first.phases);
+        let wired = supply.phases.min(self.profile.about().phases);
+        Electrical {
+            phases: used.min(wired).min(self.assumed).max(1),
+            ..first
+        }
     }
 
     /// The device charges on this many phases now, as far as the installation has them.
     pub(super) fn assume_phases(&mut self, phases: u8) {
-        self.electrical.phases = phases.min(self.wired).max(1);
+        (self.assumed, self.usage) = (phases, Usage::default());
+    }
+
+    /// Takes the phases the vehicle is seen to use. The number a limit in watt is made with, before and after it;
+    /// `None`: no limit depends on it.
+    pub(super) fn uses(&mut self, now: Mono, observations: &[Observation]) -> Option<(u8, u8)> {
+        let (supply, rated) = self.setup.supply.zip(self.profile.rated(&self.image))?;
+        self.profile.watt_limits().next()?;
+        let before = self.electrical().phases;
+        self.usage.take(now, observations, supply.spare >= rated);
+        Some((before, self.electrical().phases))
     }
 
     /// Forgets what was read: the device may have been exchanged or updated.
     pub(super) fn forget(&mut self) {
         self.image.clear();
         self.refused.clear();
+        self.usage = Usage::default();
         self.profile = Arc::clone(&self.template);
         self.walk = self.template.sunspec().map(|_| Walk::new(self.setup.connector));
         self.replan();
@@ -181,11 +203,12 @@ impl Book {
             // Asked for before the device came up again, at addresses that may not hold any more.
             return Err(DriveError::Garbled);
         }
+        let electrical = self.electrical();
         self.profile.decode(
             block,
             reply,
             self.setup.connector,
-            self.electrical,
+            electrical,
             &mut self.image,
             now,
         )
@@ -201,14 +224,14 @@ impl Book {
         };
         let point = self.profile.points().iter().find(is_limit)?;
         let raw = masked(&check.raw(reply)?, check.mask);
-        current_of(point, &raw, self.electrical).map(Observation::LimitReadBack)
+        current_of(point, &raw, self.electrical()).map(Observation::LimitReadBack)
     }
 
     fn context(&self, current: &Current) -> RecipeContext<'_> {
         RecipeContext {
             image: &self.image,
             connector: self.setup.connector,
-            electrical: self.electrical,
+            electrical: self.electrical(),
             maybe_paused: current.maybe_paused,
             limit: current.wish.offered().unwrap_or(MilliAmps::ZERO),
             timeout: self.setup.watchdog_timeout,

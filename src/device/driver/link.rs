@@ -97,6 +97,28 @@ impl Link {
         }
     }
 
+    /// The device answers, but is not the one of its profile; it is looked at again after `wait`.
+    pub(in crate::device) fn unlike(&mut self, now: Mono, wait: Duration) -> Option<Change> {
+        let known = self.is_unlike();
+        *self = Self::Down {
+            cause: DriveError::OtherDevice,
+            probe_at: now.plus(wait),
+            wait,
+        };
+        (!known).then_some(Change::Down(DriveError::OtherDevice))
+    }
+
+    /// Whether the device was last found not to be the one of its profile.
+    pub(in crate::device) fn is_unlike(&self) -> bool {
+        matches!(
+            self,
+            Self::Down {
+                cause: DriveError::OtherDevice,
+                ..
+            }
+        )
+    }
+
     /// The port is gone.
     pub(in crate::device) fn port_lost(&mut self) -> Option<Change> {
         let known = !matches!(self, Self::NoPort);
@@ -143,6 +165,7 @@ pub(in crate::device) fn is_silence(error: &DriveError) -> bool {
         DriveError::Exception(_)
         | DriveError::NotObeyed { .. }
         | DriveError::Unsupported
+        | DriveError::OtherDevice
         | DriveError::Superseded => false,
     }
 }

@@ -9,7 +9,7 @@ use super::polling::{Pace, Polling};
 use super::run::Run;
 use super::watchdog::Watchdog;
 use super::{Effect, Input, Snapshot};
-use crate::device::{Check, Electrical, LinkCost, Profile};
+use crate::device::{Check, LinkCost, Profile};
 use crate::domain::{DeviceCommand, DeviceSetup, DriveError, MilliAmps, Mono, Now, Priority, Rng};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -107,14 +107,6 @@ impl Driver {
             effects: VecDeque::new(),
             wake: Some((Mono(0), "start")),
         }
-    }
-
-    /// Tells phases and voltage, for devices that take their limit in watt. Without it one phase of 230 V is
-    /// taken, which never allows more than the commanded current.
-    #[must_use]
-    pub fn with_electrical(mut self, electrical: Electrical) -> Self {
-        self.book.set_electrical(electrical);
-        self
     }
 
     /// Takes an input.
@@ -357,26 +349,50 @@ impl Driver {
         self.lanes.put(lane, Errand::Current, Job::new(Vec::new(), now));
     }
 
+    /// The vehicle is seen to use another number of phases: a limit in watt is made anew. Fewer is a lower limit.
+    pub(super) fn spread(&mut self, now: Mono, (before, after): (u8, u8)) {
+        let wish = self.current.wish;
+        let idle = wish.limit.is_none() || wish.is_off();
+        if before == after || idle || self.stage != Stage::Settled || self.lanes.has_begun(Errand::Phases) {
+            return;
+        }
+        let tickets = self.take_back(Errand::Current);
+        self.current.forget();
+        self.forget_looks(Look::Current);
+        self.current.standing = Standing::Pending;
+        let lane = if after < before || wish.safe {
+            Priority::Stop
+        } else {
+            Priority::Write
+        };
+        self.lanes.put(lane, Errand::Current, Job::new(tickets, now));
+    }
+
     pub(super) fn link_changed(&mut self, now: Mono, change: Change) {
         match change {
             Change::Up => {
-                self.effects.push_back(Effect::Link {
-                    up: true,
-                    cause: None,
-                });
-                self.stage = Stage::Learning;
                 self.book.forget();
                 self.survey_at = now;
-                self.current.forget();
-                self.watchdog.set_armed(now, false);
-                self.timetable(now);
-                self.watch.current_at = now.plus(self.book.watch_period());
-                if self.current.wish.is_off() {
-                    // A stop need not wait until the device is known.
-                    self.restore(now);
-                }
+                self.came_up(now);
             }
             Change::Down(cause) => self.went_down(&cause),
+        }
+    }
+
+    /// The device is there; what is known of where its registers are stays known.
+    pub(super) fn came_up(&mut self, now: Mono) {
+        self.effects.push_back(Effect::Link {
+            up: true,
+            cause: None,
+        });
+        self.stage = Stage::Learning;
+        self.current.forget();
+        self.watchdog.set_armed(now, false);
+        self.timetable(now);
+        self.watch.current_at = now.plus(self.book.watch_period());
+        if self.current.wish.is_off() {
+            // A stop need not wait until the device is known.
+            self.restore(now);
         }
     }
 

@@ -30,6 +30,7 @@ mod replies;
 mod run;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod watchdog;
 
 pub use machine::Driver;

@@ -147,6 +147,10 @@ impl Driver {
         if lane == Priority::Write && errand != Errand::Phases && self.lanes.has_begun(Errand::Phases) {
             return false;
         }
+        if errand == Errand::Phases && self.lanes.is_unfinished(Errand::Current) {
+            // A limit that settles would be taken for the pause of the switch, and the other way round.
+            return false;
+        }
         let Some(job) = self.lanes.get(lane, errand) else {
             return false;
         };
@@ -263,11 +267,13 @@ impl Driver {
             if self.watchdog.fed_by() == Some(FedBy::AnyRequest) {
                 return self.feed_by_read(now);
             }
-            let Ok(steps) = self.book.feed(&self.current) else {
-                self.watchdog.fed(now);
-                return true;
-            };
-            self.feed = Some(Run::new(steps, now));
+            match self.book.feed(&self.current) {
+                Ok(steps) => self.feed = Some(Run::new(steps, now)),
+                Err(_refused) => {
+                    self.unfed(now, &DriveError::Unsupported);
+                    return true;
+                }
+            }
         }
         match self.feed.as_mut().map(|run| run.want(now)) {
             Some(Want::Send(pdu)) if self.may_write(now, &pdu) => {
@@ -280,8 +286,11 @@ impl Driver {
                 true
             }
             Some(Want::Nothing) => {
-                self.feed = None;
-                self.watchdog.fed(now);
+                match self.feed.take() {
+                    Some(run) if run.wrote() => self.watchdog.fed(now),
+                    // Nothing went to the device.
+                    Some(_) | None => self.unfed(now, &DriveError::Unsupported),
+                }
                 true
             }
             Some(Want::Wait(at)) => {
@@ -359,9 +368,13 @@ impl Driver {
         match &self.link {
             Link::NoPort => false,
             Link::Down { probe_at, .. } => {
-                let at = *probe_at;
+                let mut at = *probe_at;
+                let survey = self.book.survey();
+                if survey.is_some() && self.link.is_unlike() {
+                    at = at.max(self.survey_at);
+                }
                 self.wake_at(now, at, "probe");
-                if let Some(pdu) = self.book.survey().filter(|_| now >= at) {
+                if let Some(pdu) = survey.filter(|_| now >= at) {
                     self.issue(Priority::Read, Purpose::Survey, pdu, now);
                     return true;
                 }

@@ -1,12 +1,12 @@
 //! What answers lead to.
 
-use super::Effect;
 use super::book::part_for;
 use super::errand::Errand;
 use super::flights::{Flight, Purpose};
-use super::link::is_silence;
+use super::link::{Change, is_silence};
 use super::machine::{ARM_CHECK_EVERY, ARM_RETRY, Driver, Look};
 use super::run::{ATTEMPTS, Progress};
+use super::{Effect, FailsafeReport};
 use crate::device::{Block, Cadence, Reply};
 use crate::domain::{DriveError, Mono, Observation, Priority};
 use std::time::Duration;
@@ -45,7 +45,10 @@ impl Driver {
             Ok(_) | Err(_) => {
                 self.watchdog.heard(now);
                 self.heard_at = Some(now);
-                if let Some(change) = self.link.heard() {
+                // A device that is not the one of its profile is not up because it answers.
+                if !self.link.is_unlike()
+                    && let Some(change) = self.link.heard()
+                {
                     self.link_changed(now, change);
                 }
                 self.route(now, class, flight, result);
@@ -61,11 +64,27 @@ impl Driver {
             Purpose::Survey => self.survey_replied(now, result),
             Purpose::Feed => {
                 let progress = self.feed.as_mut().map(|run| run.replied(now, result, ATTEMPTS));
-                if let Some(Progress::Failed(_)) = progress {
+                if let Some(Progress::Failed(error)) = progress {
                     self.feed = None;
-                    self.watchdog.feed_failed(now);
+                    self.unfed(now, &error);
                 }
             }
+        }
+    }
+
+    /// A feed did not reach the device, or was refused: it is tried again soon. Who refuses it may fall back at any
+    /// time, so the watchdog does not count as armed until it has been armed anew.
+    pub(super) fn unfed(&mut self, now: Mono, error: &DriveError) {
+        self.watchdog.feed_failed(now);
+        if is_silence(error) || !self.watchdog.is_armed() {
+            return;
+        }
+        self.watchdog.set_armed(now, false);
+        self.watch.arm_at = now.plus(ARM_RETRY);
+        if let Some(report) = self.book.failsafe(&Err(error.clone())) {
+            let detail = format!("the watchdog could not be fed: {error}");
+            self.effects
+                .push_back(Effect::Failsafe(FailsafeReport { detail, ..report }));
         }
     }
 
@@ -78,12 +97,20 @@ impl Driver {
                 return;
             }
         };
-        self.survey_at = match over {
-            Some(false) => now.plus(SURVEY_RETRY),
-            Some(true) | None => now,
-        };
-        if over == Some(true) {
-            self.timetable(now);
+        match over {
+            None => self.survey_at = now,
+            Some(false) => {
+                self.survey_at = now.plus(SURVEY_RETRY);
+                if let Some(change) = self.link.unlike(now, SURVEY_RETRY) {
+                    self.link_changed(now, change);
+                }
+            }
+            Some(true) => {
+                if let Some(Change::Up) = self.link.heard() {
+                    self.came_up(now);
+                }
+                self.timetable(now);
+            }
         }
     }
 
@@ -183,9 +210,13 @@ impl Driver {
         match result {
             Ok(reply) => match self.book.decode(block, &reply, now) {
                 Ok(observations) => {
+                    let turned = self.book.uses(now, &observations);
                     self.observed(observations);
                     self.compare(now, block, &reply);
                     self.tell_fallback();
+                    if let Some(turned) = turned {
+                        self.spread(now, turned);
+                    }
                 }
                 Err(_) => self.unanswered(now, index, block),
             },

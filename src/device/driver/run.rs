@@ -99,6 +99,11 @@ impl Run {
         checks(&self.steps)
     }
 
+    /// Whether anything was written, and taken.
+    pub(super) fn wrote(&self) -> bool {
+        self.wrote
+    }
+
     /// The read-back a look or peek that is out was for.
     pub(super) fn check(&self) -> Option<&Check> {
         match (self.phase, self.steps.get(self.step)?) {
@@ -249,6 +254,7 @@ impl Run {
             | DriveError::PortLost
             | DriveError::NotObeyed { .. }
             | DriveError::Unsupported
+            | DriveError::OtherDevice
             | DriveError::Superseded => return Progress::Failed(error),
         };
         if self.attempts >= most {

@@ -5,7 +5,7 @@ use crate::device::error::Path;
 use crate::device::file::ModelTable;
 use crate::device::load::Loader;
 use crate::device::pdu::ReadFc;
-use crate::device::profile::{Cadence, LinkDefaults};
+use crate::device::profile::LinkDefaults;
 
 impl Loader<'_> {
     /// The list of models, with every point checked to belong to it.
@@ -33,24 +33,7 @@ impl Loader<'_> {
                 self.wrong(&path, format!("`{name}` is no holding register of these models"));
             }
         }
-        self.keep_scales_together();
         Some(chain)
-    }
-
-    /// A scale factor may change while the device runs: it is read together with its value.
-    fn keep_scales_together(&mut self) {
-        let scaled: Vec<(usize, Cadence)> = self
-            .points
-            .iter()
-            .filter_map(|point| Some((usize::from(point.exponent?.0), point.cadence)))
-            .collect();
-        for (index, cadence) in scaled {
-            let scale = &mut self.points[index];
-            scale.cadence = match scale.cadence {
-                Cadence::Once => cadence,
-                other => other.min(cadence),
-            };
-        }
     }
 }
 

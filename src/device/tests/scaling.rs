@@ -234,7 +234,8 @@ tcp_port = 502
 unit = 1
 poll_ms = 1000
 max_read_regs = 4
-read_whole = [{ fc = 3, first = 0, last = 4 }, { fc = 3, first = 10, last = 12 }]
+max_read_bits = 16
+read_whole = [{ fc = 3, first = 0, last = 4 }, { fc = 3, first = 10, last = 12 }, { fc = 1, first = 0, last = 15 }, { fc = 2, first = 0, last = 16 }]
 [points]
 energy = { at = 12, type = "u32", quantity = "energy_import" }"#;
     let errors: Vec<String> = Profile::parse("made-up.toml", text)
@@ -246,8 +247,9 @@ energy = { at = 12, type = "u32", quantity = "energy_import" }"#;
     assert_eq!(
         errors,
         [
-            "made-up.toml:13:14: link.read_whole: `energy` lies partly inside 10 to 12",
-            "made-up.toml:13:15: link.read_whole[0]: is too wide: one read takes 4 registers at most",
+            "made-up.toml:14:14: link.read_whole: `energy` lies partly inside 10 to 12",
+            "made-up.toml:14:15: link.read_whole[0]: is too wide: one read takes 4 registers at most",
+            "made-up.toml:14:117: link.read_whole[3]: is too wide: one read takes 16 bits at most",
         ]
     );
 }

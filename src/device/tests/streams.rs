@@ -29,6 +29,7 @@ pub(in crate::device) fn device(profile: Arc<Profile>, address: Option<&str>) ->
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     };
     StreamDevice { setup, profile }
 }

@@ -26,7 +26,10 @@ fn demand() -> Demand {
 
 fn last_share(inbox: &mut mpsc::Receiver<ToStation>) -> Option<MilliAmps> {
     let share = |message| match message {
-        ToStation::Input(Input::SharedFuse { share, .. }) => share.map(|share| share.amps),
+        ToStation::Input(input) => match *input {
+            Input::SharedFuse { share, .. } => share.map(|share| share.amps),
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     };
     std::iter::from_fn(|| inbox.try_recv().ok())

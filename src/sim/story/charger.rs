@@ -3,8 +3,10 @@
 use super::super::ev::{Ev, EvSpec};
 use super::stage::Stage;
 use super::{Told, common};
-use crate::device::Role;
+use crate::device::{Electrical, Point, Role};
 use crate::domain::{DeviceCommand, FaultKind, MilliAmps, VehicleState};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The current the session goes on with between the steps: all chargers can offer it.
@@ -258,7 +260,7 @@ fn kinds(stage: &Stage) -> Vec<FaultKind> {
         _ => None,
     });
     let image = stage.device.image();
-    let there = |point: &&crate::device::Point| crate::device::all_hold(&point.when, &image);
+    let there = |point: &&Point| crate::device::all_hold(&point.when, &image);
     let of_registers = profile
         .points()
         .iter()
@@ -299,6 +301,35 @@ pub(super) fn unlock(stage: &mut Stage) -> Told {
         0 => Err("the recipe ran, but released nothing: it needs a raw value that means it".to_owned()),
         _ => Ok(Some("released".to_owned())),
     }
+}
+
+/// A limit in watt where one phase does not bear everything: until the vehicle is seen to use more, all of it may
+/// flow on one phase and is then no more than was commanded.
+pub(super) fn one_phase(stage: &mut Stage) -> Told {
+    if stage.profile.watt_limits().next().is_none() {
+        return Ok(None);
+    }
+    let profile = Arc::clone(&stage.profile);
+    let range = profile.limits().ok_or("a charger has limits")?;
+    let mut narrow = Stage::fed_by(profile, BTreeMap::new(), MilliAmps::ZERO);
+    common::answers(&mut narrow)?;
+    for amps in [range.min, usual(stage), range.max] {
+        narrow.drive(DeviceCommand::Limit(amps))?;
+        let worst = narrow.on_one_phase().unwrap_or(MilliAmps::ZERO);
+        if worst > amps {
+            return Err(format!("{amps} commanded: {worst} may flow on one phase"));
+        }
+    }
+    let of_all = |point| profile_least(stage, point, range.max);
+    let least: Option<Vec<MilliAmps>> = stage.profile.watt_limits().map(of_all).collect();
+    Ok(Some(match least.and_then(|least| least.into_iter().max()) {
+        Some(least) => format!("where one phase does not bear all the box can take, charges from {least}"),
+        None => "where one phase does not bear all the box can take, does not charge".to_owned(),
+    }))
+}
+
+fn profile_least(stage: &Stage, point: &Point, most: MilliAmps) -> Option<MilliAmps> {
+    stage.profile.least_in_watts(point, Electrical::default(), most)
 }
 
 /// The vehicle leaves.

@@ -13,6 +13,7 @@ mod supervision;
 mod variants;
 
 use crate::device::{Kind, Profile};
+use crate::domain::Protocol;
 use stage::Stage;
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ impl Report {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.failures().next().is_none()
+    }
+
+    /// Whether any step was played.
+    #[must_use]
+    pub fn was_played(&self) -> bool {
+        self.scenes.iter().any(|scene| scene.outcome != Outcome::Skipped)
     }
 
     /// The steps that failed.
@@ -108,12 +115,16 @@ const CHARGER: &[(&str, Act)] = &[
     ("unlock", charger::unlock),
     ("leave", supervision::leave),
     ("unplug", charger::unplug),
+    ("one phase", charger::one_phase),
     ("other versions", variants::tell),
 ];
 
 /// Plays the story. Every step is played, whatever became of those before it.
 #[must_use]
 pub fn rehearse(profile: &Arc<Profile>) -> Report {
+    if profile.protocol() != Protocol::Modbus {
+        return unplayed(profile);
+    }
     let mut stage = Stage::new(Arc::clone(profile));
     let rest = match profile.kind() {
         Kind::Charger => CHARGER,
@@ -138,5 +149,22 @@ pub fn rehearse(profile: &Arc<Profile>) -> Report {
     Report {
         profile: profile.id().to_owned(),
         scenes,
+    }
+}
+
+/// The story is one of registers. What does not speak Modbus is driven by a machine of its own, which has its own tests.
+fn unplayed(profile: &Profile) -> Report {
+    let detail = format!(
+        "the story is of Modbus devices, this one speaks {}",
+        profile.protocol()
+    );
+    Report {
+        profile: profile.id().to_owned(),
+        scenes: vec![Scene {
+            name: "day",
+            outcome: Outcome::Skipped,
+            detail,
+            writes: Vec::new(),
+        }],
     }
 }

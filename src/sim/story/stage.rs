@@ -9,7 +9,7 @@ use crate::device::{
 };
 use crate::domain::{
     DeviceCommand, DeviceFault, DeviceId, DeviceSetup, DriveError, IdToken, MilliAmps, MilliWattHours, Mono,
-    Now, Observation, Phase, Quantity, VehicleState,
+    Now, Observation, Phase, Quantity, Supply, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,8 +57,19 @@ impl Stage {
         Self::with(profile, BTreeMap::new())
     }
 
-    /// A device whose points begin with these raw values.
+    /// A device whose points begin with these raw values. Every phase bears all it can take.
     pub(super) fn with(profile: Arc<Profile>, presets: BTreeMap<String, Raw>) -> Self {
+        let spare = profile.limits().map_or(MilliAmps::ZERO, |limits| limits.max);
+        Self::fed_by(profile, presets, spare)
+    }
+
+    /// The same where one phase may always carry only so much.
+    pub(super) fn fed_by(profile: Arc<Profile>, presets: BTreeMap<String, Raw>, spare: MilliAmps) -> Self {
+        let supply = Supply {
+            phases: profile.about().phases.clamp(1, 3),
+            volts: Electrical::default().volts,
+            spare,
+        };
         let timeout = profile
             .watchdog()
             .map(|watchdog| SHORT_TIMEOUT.clamp(watchdog.min_timeout, watchdog.max_timeout));
@@ -74,13 +85,14 @@ impl Stage {
             watchdog_feed: None,
             failsafe_current: None,
             accept_no_failsafe: true,
+            supply: Some(supply),
         };
         let cost = LinkCost {
             char_us: 573,
             silence_us: 2_005,
             think_us: 5_000,
         };
-        let driver = Driver::new(Arc::clone(&profile), &setup, cost, 1).with_electrical(electrical(&profile));
+        let driver = Driver::new(Arc::clone(&profile), &setup, cost, 1);
         let mut spec = spec(&profile);
         spec.presets = presets;
         let device = SimDevice::new(spec, Mono(0));
@@ -258,6 +270,17 @@ impl Stage {
         Ok(raw
             .and_then(|raw| current_of(point, &raw, electrical))
             .unwrap_or(MilliAmps::ZERO))
+    }
+
+    /// What flows on one phase when all of the power that was written does; zero while paused.
+    pub(super) fn on_one_phase(&self) -> Option<MilliAmps> {
+        if self.device.body.offered() <= MilliAmps::ZERO {
+            return None;
+        }
+        let image = self.device.image();
+        let point = self.limit_point(&image)?;
+        let id = self.profile.find(&point.name)?;
+        current_of(point, image.get(id)?, Electrical::default())
     }
 
     fn limit_point(&self, image: &Image) -> Option<&Point> {

@@ -38,6 +38,7 @@ fn session(stage: &mut Stage) -> Result<(), String> {
         ..EvSpec::default()
     }));
     let most = stage.profile.limits().ok_or("a charger has limits")?.max;
+    let most = most.min(stage.device.body.hw_max);
     charger::offer(stage, most)?;
     stage.drive(DeviceCommand::Enable(true))?;
     charger::reads(stage)?;
@@ -48,15 +49,7 @@ fn session(stage: &mut Stage) -> Result<(), String> {
 type Variant = (String, BTreeMap<String, Raw>);
 
 fn variants(profile: &Profile, image: &Image) -> Vec<Variant> {
-    let recipes = profile.recipes();
-    let lists = [
-        &recipes.limit,
-        &recipes.pause,
-        &recipes.enable,
-        &recipes.disable,
-        &recipes.arm,
-    ];
-    let of_steps = lists.into_iter().flatten().map(|step| &step.when);
+    let of_steps = profile.steps().map(|step| &step.when);
     let of_points = profile.points().iter().map(|point| &point.when);
     let mut seen: Vec<&Vec<Condition>> = Vec::new();
     let mut variants: Vec<Variant> = Vec::new();
@@ -89,8 +82,13 @@ fn variants(profile: &Profile, image: &Image) -> Vec<Variant> {
 
 /// Whether the point of a condition stays as it is preset: neither state nor measured.
 fn is_fixed(profile: &Profile, condition: &Condition) -> bool {
-    use crate::device::Role;
-    matches!(profile.point(condition.point).role, Role::Helper | Role::Fact(..))
+    use crate::device::{Cadence, Role};
+    let point = profile.point(condition.point);
+    match point.role {
+        Role::Helper | Role::Fact(..) => true,
+        Role::HardwareLimit => point.cadence == Cadence::Once,
+        _ => false,
+    }
 }
 
 fn text(raw: &Raw) -> String {

@@ -22,6 +22,8 @@ pub(super) enum Mood {
     Off,
     /// Confirms writes of this register and does nothing.
     Deaf(u16),
+    /// Refuses writes of this register.
+    Refusing(u16),
 }
 
 pub(super) struct Bench {
@@ -61,6 +63,7 @@ pub(super) fn setup() -> DeviceSetup {
         watchdog_feed: None,
         failsafe_current: None,
         accept_no_failsafe: false,
+        supply: None,
     }
 }
 
@@ -212,6 +215,9 @@ impl Bench {
                         .map(|at| self.registers.get(&at).copied().unwrap_or(0))
                         .collect(),
                 ))
+            }
+            Pdu::WriteSingle { addr, .. } if self.mood == Mood::Refusing(*addr) => {
+                Err(DriveError::Exception(4))
             }
             Pdu::WriteSingle { addr, value } => {
                 if self.mood != Mood::Deaf(*addr) {

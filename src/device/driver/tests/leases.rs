@@ -242,3 +242,60 @@ fn a_fallback_that_can_only_be_read_counts_while_it_is_safe() {
     let told: Vec<bool> = bench.reports.iter().map(|report| report.safe).collect();
     assert_eq!(told, [true, false, true]);
 }
+
+/// Whether the watchdog counts as armed after the last report, and why not.
+fn last_report(bench: &Bench) -> (bool, &str) {
+    let report = bench.reports.last().expect("something was told");
+    (report.armed, report.detail.as_str())
+}
+
+#[test]
+fn a_feed_the_profile_refuses_does_not_count_as_fed() {
+    // The device is fed by the limit, and there is none that may be written: nothing goes out.
+    let profile = maps::pickily_fed(r#"{ write = "fallback", value = "limit" }"#);
+    let mut bench = Bench::new(profile);
+    bench.input(Input::Lease {
+        until: Mono(86_400_000),
+    });
+    bench.run_for(20_000);
+    assert_eq!(bench.writes(FALLBACK), []);
+    let (armed, why) = last_report(&bench);
+    assert!(!armed && why.contains("could not be fed"), "{why}");
+    // As soon as there is a limit that can be written it is fed, and armed anew.
+    bench.limit(1, 10);
+    bench.run_for(90_000);
+    let feeds = bench.writes(FALLBACK);
+    assert!(feeds.len() >= 80_000 / 7_500, "{feeds:?}");
+    assert!(last_report(&bench).0);
+}
+
+#[test]
+fn a_feed_that_writes_nothing_does_not_count_as_fed() {
+    let step = r#"{ write = "fallback", value = "failsafe_current", when_paused = true }"#;
+    let mut bench = Bench::new(maps::pickily_fed(step));
+    bench.input(Input::Lease {
+        until: Mono(86_400_000),
+    });
+    bench.limit(1, 10);
+    bench.run_for(40_000);
+    assert_eq!(bench.writes(FALLBACK), [], "it is not paused");
+    let (armed, why) = last_report(&bench);
+    assert!(!armed && why.contains("could not be fed"), "{why}");
+}
+
+#[test]
+fn a_feed_the_device_refuses_is_told_and_tried_again() {
+    let step = r#"{ write = "fallback", value = "failsafe_current" }"#;
+    let mut bench = Bench::settled(maps::pickily_fed(step));
+    bench.run_for(10_000);
+    let good = bench.writes(FALLBACK).len();
+    assert!(good > 0 && bench.reports.is_empty());
+    bench.mood = Mood::Refusing(FALLBACK);
+    bench.run_for(10_000);
+    let (armed, why) = last_report(&bench);
+    assert!(!armed && why.contains("exception 0x04"), "{why}");
+    assert!(bench.writes(FALLBACK).len() > good + 3, "again soon");
+    bench.heal();
+    bench.run_for(90_000);
+    assert!(last_report(&bench).0, "armed anew");
+}

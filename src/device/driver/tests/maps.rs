@@ -179,3 +179,25 @@ limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 2000 
 "#;
     parse(&[HEAD, &link(0), POINTS, HIDDEN, recipes])
 }
+
+/// As [`write_fed`], fed by the fallback current, which cannot be written below 6 A, and only while it may be paused.
+pub(super) fn pickily_fed(step: &str) -> Arc<Profile> {
+    let recipes = r#"
+[recipes]
+limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 1000 }]
+arm = [{ write = "timeout", value = "watchdog_timeout", verify = "timeout", settle_ms = 1000 }]
+"#;
+    let points = POINTS.replace(
+        "off = 0, allowed = [0, [60, 160]] }\nswitch",
+        "allowed = [[60, 160]] }\nswitch",
+    );
+    parse(&[
+        HEAD,
+        &link(0),
+        &points,
+        SHOWN,
+        recipes,
+        WATCHDOG,
+        &format!("feed = [{step}]\n"),
+    ])
+}

@@ -10,3 +10,4 @@ mod polls;
 mod random;
 mod shipped;
 mod sunspec;
+mod watts;

@@ -87,3 +87,34 @@ fn phases_are_switched_again_after_a_restart_and_refused_where_there_is_no_switc
     assert_eq!(bench.done, [(1, Ok(())), (2, Err(DriveError::Unsupported))]);
     assert_eq!(bench.driver.snapshot().commanded, Some(MilliAmps::from_base(10)));
 }
+
+#[test]
+fn phases_are_not_switched_while_a_limit_settles() {
+    let mut bench = Bench::settled(maps::two_phased());
+    bench.limit(1, 16);
+    bench.run_for(1_000);
+    bench.forget();
+    // The limit is raised, the device takes a second for it, and is told to switch meanwhile.
+    bench.limit(2, 8);
+    bench.run_for(1_000);
+    bench.forget();
+    bench.mood = Mood::Deaf(LIMIT);
+    bench.limit(3, 12);
+    bench.run_for(200);
+    bench.drive(4, DeviceCommand::Phases(1));
+    bench.run_for(800);
+    let values = |bench: &Bench| {
+        bench
+            .writes(LIMIT)
+            .iter()
+            .map(|(_, value)| *value)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values(&bench), [120], "no pause in the middle of it");
+    bench.registers.insert(LIMIT, 120);
+    bench.mood = Mood::Well;
+    bench.run_for(10_000);
+    assert_eq!(bench.done, [(3, Ok(())), (4, Ok(()))]);
+    assert_eq!(values(&bench), [120, 0, 120]);
+    assert_eq!(bench.registers[&SWITCH], 1);
+}

@@ -137,7 +137,7 @@ fn after_an_outage_the_list_is_walked_again() {
 }
 
 #[test]
-fn a_device_without_the_models_answers_and_gives_nothing() {
+fn a_device_without_the_models_is_down_until_it_has_them() {
     let mut bench = bench(BTreeMap::from([
         (40_000, 0x5375),
         (40_001, 0x6E53),
@@ -145,8 +145,16 @@ fn a_device_without_the_models_answers_and_gives_nothing() {
         (40_003, 0),
     ]));
     bench.run_for(100_000);
-    assert_eq!((bench.links.len(), bench.links[0].1), (1, true));
+    let ups = |bench: &Bench| bench.links.iter().map(|(_, up)| *up).collect::<Vec<_>>();
+    assert_eq!(ups(&bench), [true, false], "told once");
+    assert!(
+        bench.log.contains("up: false, cause: Some(OtherDevice)"),
+        "{}",
+        bench.log
+    );
     assert_eq!(bench.observed, []);
+    bench.drive(1, crate::domain::DeviceCommand::Unlock);
+    assert_eq!(bench.done, [(1, Err(DriveError::OtherDevice))]);
     assert!(
         bench.sent.len() <= 6,
         "looked at again once a minute: {}",
@@ -154,6 +162,26 @@ fn a_device_without_the_models_answers_and_gives_nothing() {
     );
     bench.registers = meter(40_000, &[]);
     bench.run_for(70_000);
+    assert_eq!(ups(&bench), [true, false, true]);
+    assert!(reading(&bench, Quantity::Power, Phase::Total).is_some());
+    // Busy, it is not asked again and again.
+    bench.forget();
+    bench.run_for(3_000);
+    assert!(bench.sent.len() <= 12, "{}", bench.sent.len());
+}
+
+#[test]
+fn a_device_without_the_models_that_falls_silent_is_asked_less_often() {
+    let mut bench = bench(BTreeMap::from([(40_000, 1), (40_001, 2)]));
+    bench.run_for(10_000);
+    bench.mood = Mood::Off;
+    bench.forget();
+    bench.run_for(600_000);
+    assert!((8..=24).contains(&bench.sent.len()), "{}", bench.sent.len());
+    bench.mood = Mood::Well;
+    bench.registers = meter(40_000, &[]);
+    bench.run_for(70_000);
+    assert_eq!(bench.links.iter().map(|(_, up)| *up).collect::<Vec<_>>(), [true]);
     assert!(reading(&bench, Quantity::Power, Phase::Total).is_some());
 }
 
