@@ -22,9 +22,9 @@ mod units;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use command::{
-    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome, Outcome,
-    RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx, Trigger, UnlockOutcome,
-    Within,
+    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
+    OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,
+    Trigger, UnlockOutcome, Within,
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
@@ -37,8 +37,8 @@ pub use ledger::{
 pub use limit::{AppliedLimit, LimitEntry, LimitSource};
 pub use params::{Measurand, Params};
 pub use profile::{
-    ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
-    Schedule, SchedulePeriod,
+    ChargingProfile, CompositePeriod, CompositeSchedule, PROFILES_MAX, ProfileKind, ProfilePurpose, RateUnit,
+    Recurrency, Schedule, SchedulePeriod,
 };
 pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};

@@ -5,7 +5,8 @@
 //!   did not take then, is passed over to its end;
 //! * what was begun is told to its end, whatever becomes of the rule meanwhile; a mark in the reader's scope, durable in
 //!   one step with the cursor, says so after a restart;
-//! * what belongs to no transaction is told to everybody.
+//! * values taken apart from a transaction while it ran tell of it too, and go where it goes;
+//! * what has to do with no transaction is told to everybody.
 
 use super::dialect::KeyPut;
 use crate::domain::{CpSetup, CsmsSetup, Event, TagRule, TxId};
@@ -38,7 +39,7 @@ impl Routing {
         match event {
             Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
-                .tx()
+                .concerned_tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
         }
     }

@@ -245,11 +245,15 @@ impl Station {
         let Some(found) = self.evses.get(&evse) else {
             return Some(UnlockOutcome::UnknownConnector);
         };
-        if found.is_down(Role::Charger) {
-            return Some(UnlockOutcome::Failed);
-        }
         if found.tx.is_some() && running == RunningTx::Keeps {
             return Some(UnlockOutcome::TransactionRunning);
+        }
+        // What cannot be done anyway is no reason to end a transaction.
+        if !found.setup.has_lock {
+            return Some(UnlockOutcome::NotSupported);
+        }
+        if found.is_down(Role::Charger) {
+            return Some(UnlockOutcome::Failed);
         }
         self.end_tx(evse, StopReason::UnlockCommand, None);
         let ticket = self.drive(evse, DeviceCommand::Unlock, false);

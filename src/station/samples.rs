@@ -251,9 +251,10 @@ impl Station {
         }
         let apart = within == Within::Apart || evse.tx.is_none();
         let charging_state = (!apart).then(|| status::charging_state(evse, now));
-        let (tx, tx_seq) = match evse.tx.as_mut().filter(|_| !apart) {
-            Some(tx) => (Some(tx.record.id.clone()), tx.next_seq()),
-            None => (None, 0),
+        let (tx, tx_seq, beside) = match evse.tx.as_mut() {
+            Some(tx) if apart => (None, 0, Some(tx.record.id.clone())),
+            Some(tx) => (Some(tx.record.id.clone()), tx.next_seq(), None),
+            None => (None, 0, None),
         };
         let event = Event::Sampled {
             tx,
@@ -263,6 +264,7 @@ impl Station {
             points,
             charging_state,
             offline: !self.online,
+            beside,
         };
         self.record_row_at(id, at, event, Batch::default());
         true

@@ -729,13 +729,17 @@ pub const MISTAKES: &[Mistake] = &[
         "an OCPP number with a unit",
         ["HeartbeatInterval = 300", "HeartbeatInterval = «\"300s\""],
         "charge_point.ocpp16.HeartbeatInterval",
-        ["no whole number", "from 1 to 86400", "HeartbeatInterval = 300"],
+        ["not a whole number", "from 1 to 86400", "HeartbeatInterval = 300"],
     ),
     error(
         "an OCPP flag that is none",
         ["LocalPreAuthorize = true", "LocalPreAuthorize = «\"maybe\""],
         "charge_point.ocpp16.LocalPreAuthorize",
-        ["no truth value", "true or false", "LocalPreAuthorize = true"],
+        [
+            "neither true nor false",
+            "true or false",
+            "LocalPreAuthorize = true",
+        ],
     ),
     error(
         "an OCPP key that is only told",

@@ -82,6 +82,39 @@ fn what_belongs_to_no_session_is_told_to_everybody() {
 }
 
 #[test]
+fn values_taken_apart_from_a_session_go_where_the_session_goes() {
+    let beside = |tx: &str| match sampled(None, 100_500) {
+        Event::Sampled {
+            evse,
+            context,
+            points,
+            ..
+        } => Event::Sampled {
+            tx: None,
+            tx_seq: 0,
+            evse,
+            context,
+            points,
+            charging_state: None,
+            offline: false,
+            beside: Some(TxId::new(tx)),
+        },
+        other => panic!("{other:?}"),
+    };
+    let mut pair = with(&["main", "second"], &["04A1*"]);
+    pair.append(began_by("private", Some("FF00")));
+    let last = pair.append(beside("private"));
+    pair.quiet();
+    assert_eq!(pair.cursor, last, "nothing of it is told");
+    pair.append(began_by("company", Some("04A1")));
+    start(&mut pair, 5);
+    pair.append(beside("company"));
+    let (id, values) = pair.call("MeterValues");
+    assert!(values.get("transactionId").is_none(), "{values}");
+    pair.reply(&id, json!({}));
+}
+
+#[test]
 fn a_session_that_ran_before_the_csms_came_is_passed_over_to_its_end() {
     let mut pair = with(&["main", "second"], &[]);
     pair.append(sampled(Some("old"), 100_500));

@@ -2,14 +2,14 @@
 
 use super::super::api::Facts;
 use super::super::dialect::Call;
-use super::super::read::cut;
+use super::super::read::{auth_status, cut};
 use super::super::wallclock::{Epochs, date_time, read_utc};
 use super::keys::{Keys, MAX_STOP_VALUES};
 use super::measure::sampled_values;
 use super::txmap::TxMap;
 use crate::domain::{
-    AuthStatus, Begin, ConnectorStatus, CpSetup, End, ErrorCode, Event, EvseId, FaultKind, IdToken,
-    MeterSample, MilliWattHours, Now, Row, SampleContext, SamplePoint, StatusNotice, StopReason, TokenInfo,
+    Begin, ConnectorStatus, CpSetup, End, ErrorCode, Event, EvseId, FaultKind, IdToken, MeterSample,
+    MilliWattHours, Now, Row, SampleContext, SamplePoint, StatusNotice, StopReason, TokenInfo,
 };
 use ocpp_kit::v1_6::{
     AuthorizeRequest, BootNotificationRequest, ChargePointErrorCode, ChargePointStatus, HeartbeatRequest,
@@ -40,13 +40,9 @@ pub(super) fn boot(cp: &CpSetup, firmware: &str, facts: &Facts) -> Call {
         cut(&cp.vendor, 20).unwrap_or_else(|| "Retrovolt".to_owned()),
         cut(&cp.model, 20).unwrap_or_else(|| "Gateway".to_owned()),
     );
-    let serial = cp.serial.as_ref().or(facts.serial.as_ref());
+    let serial = facts.serial(cp);
     request.charge_point_serial_number = serial.and_then(|text| cut(text, 25));
-    let versions = match &facts.firmware {
-        Some(charger) => format!("{firmware}+{charger}"),
-        None => firmware.to_owned(),
-    };
-    request.firmware_version = cut(&versions, 50);
+    request.firmware_version = cut(&facts.versions(firmware), 50);
     request.meter_type = facts.meter_type.as_ref().and_then(|text| cut(text, 25));
     request.meter_serial_number = facts.meter_serial.as_ref().and_then(|text| cut(text, 25));
     Call::new("BootNotification", &request)
@@ -62,19 +58,12 @@ pub(super) fn authorize(token: &IdToken) -> Call {
     Call::new("Authorize", &AuthorizeRequest::new(id_tag(token)))
 }
 
-/// `idTagInfo` of an answer (7.27). An unknown status counts as Invalid.
+/// `idTagInfo` of an answer (7.27).
 pub(super) fn token_info(value: &Value, now: Now) -> Option<TokenInfo> {
     let info = value.get("idTagInfo")?;
-    let status = match info.get("status")?.as_str()? {
-        "Accepted" => AuthStatus::Accepted,
-        "Blocked" => AuthStatus::Blocked,
-        "Expired" => AuthStatus::Expired,
-        "ConcurrentTx" => AuthStatus::ConcurrentTx,
-        _ => AuthStatus::Invalid,
-    };
     let text = |name: &str| info.get(name).and_then(Value::as_str);
     Some(TokenInfo {
-        status,
+        status: auth_status(info.get("status")?.as_str()?),
         group: text("parentIdTag").and_then(|group| cut(group, 20)),
         expires_ms: text("expiryDate").and_then(read_utc),
         known_since: Some(now.stamp()),
@@ -83,6 +72,17 @@ pub(super) fn token_info(value: &Value, now: Now) -> Option<TokenInfo> {
 
 /// StatusNotification.req (6.47). Connector 0 is only Available, Unavailable or Faulted.
 pub(super) fn status(notice: &StatusNotice, unix_ms: i64) -> Call {
+    Call::new("StatusNotification", &status_request(notice, unix_ms))
+}
+
+/// The same of the charge point as a whole with the conflict with the local list for its error (3.5.2).
+pub(super) fn list_conflict(whole: &StatusNotice, unix_ms: i64) -> Call {
+    let mut request = status_request(whole, unix_ms);
+    request.error_code = ChargePointErrorCode::LocalListConflict;
+    Call::new("StatusNotification", &request)
+}
+
+fn status_request(notice: &StatusNotice, unix_ms: i64) -> StatusNotificationRequest {
     let shown = match (notice.evse, notice.status) {
         (None, ConnectorStatus::Unavailable) => ConnectorStatus::Unavailable,
         (None, ConnectorStatus::Faulted) => ConnectorStatus::Faulted,
@@ -97,18 +97,7 @@ pub(super) fn status(notice: &StatusNotice, unix_ms: i64) -> Call {
     request.info = notice.error.info.as_ref().and_then(|text| cut(text, 50));
     request.vendor_error_code = notice.error.vendor.as_ref().and_then(|text| cut(text, 50));
     request.timestamp = Some(date_time(unix_ms));
-    Call::new("StatusNotification", &request)
-}
-
-/// StatusNotification.req that tells of a conflict with the local list (3.5.2).
-pub(super) fn list_conflict(unix_ms: i64) -> Call {
-    let mut request = StatusNotificationRequest::new(
-        connector(None),
-        ChargePointErrorCode::LocalListConflict,
-        ChargePointStatus::Available,
-    );
-    request.timestamp = Some(date_time(unix_ms));
-    Call::new("StatusNotification", &request)
+    request
 }
 
 fn connector_status(status: ConnectorStatus) -> ChargePointStatus {

@@ -105,6 +105,7 @@ pub(super) fn evse(id: u16) -> EvseSetup {
         nominal_voltage: 230,
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(5),
+        has_lock: true,
     }
 }
 

@@ -179,6 +179,15 @@ fn values_asked_for_apart_from_a_transaction_take_no_number_of_it() {
         "sample 1 Trigger of 1
          answer yes",
     );
+    let running = b.show(1).tx.expect("a transaction").id;
+    let Event::Sampled { tx: None, beside, .. } = &b.rows.last().unwrap().event else {
+        panic!("{:?}", b.rows.last())
+    };
+    assert_eq!(
+        beside.as_ref(),
+        Some(&running),
+        "it may be told to whom the transaction is told"
+    );
     b.ask(values(Within::Transaction));
     b.expect(
         "sample 1 #2 Trigger of 5
