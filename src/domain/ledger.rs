@@ -168,6 +168,9 @@ pub struct End {
     pub offline: bool,
 }
 
+/// Most samples in [`End::data`] (1.6 `StopTransactionMaxMeterValues`, errata 3.91).
+pub const STOP_SAMPLES_MAX: usize = 100;
+
 /// Values taken at one instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeterSample {

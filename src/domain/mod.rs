@@ -31,8 +31,8 @@ pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, Sta
 pub use gpio::{Bias, GpioDevice, GpioLine, GpioLink, GpioSignal, LineName, PulseSetup, RelaySetup};
 pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
 pub use ledger::{
-    Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,
-    StopReason, TxTrigger,
+    Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, STOP_SAMPLES_MAX, SampleContext, SamplePoint,
+    SecurityEvent, StopReason, TxTrigger,
 };
 pub use limit::{AppliedLimit, LimitEntry, LimitSource};
 pub use params::{Measurand, Params};

@@ -345,3 +345,34 @@ pub struct Snapshot {
     /// Rules the peer broke so far.
     pub misbehaviours: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_has_its_own_facts() {
+        let mut facts = Facts::default();
+        for fact in [
+            DeviceFact::SerialNumber,
+            DeviceFact::FirmwareVersion,
+            DeviceFact::Model,
+            DeviceFact::MapVersion,
+        ] {
+            facts.charger(fact, &format!("charger {fact:?}"));
+            facts.meter(fact, &format!("meter {fact:?}"));
+        }
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            facts,
+            Facts {
+                serial: text("charger SerialNumber"),
+                firmware: text("charger FirmwareVersion"),
+                meter_type: text("meter Model"),
+                meter_serial: text("meter SerialNumber"),
+            }
+        );
+        assert_eq!(facts.versions("0.1.0"), "0.1.0+charger FirmwareVersion");
+        assert_eq!(Facts::default().versions("0.1.0"), "0.1.0");
+    }
+}

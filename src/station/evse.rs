@@ -13,6 +13,7 @@ use super::io::Role;
 use super::limits::Actuator;
 use super::smart::watts_per_amp;
 use super::status::Teller;
+use super::tokens::Owner;
 use super::tx::{Pending, Tx};
 use crate::domain::{
     AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
@@ -41,6 +42,8 @@ pub(super) struct Evse {
     pub(super) tx: Option<Tx>,
     /// A transaction ended and the vehicle has not left since.
     pub(super) done: bool,
+    /// It was refused: the plug stays locked for whoever began it.
+    pub(super) locked_for: Option<Owner>,
     pub(super) inoperative: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<MilliAmps>,
@@ -75,6 +78,7 @@ impl Evse {
             pending: None,
             tx: None,
             done: false,
+            locked_for: None,
             inoperative: false,
             local: None,
             shared: None,

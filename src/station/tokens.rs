@@ -3,6 +3,7 @@
 //! Rules:
 //! * The card that started a transaction, or one of its group, stops it.
 //! * The card that waits for a vehicle, presented again, gives up waiting.
+//! * The card whose transaction was refused, or one of its group, gets the plug back.
 //! * Any other card is authorised for a free EVSE: one where a vehicle waits before one that is empty.
 //! * An EVSE kept for another is not used; where only a group is known to, the CSMS is asked for it first.
 //! * A reader shared by several EVSEs is heard once, at the first of them, and serves them all.
@@ -12,11 +13,12 @@ use super::auth::Decision;
 use super::evse::Evse;
 use super::io::{Effect, Role};
 use super::reserve::Claim;
-use super::tx::Pending;
+use super::tx::{Pending, TxRecord};
 use crate::domain::{
-    AuthMode, AuthStatus, Batch, ChargingProfile, EvseId, IdToken, Mono, Notice, StopReason, TokenInfo, TxId,
-    TxTrigger, VehicleState,
+    AuthMode, AuthStatus, Batch, ChargingProfile, DeviceCommand, EvseId, IdToken, Mono, Notice, StopReason,
+    TokenInfo, TxId, TxTrigger, VehicleState,
 };
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long the CSMS may take to judge a token before we decide as if offline.
@@ -73,6 +75,28 @@ impl Ask {
     }
 }
 
+/// Whose transaction was refused (errata 3.5, 3.17).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    token: IdToken,
+    group: Option<String>,
+}
+
+impl Evse {
+    /// A transaction is over: what to store of that until the vehicle leaves.
+    pub(super) fn finish(&mut self, record: &TxRecord, reason: StopReason) -> Option<String> {
+        self.done = self.plugged != Some(false);
+        let refused = reason == StopReason::DeAuthorized && self.setup.has_lock;
+        self.locked_for = record.token.clone().filter(|_| refused).map(|token| Owner {
+            token,
+            group: record.group.clone(),
+        });
+        let owner = self.locked_for.as_ref();
+        let owner = owner.and_then(|owner| serde_json::to_string(owner).ok());
+        self.done.then(|| owner.unwrap_or_else(|| "1".to_owned()))
+    }
+}
+
 impl Station {
     /// A card was presented at a device of an EVSE.
     pub(super) fn card_presented(&mut self, at: EvseId, role: Role, token: IdToken) {
@@ -88,7 +112,10 @@ impl Station {
         {
             evse.reported = Some((token.clone(), self.now.mono));
         }
-        if self.stop_by_card(&served, &token) || self.give_up_by_card(&served, &token) {
+        if self.stop_by_card(&served, &token)
+            || self.give_up_by_card(&served, &token)
+            || self.release_by_card(&served, &token)
+        {
             return;
         }
         let free = self.best_free(&served, &token, None, |e| {
@@ -251,6 +278,27 @@ impl Station {
             self.end_tx(id, StopReason::Local, Some(token.clone()));
         }
         found.is_some()
+    }
+
+    /// Whose transaction was refused gets his plug back with his card, or one of its group.
+    fn release_by_card(&mut self, served: &[EvseId], token: &IdToken) -> bool {
+        let group = self.known.group(token, &self.params, self.now);
+        let found = served.iter().copied().find(|id| {
+            let evse = self.evses.get(id).filter(|evse| evse.done);
+            let owner = evse.and_then(|evse| evse.locked_for.as_ref());
+            owner.is_some_and(|owner| owner.token == *token || (group.is_some() && owner.group == group))
+        });
+        let Some(id) = found else { return false };
+        if let Some(evse) = self.evses.get_mut(&id) {
+            evse.locked_for = None;
+        }
+        let put = self.put_text(format!("done/{id}"), Some("1".to_owned()));
+        self.outbox.commit(Batch {
+            puts: vec![put],
+            ..Batch::default()
+        });
+        self.drive(id, DeviceCommand::Unlock, false);
+        true
     }
 
     fn give_up_by_card(&mut self, served: &[EvseId], token: &IdToken) -> bool {

@@ -228,7 +228,11 @@ impl V16 {
         let evse = match self.named(request.connector_id) {
             Named::ChargePoint => None,
             Named::Evse(evse) => Some(evse),
-            Named::Nobody => return refused(),
+            // Errata 3.39.
+            Named::Nobody => {
+                let error = CallError::new(ErrorCode::PropertyConstraintViolation, "no such connectorId");
+                return Reply::Error(error).into();
+            }
         };
         let Ok(profile) = profile::read(&request.cs_charging_profiles, &self.map) else {
             return refused();

@@ -13,15 +13,13 @@ use super::super::steering::{
 };
 use super::measure;
 use super::readonly::OWN_KEYS;
-use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, PROFILES_MAX, Params, Phase};
+use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, PROFILES_MAX, Params, Phase, STOP_SAMPLES_MAX};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Most keys one GetConfiguration may name.
 pub(super) const MAX_KEYS: usize = 100;
-/// Most meter values in a StopTransaction (errata 3.91); keeps the message well under 256 KiB.
-pub(super) const MAX_STOP_VALUES: usize = 100;
 /// Feature profiles as `SupportedFeatureProfiles` tells them.
 const PROFILES: &str = "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
 /// Most tokens one SendLocalList may name; keeps the message well under 256 KiB.
@@ -70,6 +68,7 @@ const fn ro(name: &'static str, default: &'static str) -> Key {
 }
 
 const DAY: Kind = Kind::Int(0, 86_400);
+const UNLOCK: &str = "UnlockConnectorOnEVSideDisconnect";
 
 /// Every key, in the order GetConfiguration tells them. Empty read-only values are filled in at the start.
 const TABLE: &[Key] = &[
@@ -116,7 +115,7 @@ const TABLE: &[Key] = &[
     ro("SupportedFeatureProfiles", PROFILES),
     rw("TransactionMessageAttempts", Kind::Int(1, 100), "3"),
     rw("TransactionMessageRetryInterval", DAY, "60"),
-    rw("UnlockConnectorOnEVSideDisconnect", Kind::Bool, "false"),
+    rw(UNLOCK, Kind::Bool, "false"),
     rw("WebSocketPingInterval", DAY, "60"),
     ro("ChargeProfileMaxStackLevel", ""),
     ro("ChargingScheduleAllowedChargingRateUnit", "Current,Power"),
@@ -207,6 +206,8 @@ pub(super) struct Keys {
     values: BTreeMap<&'static str, String>,
     /// Another CSMS is in control: only what concerns the connection can be changed.
     read_only: bool,
+    /// No charger has a lock that could be opened.
+    fixed_cables: bool,
 }
 
 impl Keys {
@@ -218,6 +219,7 @@ impl Keys {
                 .map(|key| (key.name, key.default.to_owned()))
                 .collect(),
             read_only: !cp.is_controlled_by(csms),
+            fixed_cables: !cp.evses.iter().any(|evse| evse.has_lock),
         };
         keys.fill_in(cp, csms);
         for (name, value) in &cp.keys {
@@ -263,7 +265,7 @@ impl Keys {
             ("MeterValuesSampledDataMaxLength", MAX_MEASURANDS.to_string()),
             ("StopTxnAlignedDataMaxLength", MAX_MEASURANDS.to_string()),
             ("StopTxnSampledDataMaxLength", MAX_MEASURANDS.to_string()),
-            ("StopTransactionMaxMeterValues", MAX_STOP_VALUES.to_string()),
+            ("StopTransactionMaxMeterValues", STOP_SAMPLES_MAX.to_string()),
             ("ChargeProfileMaxStackLevel", MAX_STACK_LEVEL.to_string()),
             ("ChargingScheduleMaxPeriods", MAX_PERIODS.to_string()),
             ("MaxChargingProfilesInstalled", PROFILES_MAX.to_string()),
@@ -274,7 +276,7 @@ impl Keys {
 
     /// Takes over a value of the file or the store; what does not fit is left aside.
     pub(super) fn put(&mut self, name: &str, value: &str) {
-        if let Some(key) = find(name).filter(|key| key.writable)
+        if let Some(key) = find(name).filter(|key| self.is_settable(key))
             && let Ok(value) = normal(key, value)
         {
             self.values.insert(key.name, value);
@@ -322,7 +324,12 @@ impl Keys {
     }
 
     fn may_change(&self, key: &Key) -> bool {
-        key.writable && (!self.read_only || OWN_KEYS.contains(&key.name))
+        self.is_settable(key) && (!self.read_only || OWN_KEYS.contains(&key.name))
+    }
+
+    /// With fixed cables there is nothing to unlock: the key is false and stays so (errata 3.84).
+    fn is_settable(&self, key: &Key) -> bool {
+        key.writable && !(self.fixed_cables && key.name == UNLOCK)
     }
 
     fn text(&self, name: &str) -> &str {
@@ -396,10 +403,7 @@ const STEERING: &[Steering] = &[
     ),
     ("AuthorizationCacheEnabled", Flag(|p| &mut p.cache_enabled)),
     ("LocalAuthListEnabled", Flag(|p| &mut p.list_enabled)),
-    (
-        "UnlockConnectorOnEVSideDisconnect",
-        Flag(|p| &mut p.unlock_on_ev_disconnect),
-    ),
+    (UNLOCK, Flag(|p| &mut p.unlock_on_ev_disconnect)),
 ];
 
 const LISTS: Lists = Lists {
@@ -426,6 +430,26 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), TABLE.len());
         assert!(TABLE.iter().all(|key| key.name.len() <= 50));
+    }
+
+    #[test]
+    fn what_can_be_written_changes_something() {
+        // CpoName goes into certificate requests.
+        let used = |name: &&str| {
+            STEERING.iter().any(|(key, _)| key == name) || OWN_KEYS.contains(name) || *name == "CpoName"
+        };
+        let writable = TABLE.iter().filter(|key| key.writable).map(|key| key.name);
+        let idle: Vec<&str> = writable.filter(|name| !used(name)).collect();
+        assert_eq!(
+            idle,
+            Vec::<&str>::new(),
+            "keys that change nothing are not to be writable"
+        );
+        assert!(
+            STEERING
+                .iter()
+                .all(|(name, _)| find(name).is_some_and(|key| key.writable))
+        );
     }
 
     #[test]

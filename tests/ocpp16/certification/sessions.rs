@@ -274,6 +274,29 @@ fn a_refused_start_ends_the_session_or_only_the_energy() {
 }
 
 #[test]
+fn a_refused_driver_gets_his_plug_back_with_his_own_card_even_after_a_power_cut() {
+    let mut s = Stack::ready(1);
+    s.csms.judge("X", "Invalid");
+    s.plug(1);
+    s.ask("RemoteStartTransaction", json!({"connectorId": 1, "idTag": "X"}));
+    s.run(5);
+    let told = s.look().concat();
+    assert!(told.contains("Stop #1 1000000 DeAuthorized"), "{told}");
+    assert_eq!(s.outlet(1).unlocks, 0);
+    s.restart(20);
+    s.run(5);
+    s.look();
+    s.drives = true;
+    s.present(1, "X");
+    s.expect("+0 ~ 1 unlock");
+    // From then on it is a card like any other.
+    s.drives = false;
+    s.present(1, "X");
+    s.run(1);
+    s.expect("+0 Authorize X");
+}
+
+#[test]
 fn a_refused_start_that_does_not_stop_is_suspended_after_its_allowance() {
     let mut s = Stack::ready(1);
     s.set("StopTransactionOnInvalidId", "false");

@@ -109,3 +109,19 @@ fn a_plug_that_cannot_be_locked_is_a_fault_and_starts_nothing() {
     );
     assert!(!s.offers(1));
 }
+
+#[test]
+fn with_fixed_cables_the_key_for_unlocking_is_false_and_stays_so() {
+    let mut s = Stack::of(fixed_cable());
+    let key = "UnlockConnectorOnEVSideDisconnect";
+    s.asked(
+        "ChangeConfiguration",
+        json!({"key": key, "value": "true"}),
+        "Rejected",
+    );
+    s.asked(
+        "GetConfiguration",
+        json!({"key": [key]}),
+        "{\"configurationKey\":[{\"key\":\"UnlockConnectorOnEVSideDisconnect\",\"readonly\":true,\"value\":\"false\"}]}",
+    );
+}
