@@ -42,6 +42,10 @@ pub(super) fn read(root: &Section<'_>, devices: &[Device], context: &mut Context
             evse_devices(evse, devices, context);
             authorisation(evse, point, devices, context);
         }
+        let fixed = |evse: &EvseKeys| profile_of(evse, devices).is_some_and(|profile| !profile.has_lock());
+        if point.evses.iter().all(fixed) {
+            ocpp16::without_locks(&point.keys.ocpp16, context);
+        }
     }
     shared_devices(&points, context);
     unused_devices(&points, devices, context);
@@ -187,9 +191,7 @@ fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSe
             _ => AuthMode::Remote,
         },
         meter_stale_after: keys.meter_stale_after.value?,
-        has_lock: find(devices, &keys.charger)
-            .and_then(|device| device.profile.as_deref())
-            .is_some_and(Profile::has_lock),
+        has_lock: profile_of(keys, devices).is_some_and(Profile::has_lock),
     })
 }
 
@@ -288,6 +290,11 @@ fn within_charger(evse: &EvseKeys, device: &Device, max: MilliAmps, context: &mu
 fn find<'d>(devices: &'d [Device], given: &Given<String>) -> Option<&'d Device> {
     given.value.as_ref()?;
     devices.iter().find(|device| device.keys.id.value == given.value)
+}
+
+/// The profile of the charger of an EVSE.
+fn profile_of<'d>(evse: &EvseKeys, devices: &'d [Device]) -> Option<&'d Profile> {
+    find(devices, &evse.charger)?.profile.as_deref()
 }
 
 fn authorisation(evse: &EvseKeys, point: &ChargePoint, devices: &[Device], context: &mut Context<'_>) {

@@ -52,6 +52,22 @@ pub(super) fn check(given: &Names, spoken: bool, context: &mut Context<'_>) {
     }
 }
 
+/// Where no charger has a lock, the key for unlocking stays false (errata 3.84).
+pub(super) fn without_locks(given: &Names, context: &mut Context<'_>) {
+    for (name, (value, at)) in given.value.iter().flatten() {
+        let wanted = value.trim().eq_ignore_ascii_case("true");
+        if wanted && name.eq_ignore_ascii_case("UnlockConnectorOnEVSideDisconnect") {
+            let told = Told::new(
+                format!("{}.{name}", given.path),
+                "has no effect: no charger of this charge point can be told to release the plug",
+                "a charger whose profile has an unlock recipe",
+                "remove it",
+            );
+            context.found.warning(*at, told);
+        }
+    }
+}
+
 fn refused(name: &str, value: &str) -> Option<Refusal> {
     let told = |problem: &str, expected: &str, next: &str| {
         Some((problem.to_owned(), expected.to_owned(), next.to_owned()))

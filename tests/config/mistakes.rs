@@ -896,6 +896,15 @@ pub const MISTAKES: &[Mistake] = &[
         "device.failsafe_current",
         ["no effect on a meter", "chargers", "remove it"],
     ),
+    warning(
+        "a plug to be released by a charger that has no lock",
+        [
+            "HeartbeatInterval = 300",
+            "HeartbeatInterval = 300\nUnlockConnectorOnEVSideDisconnect = «true",
+        ],
+        "charge_point.ocpp16.UnlockConnectorOnEVSideDisconnect",
+        ["no effect", "unlock recipe", "remove it"],
+    ),
     shows_at(
         "[charge_point.ocpp16]",
         warning(
