@@ -82,7 +82,7 @@ pub enum Command {
         /// The entry; its source must be `Local`.
         entry: LimitEntry,
     },
-    /// Say something now -> [`Outcome::Simple`].
+    /// Say something now -> [`Outcome::Simple`]; of meter values [`Outcome::Sampled`].
     Trigger(Trigger),
 }
 
@@ -106,6 +106,7 @@ impl Command {
             Self::SendList(_) => Outcome::List(ListOutcome::Failed(why)),
             Self::Reserve(_) => Outcome::Reserve(ReserveOutcome::Rejected(why)),
             Self::GetComposite { .. } => Outcome::Composite(Err(why)),
+            Self::Trigger(Trigger::MeterValues { .. }) => Outcome::Sampled(Vec::new()),
             // 0: there is none.
             Self::ListVersion => Outcome::ListVersion(0),
             Self::RemoteStart(_)
@@ -116,7 +117,7 @@ impl Command {
             | Self::ClearProfiles(_)
             | Self::SetParams(_)
             | Self::SetLimit { .. }
-            | Self::Trigger(_) => Outcome::Simple(Accepted::No(why)),
+            | Self::Trigger(Trigger::Status(_)) => Outcome::Simple(Accepted::No(why)),
         }
     }
 }
@@ -302,6 +303,15 @@ pub enum ReserveOutcome {
     Unavailable,
 }
 
+/// A session that runs, so that nobody hears of it who may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its transaction.
+    pub tx: TxId,
+    /// Whose it is.
+    pub token: Option<IdToken>,
+}
+
 /// The answer to a [`Command`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -319,6 +329,9 @@ pub enum Outcome {
     ListVersion(i32),
     /// Reserve.
     Reserve(ReserveOutcome),
+    /// Trigger of meter values: for each EVSE whose values are told the session that runs there; empty: nothing was
+    /// measured yet.
+    Sampled(Vec<Option<Session>>),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

@@ -9,7 +9,7 @@
 //! * what has to do with no transaction is told to everybody.
 
 use super::dialect::KeyPut;
-use crate::domain::{CpSetup, CsmsSetup, Event, TagRule, TxId};
+use crate::domain::{Accepted, CpSetup, CsmsSetup, Event, Session, TagRule, TxId};
 use std::collections::BTreeSet;
 
 /// Key of a mark, before the transaction's id.
@@ -41,6 +41,24 @@ impl Routing {
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
                 .concerned_tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
+        }
+    }
+
+    /// The answer to a trigger of meter values: what is accepted is sent, so that values of sessions this back end is
+    /// not told of do not count.
+    pub(super) fn answer_of(&self, values: &[Option<Session>]) -> Accepted {
+        let tells = |session: &Session| {
+            self.everything || self.told.contains(&session.tx) || self.rule.takes(session.token.as_ref())
+        };
+        if values.is_empty() {
+            Accepted::No("nothing was measured yet")
+        } else if values
+            .iter()
+            .all(|session| session.as_ref().is_some_and(|s| !tells(s)))
+        {
+            Accepted::No("the session is not for this CSMS")
+        } else {
+            Accepted::Yes
         }
     }
 

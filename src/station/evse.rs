@@ -42,7 +42,7 @@ pub(super) struct Evse {
     pub(super) tx: Option<Tx>,
     /// A transaction ended and the vehicle has not left since.
     pub(super) done: bool,
-    /// It was refused: the plug stays locked for whoever began it.
+    /// The plug stays locked until this card comes.
     pub(super) locked_for: Option<Owner>,
     pub(super) inoperative: bool,
     pub(super) local: Option<LimitEntry>,

@@ -322,6 +322,7 @@ impl Station {
         take_up(&mut tx, now, &self.params);
         evse.tx = Some(tx);
         evse.done = false;
+        evse.locked_for = None;
         let puts = self.begin_puts(id, tx_id, reservation_id, pending.profile);
         let batch = Batch {
             puts,
@@ -372,7 +373,7 @@ impl Station {
         let Some(mut tx) = evse.tx.take() else { return };
         let meter = MilliWattHours(record.register.shown);
         evse.register.end();
-        let done = evse.finish(&record, reason);
+        let done = evse.finish(&record, reason, &self.params);
         let end = End {
             tx: record.id,
             tx_seq: tx.next_seq(),

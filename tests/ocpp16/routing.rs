@@ -2,6 +2,7 @@
 
 use crate::pair::{Pair, began, cp, csms, ended, sampled, token};
 use retrovolt::domain::*;
+use retrovolt::ocpp::Input;
 use serde_json::json;
 
 fn with(names: &[&str], tags: &[&str]) -> Pair {
@@ -112,6 +113,33 @@ fn values_taken_apart_from_a_session_go_where_the_session_goes() {
     let (id, values) = pair.call("MeterValues");
     assert!(values.get("transactionId").is_none(), "{values}");
     pair.reply(&id, json!({}));
+}
+
+#[test]
+fn values_that_would_not_be_told_are_not_promised() {
+    let mut pair = with(&["main", "second"], &["04A1*"]);
+    let session = |tx: &str, tag: &str| {
+        Some(Session {
+            tx: TxId::new(tx),
+            token: Some(token(tag)),
+        })
+    };
+    let (mine, other) = (session("a", "04A1"), session("b", "FF00"));
+    for (told, status) in [
+        (vec![other.clone()], "Rejected"),
+        (vec![mine.clone()], "Accepted"),
+        (vec![None], "Accepted"),
+        (vec![other.clone(), None], "Accepted"),
+        (vec![other, mine], "Accepted"),
+        (vec![], "Rejected"),
+    ] {
+        pair.told.clear();
+        pair.ask("TriggerMessage", json!({"requestedMessage": "MeterValues"}));
+        let (id, _) = pair.command();
+        let outcome = Outcome::Sampled(told.clone());
+        pair.feed(Input::Answer { id, outcome });
+        assert_eq!(pair.result()["status"], status, "{told:?}");
+    }
 }
 
 #[test]

@@ -91,6 +91,27 @@ fn unplugged_by_the_vehicle_the_plug_stays_locked_where_that_is_wanted() {
          +0 Stop #1 1000024 EVDisconnected",
     );
     assert_eq!(s.outlet(1).unlocks, 0);
+    // Whose cable it is gets it with his card, which may also be meant for the next vehicle.
+    s.present(1, "B");
+    s.run(1);
+    assert_eq!(s.outlet(1).unlocks, 0);
+    s.run(100);
+    s.present(1, "A");
+    s.run(1);
+    assert_eq!(s.outlet(1).unlocks, 1);
+    s.look();
+    s.plug(1);
+    s.run(2);
+    let told = s.look().concat();
+    assert!(told.contains("Start 1 A 1000024"), "{told}");
+    // A vehicle that was plugged in meanwhile is the next one, and its plug stays where it is.
+    s.unplug(1);
+    s.plug(1);
+    s.run(1);
+    s.present(1, "A");
+    s.run(8);
+    assert_eq!(s.outlet(1).unlocks, 1);
+    assert!(s.offers(1));
 }
 
 #[test]
