@@ -74,6 +74,7 @@ fn charge_point() -> CpSetup {
             nominal_voltage: 230,
             auth: AuthMode::Reader,
             meter_stale_after: seconds(30),
+            has_lock: true,
         }],
         csms: vec![csms()],
         keys: BTreeMap::new(),

@@ -149,7 +149,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         gpio::place(&mut buses, &state_dir);
         let mut setup = SiteSetup {
             buses,
-            charge_points: north::build(&points)?,
+            charge_points: north::build(&points, &devices)?,
             fuses: fuse::build(&fuses)?,
             state_dir,
             socket: places.socket?,

@@ -11,7 +11,7 @@ use super::protocol;
 use super::setting::{Given, Section};
 use super::south::{Device, failsafe_within};
 use super::{gpio, ocpp16, ocpp201};
-use crate::device::Kind;
+use crate::device::{Kind, Profile};
 use crate::domain::{
     AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, IdToken, MilliAmps, OcppVersion, Phase, TokenKind,
 };
@@ -41,6 +41,10 @@ pub(super) fn read(root: &Section<'_>, devices: &[Device], context: &mut Context
         for evse in &point.evses {
             evse_devices(evse, devices, context);
             authorisation(evse, point, devices, context);
+        }
+        let fixed = |evse: &EvseKeys| profile_of(evse, devices).is_some_and(|profile| !profile.has_lock());
+        if point.evses.iter().all(fixed) {
+            ocpp16::without_locks(&point.keys.ocpp16, context);
         }
     }
     shared_devices(&points, context);
@@ -94,12 +98,7 @@ fn charge_point(section: &Section<'_>, context: &mut Context<'_>) -> ChargePoint
     for evse in &point.evses {
         currents(evse, context);
     }
-    ocpp16::check(
-        &point.keys.ocpp16,
-        point.speaks(OcppVersion::V16),
-        point.evses.len(),
-        context,
-    );
+    ocpp16::check(&point.keys.ocpp16, point.speaks(OcppVersion::V16), context);
     ocpp201::check(&point.keys.ocpp201, point.speaks(OcppVersion::V201), context);
     point
 }
@@ -129,10 +128,10 @@ impl ChargePoint {
         self.csms.iter().any(|csms| csms.version() == Some(version))
     }
 
-    fn setup(&self) -> Option<CpSetup> {
+    fn setup(&self, devices: &[Device]) -> Option<CpSetup> {
         let mut evses = Vec::with_capacity(self.evses.len());
         for (index, keys) in self.evses.iter().enumerate() {
-            evses.push(evse_setup(u16::try_from(index + 1).ok()?, keys)?);
+            evses.push(evse_setup(u16::try_from(index + 1).ok()?, keys, devices)?);
         }
         Some(CpSetup {
             id: CpId::new(self.keys.id.value.as_deref()?),
@@ -163,7 +162,7 @@ fn plain(
         .collect()
 }
 
-fn evse_setup(number: u16, keys: &EvseKeys) -> Option<EvseSetup> {
+fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSetup> {
     let device = |given: &Given<String>| given.value.as_deref().map(DeviceId::new);
     let token = || {
         keys.id_token
@@ -192,12 +191,13 @@ fn evse_setup(number: u16, keys: &EvseKeys) -> Option<EvseSetup> {
             _ => AuthMode::Remote,
         },
         meter_stale_after: keys.meter_stale_after.value?,
+        has_lock: profile_of(keys, devices).is_some_and(Profile::has_lock),
     })
 }
 
 /// Puts the parts together; `None` where something was wrong.
-pub(super) fn build(points: &[ChargePoint]) -> Option<Vec<CpSetup>> {
-    points.iter().map(ChargePoint::setup).collect()
+pub(super) fn build(points: &[ChargePoint], devices: &[Device]) -> Option<Vec<CpSetup>> {
+    points.iter().map(|point| point.setup(devices)).collect()
 }
 
 fn currents(evse: &EvseKeys, context: &mut Context<'_>) {
@@ -290,6 +290,11 @@ fn within_charger(evse: &EvseKeys, device: &Device, max: MilliAmps, context: &mu
 pub(super) fn find<'d>(devices: &'d [Device], given: &Given<String>) -> Option<&'d Device> {
     given.value.as_ref()?;
     devices.iter().find(|device| device.keys.id.value == given.value)
+}
+
+/// The profile of the charger of an EVSE.
+fn profile_of<'d>(evse: &EvseKeys, devices: &'d [Device]) -> Option<&'d Profile> {
+    find(devices, &evse.charger)?.profile.as_deref()
 }
 
 fn authorisation(evse: &EvseKeys, point: &ChargePoint, devices: &[Device], context: &mut Context<'_>) {

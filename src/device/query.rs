@@ -103,6 +103,12 @@ impl Profile {
         &self.recipes
     }
 
+    /// Whether the charger can be told to release the plug.
+    #[must_use]
+    pub fn has_lock(&self) -> bool {
+        !self.recipes().unlock.is_empty()
+    }
+
     /// The watchdog, if the device has one.
     #[must_use]
     pub fn watchdog(&self) -> Option<&Watchdog> {

@@ -82,7 +82,7 @@ pub enum Command {
         /// The entry; its source must be `Local`.
         entry: LimitEntry,
     },
-    /// Say something now -> [`Outcome::Simple`].
+    /// Say something now -> [`Outcome::Simple`]; of meter values [`Outcome::Sampled`].
     Trigger(Trigger),
 }
 
@@ -95,7 +95,35 @@ impl Command {
             Self::GetComposite { .. } | Self::ListVersion | Self::Trigger(_)
         )
     }
+
+    /// The answer that says no to it; the reason is for logs and `statusInfo`.
+    #[must_use]
+    pub fn refused(&self, why: &'static str) -> Outcome {
+        match self {
+            Self::ChangeAvailability { .. } => Outcome::Availability(AvailabilityOutcome::Rejected),
+            Self::Reset { .. } => Outcome::Reset(ResetOutcome::Rejected),
+            Self::Unlock { .. } => Outcome::Unlock(UnlockOutcome::NotSupported),
+            Self::SendList(_) => Outcome::List(ListOutcome::Failed(why)),
+            Self::Reserve(_) => Outcome::Reserve(ReserveOutcome::Rejected(why)),
+            Self::GetComposite { .. } => Outcome::Composite(Err(why)),
+            Self::Trigger(Trigger::MeterValues { .. }) => Outcome::Sampled(Vec::new()),
+            // 0: there is none.
+            Self::ListVersion => Outcome::ListVersion(0),
+            Self::RemoteStart(_)
+            | Self::RemoteStop { .. }
+            | Self::ClearCache
+            | Self::CancelReservation { .. }
+            | Self::SetProfile { .. }
+            | Self::ClearProfiles(_)
+            | Self::SetParams(_)
+            | Self::SetLimit { .. }
+            | Self::Trigger(Trigger::Status(_)) => Outcome::Simple(Accepted::No(why)),
+        }
+    }
 }
+
+/// Why a CSMS that only reads is refused its commands.
+pub const OTHER_IN_CONTROL: &str = "another CSMS is in control";
 
 /// A remote start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +168,7 @@ pub enum Availability {
 /// What becomes of a transaction that runs where the plug is to be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunningTx {
-    /// It is ended first (1.6 section 5.18).
+    /// It is ended first, where there is a lock at all (1.6 section 5.18).
     Ends,
     /// The plug stays locked (2.x F05).
     Keeps,
@@ -275,6 +303,15 @@ pub enum ReserveOutcome {
     Unavailable,
 }
 
+/// A session that runs, so that nobody hears of it who may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its transaction.
+    pub tx: TxId,
+    /// Whose it is.
+    pub token: Option<IdToken>,
+}
+
 /// The answer to a [`Command`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -292,6 +329,9 @@ pub enum Outcome {
     ListVersion(i32),
     /// Reserve.
     Reserve(ReserveOutcome),
+    /// Trigger of meter values: for each EVSE whose values are told the session that runs there; empty: nothing was
+    /// measured yet.
+    Sampled(Vec<Option<Session>>),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

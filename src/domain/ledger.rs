@@ -55,6 +55,9 @@ pub enum Event {
         /// Taken without contact to the controlling CSMS.
         #[serde(default)]
         offline: bool,
+        /// The transaction that ran there while values were taken apart from it (2.x `MeterValues`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beside: Option<TxId>,
     },
     /// Something changed within a transaction that only 2.x reports (charging state, deauthorised, ...).
     Changed {
@@ -90,6 +93,19 @@ impl Event {
             Self::Changed { tx, .. } => Some(tx),
             Self::Ended(e) => Some(&e.tx),
             Self::Security(_) => None,
+        }
+    }
+
+    /// The transaction whose secrecy it shares: the one it belongs to, or the one it was taken beside.
+    #[must_use]
+    pub fn concerned_tx(&self) -> Option<&TxId> {
+        match self {
+            Self::Sampled { tx: None, beside, .. } => beside.as_ref(),
+            Self::Began(_)
+            | Self::Sampled { .. }
+            | Self::Changed { .. }
+            | Self::Ended(_)
+            | Self::Security(_) => self.tx(),
         }
     }
 
@@ -151,6 +167,9 @@ pub struct End {
     /// Ended without contact to the controlling CSMS.
     pub offline: bool,
 }
+
+/// Most samples in [`End::data`] (1.6 `StopTransactionMaxMeterValues`, errata 3.91).
+pub const STOP_SAMPLES_MAX: usize = 100;
 
 /// Values taken at one instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -22,23 +22,23 @@ mod units;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use command::{
-    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome, Outcome,
-    RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx, Trigger, UnlockOutcome,
-    Within,
+    Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
+    OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,
+    Session, Trigger, UnlockOutcome, Within,
 };
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
 pub use gpio::{Bias, GpioDevice, GpioLine, GpioLink, GpioSignal, LineName, PulseSetup, RelaySetup};
 pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
 pub use ledger::{
-    Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, SampleContext, SamplePoint, SecurityEvent,
-    StopReason, TxTrigger,
+    Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, STOP_SAMPLES_MAX, SampleContext, SamplePoint,
+    SecurityEvent, StopReason, TxTrigger,
 };
 pub use limit::{AppliedLimit, LimitEntry, LimitSource, Share};
 pub use params::{Measurand, Params};
 pub use profile::{
-    ChargingProfile, CompositePeriod, CompositeSchedule, ProfileKind, ProfilePurpose, RateUnit, Recurrency,
-    Schedule, SchedulePeriod,
+    ChargingProfile, CompositePeriod, CompositeSchedule, PROFILES_MAX, ProfileKind, ProfilePurpose, RateUnit,
+    Recurrency, Schedule, SchedulePeriod,
 };
 pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};

@@ -70,6 +70,9 @@ pub struct Schedule {
     pub min_rate_milli: Option<i64>,
 }
 
+/// Most charging profiles installed at a time in one station.
+pub const PROFILES_MAX: usize = 50;
+
 /// An installed charging profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargingProfile {

@@ -202,6 +202,8 @@ pub struct EvseSetup {
     pub auth: AuthMode,
     /// Meter readings older than this are stale.
     pub meter_stale_after: Duration,
+    /// The charger can be told to release the plug.
+    pub has_lock: bool,
 }
 
 /// How a session gets its token.
@@ -251,6 +253,19 @@ pub struct CsmsSetup {
     pub boot_retry: Duration,
     /// Whose sessions it is told of.
     pub tags: TagRule,
+}
+
+impl CsmsSetup {
+    /// The security profile, 0 to 3 (1.6 whitepaper ed. 3 section 2; 2.0.1 A00).
+    #[must_use]
+    pub fn security_profile(&self) -> u8 {
+        match (&self.security, self.url.starts_with("wss:")) {
+            (Security::None, _) => 0,
+            (Security::Basic { .. }, false) => 1,
+            (Security::Basic { .. }, true) => 2,
+            (Security::Client { .. }, _) => 3,
+        }
+    }
 }
 
 /// Security profile of a back end (1.6 whitepaper ed. 3 section 2; 2.0.1 A00).

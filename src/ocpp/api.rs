@@ -1,8 +1,8 @@
 //! What goes into a [`Machine`](super::Machine) and what comes out.
 
 use crate::domain::{
-    Batch, BootId, Command, CommandId, EvseId, IdToken, Notice, Outcome, Params, ResetKind, Row, TokenInfo,
-    TxId,
+    Batch, BootId, Command, CommandId, CpSetup, DeviceFact, EvseId, IdToken, Notice, Outcome, Params,
+    ResetKind, Row, TokenInfo, TxId,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -136,6 +136,41 @@ pub struct Facts {
     pub meter_type: Option<String>,
     /// Serial number of the billing meter.
     pub meter_serial: Option<String>,
+}
+
+impl Facts {
+    /// The charger said this of itself.
+    pub fn charger(&mut self, fact: DeviceFact, text: &str) {
+        match fact {
+            DeviceFact::SerialNumber => self.serial = Some(text.to_owned()),
+            DeviceFact::FirmwareVersion => self.firmware = Some(text.to_owned()),
+            DeviceFact::Model | DeviceFact::MapVersion => {}
+        }
+    }
+
+    /// The billing meter said this of itself.
+    pub fn meter(&mut self, fact: DeviceFact, text: &str) {
+        match fact {
+            DeviceFact::SerialNumber => self.meter_serial = Some(text.to_owned()),
+            DeviceFact::Model => self.meter_type = Some(text.to_owned()),
+            DeviceFact::FirmwareVersion | DeviceFact::MapVersion => {}
+        }
+    }
+
+    /// The gateway's version, and the charger's where it is known.
+    #[must_use]
+    pub fn versions(&self, gateway: &str) -> String {
+        match &self.firmware {
+            Some(charger) => format!("{gateway}+{charger}"),
+            None => gateway.to_owned(),
+        }
+    }
+
+    /// The serial number to tell: the configured one, else the charger's own.
+    #[must_use]
+    pub fn serial<'a>(&'a self, cp: &'a CpSetup) -> Option<&'a String> {
+        cp.serial.as_ref().or(self.serial.as_ref())
+    }
 }
 
 /// A rule the peer broke, with the facts. Countable by [`Misbehaviour::kind`].
@@ -309,4 +344,35 @@ pub struct Snapshot {
     pub heartbeat_s: u64,
     /// Rules the peer broke so far.
     pub misbehaviours: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_has_its_own_facts() {
+        let mut facts = Facts::default();
+        for fact in [
+            DeviceFact::SerialNumber,
+            DeviceFact::FirmwareVersion,
+            DeviceFact::Model,
+            DeviceFact::MapVersion,
+        ] {
+            facts.charger(fact, &format!("charger {fact:?}"));
+            facts.meter(fact, &format!("meter {fact:?}"));
+        }
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            facts,
+            Facts {
+                serial: text("charger SerialNumber"),
+                firmware: text("charger FirmwareVersion"),
+                meter_type: text("meter Model"),
+                meter_serial: text("meter SerialNumber"),
+            }
+        );
+        assert_eq!(facts.versions("0.1.0"), "0.1.0+charger FirmwareVersion");
+        assert_eq!(Facts::default().versions("0.1.0"), "0.1.0");
+    }
 }

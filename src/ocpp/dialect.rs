@@ -2,7 +2,9 @@
 
 use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
-use crate::domain::{Command, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo, TxId};
+use crate::domain::{
+    Command, EvseId, IdToken, Now, OTHER_IN_CONTROL, Outcome, Params, Row, StatusNotice, TokenInfo, TxId,
+};
 use ocpp_kit::Version;
 use ocpp_kit::rpc::{CallError, ErrorCode};
 use serde::Serialize;
@@ -143,6 +145,23 @@ impl From<Reply> for Reaction {
     }
 }
 
+impl Reaction {
+    /// The same for a CSMS that only reads: a command is refused, `render` says how; questions pass.
+    #[must_use]
+    pub fn without_commands(self, render: impl FnOnce(&Outcome) -> Result<Box<RawValue>, CallError>) -> Self {
+        let Reply::Ask(command) = &self.reply else {
+            return self;
+        };
+        if command.only_asks() {
+            return self;
+        }
+        match render(&command.refused(OTHER_IN_CONTROL)) {
+            Ok(result) => Reply::Result(result).into(),
+            Err(error) => Reply::Error(error).into(),
+        }
+    }
+}
+
 /// Circumstances of a CALL of the peer.
 #[derive(Clone, Copy, Debug)]
 pub struct CallCx {
@@ -194,8 +213,9 @@ pub trait Dialect: Send {
     /// `unix_ms` is the corrected time of the notice.
     fn status(&self, notice: &StatusNotice, unix_ms: i64) -> Option<Call>;
 
-    /// Tells that the CSMS contradicts its own local list; `None`: this version has no words for it.
-    fn list_conflict(&self, _unix_ms: i64) -> Option<Call> {
+    /// Tells that the CSMS contradicts its own local list, beside the status `whole` of the charge point; `None`: this
+    /// version has no words for it.
+    fn list_conflict(&self, _whole: &StatusNotice, _unix_ms: i64) -> Option<Call> {
         None
     }
 

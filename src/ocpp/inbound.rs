@@ -133,6 +133,10 @@ impl Machine {
         if !self.connected || self.closing {
             return;
         }
+        let outcome = match outcome {
+            Outcome::Sampled(told) => &Outcome::Simple(self.routing.answer_of(told)),
+            other => other,
+        };
         match self.dialect.answer(&asked.action, &asked.payload, outcome) {
             Ok(result) => {
                 let text = frame::result_text(&asked.message, &result, self.dialect.version());

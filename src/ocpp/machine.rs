@@ -361,7 +361,8 @@ impl Machine {
 
     fn list_conflict(&mut self, now: Now, at: Stamp) {
         let unix_ms = self.status_time(now, at);
-        if let Some(call) = self.dialect.list_conflict(unix_ms).filter(|_| self.online)
+        if let Some(whole) = self.statuses.whole().filter(|_| self.online)
+            && let Some(call) = self.dialect.list_conflict(whole, unix_ms)
             && self.triggered.len() < MAX_TRIGGERED
         {
             self.triggered.push_back(call);

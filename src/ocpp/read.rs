@@ -3,6 +3,7 @@
 
 use super::api::Registration;
 use super::dialect::BootReply;
+use crate::domain::AuthStatus;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -11,6 +12,18 @@ use std::time::Duration;
 pub(super) fn cut(text: &str, most: usize) -> Option<String> {
     let cut: String = text.trim().chars().take(most).collect();
     (!cut.is_empty()).then_some(cut)
+}
+
+/// A verdict on a token as every version spells it (1.6 section 7.2, 2.0.1 `AuthorizationStatusEnumType`). What is
+/// neither accepted nor one of ours counts as Invalid.
+pub(super) fn auth_status(word: &str) -> AuthStatus {
+    match word {
+        "Accepted" => AuthStatus::Accepted,
+        "Blocked" => AuthStatus::Blocked,
+        "Expired" => AuthStatus::Expired,
+        "ConcurrentTx" => AuthStatus::ConcurrentTx,
+        _ => AuthStatus::Invalid,
+    }
 }
 
 /// BootNotification.conf (1.6 section 6.4, 2.0.1 B01 to B03).

@@ -5,10 +5,11 @@
 //!   did not take then, is passed over to its end;
 //! * what was begun is told to its end, whatever becomes of the rule meanwhile; a mark in the reader's scope, durable in
 //!   one step with the cursor, says so after a restart;
-//! * what belongs to no transaction is told to everybody.
+//! * values taken apart from a transaction while it ran tell of it too, and go where it goes;
+//! * what has to do with no transaction is told to everybody.
 
 use super::dialect::KeyPut;
-use crate::domain::{CpSetup, CsmsSetup, Event, TagRule, TxId};
+use crate::domain::{Accepted, CpSetup, CsmsSetup, Event, Session, TagRule, TxId};
 use std::collections::BTreeSet;
 
 /// Key of a mark, before the transaction's id.
@@ -38,8 +39,26 @@ impl Routing {
         match event {
             Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
-                .tx()
+                .concerned_tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
+        }
+    }
+
+    /// The answer to a trigger of meter values: what is accepted is sent, so that values of sessions this back end is
+    /// not told of do not count.
+    pub(super) fn answer_of(&self, values: &[Option<Session>]) -> Accepted {
+        let tells = |session: &Session| {
+            self.everything || self.told.contains(&session.tx) || self.rule.takes(session.token.as_ref())
+        };
+        if values.is_empty() {
+            Accepted::No("nothing was measured yet")
+        } else if values
+            .iter()
+            .all(|session| session.as_ref().is_some_and(|s| !tells(s)))
+        {
+            Accepted::No("the session is not for this CSMS")
+        } else {
+            Accepted::Yes
         }
     }
 

@@ -22,6 +22,11 @@ impl Statuses {
         self.latest.insert(notice.evse, notice);
     }
 
+    /// What the charge point as a whole shows.
+    pub(super) fn whole(&self) -> Option<&StatusNotice> {
+        self.latest.get(&None)
+    }
+
     /// Everything is to be told again, as if nothing had been.
     pub(super) fn tell_all(&mut self) {
         self.told.clear();

@@ -314,18 +314,16 @@ impl Conductor {
     }
 
     fn note_facts(&mut self, role: Role, observations: &[crate::domain::Observation]) {
-        use crate::domain::{DeviceFact, Observation};
+        use crate::domain::Observation;
         self.exchange.facts(|facts| {
             for observation in observations {
                 let Observation::Fact(fact, text) = observation else {
                     continue;
                 };
-                match (role, fact) {
-                    (Role::Charger, DeviceFact::SerialNumber) => facts.serial = Some(text.clone()),
-                    (Role::Charger, DeviceFact::FirmwareVersion) => facts.firmware = Some(text.clone()),
-                    (Role::Meter, DeviceFact::SerialNumber) => facts.meter_serial = Some(text.clone()),
-                    (Role::Meter, DeviceFact::Model) => facts.meter_type = Some(text.clone()),
-                    _ => {}
+                match role {
+                    Role::Charger => facts.charger(*fact, text),
+                    Role::Meter => facts.meter(*fact, text),
+                    Role::Reader => {}
                 }
             }
         });

@@ -3,8 +3,7 @@
 use super::clock::SystemClock;
 use super::control::running;
 use crate::config::{self, LoadOptions};
-use crate::domain::{BootId, CpId, CsmsSetup, OcppVersion, Security, TagRule};
-use crate::ocpp::FLOOR_UNIX_MS;
+use crate::domain::{CpId, CsmsSetup, OcppVersion, Security, TagRule};
 use crate::uplink::doctor::{CONNECT_WAIT, Gateway, Report, Subject, examine};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -84,7 +83,7 @@ fn subject(csms: CsmsSetup, cp: CpId, trust_dir: Option<PathBuf>, gateway: Gatew
         csms,
         cp,
         trust_dir,
-        clock: Arc::new(SystemClock::new(BootId(0), None, FLOOR_UNIX_MS)),
+        clock: Arc::new(SystemClock::for_a_tool()),
         machine_unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         gateway,
     }

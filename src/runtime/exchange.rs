@@ -9,7 +9,7 @@
 
 use super::spool::Spool;
 use crate::domain::{
-    Accepted, Command, CommandId, CpId, EvseId, Notice, Outcome, Params, ReaderId, StatusNotice,
+    Command, CommandId, CpId, EvseId, Notice, OTHER_IN_CONTROL, Outcome, Params, ReaderId, StatusNotice,
 };
 use crate::ocpp::Facts;
 use crate::station::Input;
@@ -99,13 +99,15 @@ impl Exchange {
         }
     }
 
-    /// Tells each of a state.
+    /// Tells of a state: a status to each, a conflict with the local list to whose list it is.
     pub fn notice(&mut self, notice: Notice) {
-        #[allow(irrefutable_let_patterns, reason = "statuses are the only states so far")]
-        if let Notice::Status(status) = &notice {
-            self.statuses.insert(status.evse, status.clone());
+        match &notice {
+            Notice::Status(status) => {
+                self.statuses.insert(status.evse, status.clone());
+                self.tell_all(&ToUplink::Notice(notice));
+            }
+            Notice::ListConflict(_) => self.tell_controlling(ToUplink::Notice(notice)),
         }
-        self.tell_all(&ToUplink::Notice(notice));
     }
 
     /// Tells each what the devices say about themselves, if that is news.
@@ -176,7 +178,7 @@ impl Exchange {
     fn command(&mut self, reader: &ReaderId, id: CommandId, command: Command) -> Option<Heard> {
         let controls = *reader == self.controlling;
         if !controls && !command.only_asks() {
-            let outcome = Outcome::Simple(Accepted::No("another CSMS is in control"));
+            let outcome = command.refused(OTHER_IN_CONTROL);
             if let Some(link) = self.links.get_mut(reader) {
                 link.send(ToUplink::Answer { id, outcome });
             }
@@ -199,7 +201,8 @@ impl Exchange {
 mod tests {
     use super::*;
     use crate::domain::{
-        AuthStatus, ConnectorStatus, ErrorCode, IdToken, Stamp, TokenInfo, Trigger, TxId, Within,
+        Accepted, AuthStatus, Availability, AvailabilityOutcome, ConnectorStatus, ErrorCode, IdToken, Stamp,
+        TokenInfo, Trigger, TxId, Within,
     };
     use std::time::Duration;
 
@@ -297,6 +300,27 @@ mod tests {
             said(&mut rig.second);
         }
         assert_eq!(rig.exchange.heard(&reader("stranger"), asks(trigger())), None);
+    }
+
+    #[test]
+    fn a_refusal_is_of_the_kind_that_was_asked_for() {
+        let mut rig = rig();
+        let command = Command::ChangeAvailability {
+            evse: None,
+            to: Availability::Inoperative,
+        };
+        assert_eq!(rig.exchange.heard(&reader("second"), asks(command)), None);
+        let ToUplink::Answer { outcome, .. } = rig.second.try_recv().expect("an answer") else {
+            panic!("no answer");
+        };
+        assert_eq!(outcome, Outcome::Availability(AvailabilityOutcome::Rejected));
+    }
+
+    #[test]
+    fn a_conflict_with_the_local_list_concerns_nobody_but_who_sent_the_list() {
+        let mut rig = rig();
+        rig.exchange.notice(Notice::ListConflict(Stamp::default()));
+        assert_eq!((said(&mut rig.first).len(), said(&mut rig.second).len()), (1, 0));
     }
 
     #[test]

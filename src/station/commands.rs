@@ -11,8 +11,8 @@ use super::tokens::StartWish;
 use crate::domain::{
     Accepted, Availability, AvailabilityOutcome, Batch, ChargingProfile, Command, CommandId, DeviceCommand,
     DriveError, EvseId, LimitEntry, LimitSource, ListOutcome, ListUpdate, Mono, Outcome, ProfilePurpose,
-    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, SecurityEvent, StopReason, Trigger, TxId,
-    TxTrigger, UnlockOutcome, Within,
+    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, SecurityEvent, Session, StopReason,
+    Trigger, TxId, TxTrigger, UnlockOutcome, Within,
 };
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl Station {
                 Outcome::Simple(Accepted::Yes)
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
-            Command::Trigger(trigger) => Outcome::Simple(self.trigger(trigger)),
+            Command::Trigger(trigger) => self.trigger(trigger),
         };
         self.answer(id, outcome);
     }
@@ -245,11 +245,15 @@ impl Station {
         let Some(found) = self.evses.get(&evse) else {
             return Some(UnlockOutcome::UnknownConnector);
         };
-        if found.is_down(Role::Charger) {
-            return Some(UnlockOutcome::Failed);
-        }
         if found.tx.is_some() && running == RunningTx::Keeps {
             return Some(UnlockOutcome::TransactionRunning);
+        }
+        // What cannot be done anyway is no reason to end a transaction.
+        if !found.setup.has_lock {
+            return Some(UnlockOutcome::NotSupported);
+        }
+        if found.is_down(Role::Charger) {
+            return Some(UnlockOutcome::Failed);
         }
         self.end_tx(evse, StopReason::UnlockCommand, None);
         let ticket = self.drive(evse, DeviceCommand::Unlock, false);
@@ -332,9 +336,11 @@ impl Station {
         Accepted::Yes
     }
 
-    fn trigger(&mut self, trigger: Trigger) -> Accepted {
+    fn trigger(&mut self, trigger: Trigger) -> Outcome {
         match trigger {
-            Trigger::Status(Some(id)) if !self.evses.contains_key(&id) => Accepted::No("no such EVSE"),
+            Trigger::Status(Some(id)) if !self.evses.contains_key(&id) => {
+                Outcome::Simple(Accepted::No("no such EVSE"))
+            }
             Trigger::Status(which) => {
                 if which.is_none() {
                     self.teller.forget();
@@ -346,7 +352,7 @@ impl Station {
                 {
                     evse.teller.forget();
                 }
-                Accepted::Yes
+                Outcome::Simple(Accepted::Yes)
             }
             Trigger::MeterValues { evse, within } => {
                 // 2.0.1 F06: values apart from a transaction are those of the aligned data.
@@ -364,13 +370,26 @@ impl Station {
                     .map(|(id, _)| *id)
                     .collect();
                 let at = self.now.stamp();
-                let mut any = false;
+                let mut told = Vec::new();
                 for id in ids {
-                    any |= self.sample(id, SampleContext::Trigger, within, &wanted, at);
+                    if self.sample(id, SampleContext::Trigger, within, &wanted, at) {
+                        told.push(self.session(id));
+                    }
                 }
-                yes_if(any, "nothing was measured yet")
+                Outcome::Sampled(told)
             }
         }
+    }
+}
+
+impl Station {
+    /// The session that runs at an EVSE.
+    fn session(&self, id: EvseId) -> Option<Session> {
+        let record = &self.evses.get(&id)?.tx.as_ref()?.record;
+        Some(Session {
+            tx: record.id.clone(),
+            token: record.token.clone(),
+        })
     }
 }
 

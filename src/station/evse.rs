@@ -14,6 +14,7 @@ use super::limits::Actuator;
 use super::plausible::{is_possible, is_register};
 use super::smart::watts_per_amp;
 use super::status::Teller;
+use super::tokens::Owner;
 use super::tx::{Pending, Tx};
 use crate::domain::{
     AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
@@ -54,6 +55,8 @@ pub(super) struct Evse {
     pub(super) tx: Option<Tx>,
     /// A transaction ended and the vehicle has not left since.
     pub(super) done: bool,
+    /// The plug stays locked until this card comes.
+    pub(super) locked_for: Option<Owner>,
     pub(super) inoperative: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<Share>,
@@ -91,6 +94,7 @@ impl Evse {
             pending: None,
             tx: None,
             done: false,
+            locked_for: None,
             inoperative: false,
             local: None,
             shared: None,

@@ -6,7 +6,7 @@
 //! | `count` | transactions begun so far; the next id is made from it |
 //! | `tx/<evse>` | the running transaction |
 //! | `data/<evse>/<n>` | a sample kept for its stop message |
-//! | `done/<evse>` | a transaction ended and the vehicle had not left |
+//! | `done/<evse>` | a transaction ended and the vehicle had not left; whose it was, where the plug stays locked for him |
 //! | `availability/<evse>` | out of service; `0` is the charge point |
 //! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
 //! | `cache/<token>` | a verdict of the CSMS |
@@ -55,6 +55,7 @@ impl Station {
                 (Some("done"), Some(evse)) => {
                     if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
                         evse.done = true;
+                        evse.locked_for = serde_json::from_str(value).ok();
                     }
                 }
                 (Some("availability"), Some("0")) => self.inoperative = true,

@@ -13,13 +13,11 @@ use super::persist::put;
 use super::status;
 use crate::domain::{
     Batch, Event, EvseId, Measurand, MeterSample, MilliAmps, Mono, Now, Phase, Put, Quality, Quantity,
-    SampleContext, SamplePoint, Stamp, Within,
+    STOP_SAMPLES_MAX, SampleContext, SamplePoint, Stamp, Within,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Most samples kept for a stop message.
-const KEPT_MAX: usize = 64;
 /// Values other than the register are not older than this in a sample.
 const FRESH: Duration = Duration::from_secs(60);
 /// An aligned sample later than this is left out: it would carry a time it was not taken at.
@@ -45,7 +43,7 @@ impl Data {
     /// Adds a sample; the puts make it last.
     fn add(&mut self, scope: &str, evse: EvseId, sample: MeterSample) -> Vec<Put> {
         let mut puts = Vec::new();
-        if self.kept.len() >= KEPT_MAX {
+        if self.kept.len() >= STOP_SAMPLES_MAX {
             let middle: Vec<u32> = self.kept.keys().copied().skip(1).step_by(2).collect();
             for number in middle {
                 self.kept.remove(&number);
@@ -251,9 +249,10 @@ impl Station {
         }
         let apart = within == Within::Apart || evse.tx.is_none();
         let charging_state = (!apart).then(|| status::charging_state(evse, now));
-        let (tx, tx_seq) = match evse.tx.as_mut().filter(|_| !apart) {
-            Some(tx) => (Some(tx.record.id.clone()), tx.next_seq()),
-            None => (None, 0),
+        let (tx, tx_seq, beside) = match evse.tx.as_mut() {
+            Some(tx) if apart => (None, 0, Some(tx.record.id.clone())),
+            Some(tx) => (Some(tx.record.id.clone()), tx.next_seq(), None),
+            None => (None, 0, None),
         };
         let event = Event::Sampled {
             tx,
@@ -263,6 +262,7 @@ impl Station {
             points,
             charging_state,
             offline: !self.online,
+            beside,
         };
         self.record_row_at(id, at, event, Batch::default());
         true

@@ -11,14 +11,12 @@
 //!   right time might forbid.
 
 use crate::domain::{
-    Accepted, ChargingProfile, ClearProfiles, EvseId, EvseSetup, LimitSource, MilliAmps, ProfileKind,
-    ProfilePurpose, Put, RateUnit, Recurrency, SchedulePeriod,
+    Accepted, ChargingProfile, ClearProfiles, EvseId, EvseSetup, LimitSource, MilliAmps, PROFILES_MAX,
+    ProfileKind, ProfilePurpose, Put, RateUnit, Recurrency, SchedulePeriod,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Most profiles installed at a time.
-const PROFILES_MAX: usize = 128;
 /// Most periods of a schedule.
 const PERIODS_MAX: usize = 1024;
 

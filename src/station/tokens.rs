@@ -3,6 +3,7 @@
 //! Rules:
 //! * The card that started a transaction, or one of its group, stops it.
 //! * The card that waits for a vehicle, presented again, gives up waiting.
+//! * The card whose plug stayed locked, or one of its group, gets it back.
 //! * Any other card is authorised for a free EVSE: one where a vehicle waits before one that is empty.
 //! * An EVSE kept for another is not used; where only a group is known to, the CSMS is asked for it first.
 //! * A reader shared by several EVSEs is heard once, at the first of them, and serves them all.
@@ -12,11 +13,12 @@ use super::auth::Decision;
 use super::evse::Evse;
 use super::io::{Effect, Role};
 use super::reserve::Claim;
-use super::tx::Pending;
+use super::tx::{Pending, TxRecord};
 use crate::domain::{
-    AuthMode, AuthStatus, Batch, ChargingProfile, EvseId, IdToken, Mono, Notice, StopReason, TokenInfo, TxId,
-    TxTrigger, VehicleState,
+    AuthMode, AuthStatus, Batch, ChargingProfile, DeviceCommand, EvseId, IdToken, Mono, Notice, Params,
+    StopReason, TokenInfo, TxId, TxTrigger, VehicleState,
 };
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long the CSMS may take to judge a token before we decide as if offline.
@@ -73,6 +75,39 @@ impl Ask {
     }
 }
 
+/// Whose plug stays locked at the end of a transaction until his card, or one of its group, is presented: it was refused
+/// (errata 3.5), or the vehicle was unplugged and that is to release nothing (section 4.10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Owner {
+    token: IdToken,
+    group: Option<String>,
+}
+
+impl Evse {
+    /// A transaction is over: what to store of that until the vehicle leaves.
+    pub(super) fn finish(
+        &mut self,
+        record: &TxRecord,
+        reason: StopReason,
+        params: &Params,
+    ) -> Option<String> {
+        self.done = self.plugged != Some(false);
+        let locked = match reason {
+            StopReason::DeAuthorized => true,
+            StopReason::EVDisconnected => !params.unlock_on_ev_disconnect,
+            _ => false,
+        };
+        let owner = record.token.clone().filter(|_| locked && self.setup.has_lock);
+        self.locked_for = owner.map(|token| Owner {
+            token,
+            group: record.group.clone(),
+        });
+        let owner = self.locked_for.as_ref();
+        let owner = owner.and_then(|owner| serde_json::to_string(owner).ok());
+        self.done.then(|| owner.unwrap_or_else(|| "1".to_owned()))
+    }
+}
+
 impl Station {
     /// A card was presented at a device of an EVSE.
     pub(super) fn card_presented(&mut self, at: EvseId, role: Role, token: IdToken) {
@@ -88,7 +123,10 @@ impl Station {
         {
             evse.reported = Some((token.clone(), self.now.mono));
         }
-        if self.stop_by_card(&served, &token) || self.give_up_by_card(&served, &token) {
+        if self.stop_by_card(&served, &token)
+            || self.give_up_by_card(&served, &token)
+            || self.release_by_card(&served, &token)
+        {
             return;
         }
         let free = self.best_free(&served, &token, None, |e| {
@@ -251,6 +289,32 @@ impl Station {
             self.end_tx(id, StopReason::Local, Some(token.clone()));
         }
         found.is_some()
+    }
+
+    /// Whose plug stayed locked gets it back. Gives whether that is all there is to it: where no vehicle is left, the
+    /// card may also be meant for the next session.
+    fn release_by_card(&mut self, served: &[EvseId], token: &IdToken) -> bool {
+        let group = self.known.group(token, &self.params, self.now);
+        let owns = |owner: &Owner| owner.token == *token || (group.is_some() && owner.group == group);
+        let found = served.iter().copied().find(|id| {
+            // A vehicle that came since then is the next one.
+            let waits = |evse: &&Box<Evse>| evse.tx.is_none() && (evse.done || evse.plugged == Some(false));
+            let evse = self.evses.get(id).filter(waits);
+            evse.and_then(|evse| evse.locked_for.as_ref()).is_some_and(owns)
+        });
+        let Some(id) = found else { return false };
+        let Some(evse) = self.evses.get_mut(&id) else {
+            return false;
+        };
+        evse.locked_for = None;
+        let done = evse.done;
+        let puts = done.then(|| self.put_text(format!("done/{id}"), Some("1".to_owned())));
+        self.outbox.commit(Batch {
+            puts: puts.into_iter().collect(),
+            ..Batch::default()
+        });
+        self.drive(id, DeviceCommand::Unlock, false);
+        done
     }
 
     fn give_up_by_card(&mut self, served: &[EvseId], token: &IdToken) -> bool {

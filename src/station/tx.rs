@@ -322,6 +322,7 @@ impl Station {
         take_up(&mut tx, now, &self.params);
         evse.tx = Some(tx);
         evse.done = false;
+        evse.locked_for = None;
         let puts = self.begin_puts(id, tx_id, reservation_id, pending.profile);
         let batch = Batch {
             puts,
@@ -372,8 +373,7 @@ impl Station {
         let Some(mut tx) = evse.tx.take() else { return };
         let meter = MilliWattHours(record.register.shown);
         evse.register.end();
-        evse.done = evse.plugged != Some(false);
-        let done = evse.done.then(|| "1".to_owned());
+        let done = evse.finish(&record, reason, &self.params);
         let end = End {
             tx: record.id,
             tx_seq: tx.next_seq(),
@@ -395,7 +395,7 @@ impl Station {
         batch.puts.extend(tx.data.forget(&self.scope, id));
         batch.puts.extend(self.smart.end_of_tx(&self.scope, id));
         self.outbox.commit(batch);
-        // The usual end releases the plug (4.10); a refused driver gets it with his own card only.
+        // The usual end releases the plug (4.10); a refused driver gets it with his own card only (errata 3.5).
         if matches!(reason, StopReason::Local | StopReason::Remote) {
             self.drive(id, DeviceCommand::Unlock, false);
         }

@@ -68,6 +68,8 @@ pub enum Cause {
     TlsVersion,
     /// The server allows only cipher suites that are not allowed here.
     TlsCipher,
+    /// The server ended the TLS handshake without saying why.
+    TlsRefused,
     /// The TLS handshake hangs.
     TlsSilent,
     /// The certificate is of an authority that is not trusted here.
@@ -425,6 +427,7 @@ fn placed(error: &ConnectError) -> (&'static str, Cause) {
         ConnectError::TlsClient { .. } => ("tls", Cause::ClientCertificate),
         ConnectError::TlsVersion { .. } => ("tls", Cause::TlsVersion),
         ConnectError::TlsCipher { .. } => ("tls", Cause::TlsCipher),
+        ConnectError::TlsRefused { .. } => ("tls", Cause::TlsRefused),
         ConnectError::Tls { .. } => ("tls", Cause::NotTls),
         ConnectError::Unauthorized => ("upgrade", Cause::Unauthorized),
         ConnectError::Forbidden => ("upgrade", Cause::Forbidden),

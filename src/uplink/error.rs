@@ -123,6 +123,15 @@ pub enum ConnectError {
         /// What the library said.
         reason: String,
     },
+    /// The server ended the handshake and did not say why: version, cipher suites, key exchange and certificate are all
+    /// possible.
+    #[error("{host} ended the TLS handshake without saying why ({reason})")]
+    TlsRefused {
+        /// With whom.
+        host: String,
+        /// The alert received.
+        reason: String,
+    },
     /// TLS failed in another way.
     #[error("TLS with {host} failed: {reason}")]
     Tls {
@@ -198,8 +207,10 @@ impl ConnectError {
             Self::TlsClient { .. } => {
                 "check which client certificate the CSMS expects and that ours has not expired"
             }
-            Self::TlsVersion { .. } | Self::TlsCipher { .. } => {
-                "have the CSMS offer TLS 1.2 or 1.3 with cipher suites of today"
+            Self::TlsVersion { .. } => "have the CSMS offer TLS 1.2 or 1.3",
+            Self::TlsCipher { .. } => "have the CSMS offer cipher suites of today",
+            Self::TlsRefused { .. } => {
+                "see in the log of the CSMS what it misses: a TLS version, a cipher suite, or our client certificate"
             }
             Self::Tls { .. } => {
                 "check that the port speaks TLS 1.2 or 1.3; for a plain one the URL begins ws://"
@@ -247,6 +258,7 @@ impl ConnectError {
             | Self::TlsClient { .. }
             | Self::TlsVersion { .. }
             | Self::TlsCipher { .. }
+            | Self::TlsRefused { .. }
             | Self::Tls { .. }
             | Self::Unauthorized
             | Self::Forbidden

@@ -14,7 +14,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, RootCertStore};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved, RootCertStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -137,30 +137,36 @@ fn pem_words(error: &pem::Error) -> String {
 /// What an error of the TLS handshake, or of the first bytes after it, means.
 pub(super) fn explain(error: &std::io::Error, host: &str, clock: &dyn Clock) -> Option<ConnectError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
-    let host = host.to_owned();
-    Some(match error {
+    Some(told(error, host, clock))
+}
+
+/// An alert `handshake_failure` is what most servers say whatever they miss (RFC 8446 section 6.2): it blames nothing.
+fn told(error: &Error, host: &str, clock: &dyn Clock) -> ConnectError {
+    use PeerIncompatible as P;
+    let (host, reason) = (host.to_owned(), error.to_string());
+    match error {
         Error::InvalidCertificate(certificate) => refused_certificate(certificate, host, clock),
-        Error::AlertReceived(alert) if is_about_ours(*alert) => ConnectError::TlsClient {
-            host,
-            reason: error.to_string(),
-        },
-        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
-        | Error::AlertReceived(AlertDescription::ProtocolVersion) => ConnectError::TlsVersion {
-            host,
-            reason: error.to_string(),
-        },
-        Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon)
-        | Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
-            ConnectError::TlsCipher {
-                host,
-                reason: error.to_string(),
-            }
+        Error::NoCertificatesPresented => ConnectError::TlsChain { host, reason },
+        Error::PeerIncompatible(P::NoCertificateRequestSignatureSchemesInCommon) => {
+            ConnectError::TlsClient { host, reason }
         }
-        _ => ConnectError::Tls {
-            host,
-            reason: error.to_string(),
-        },
-    })
+        Error::AlertReceived(alert) if is_about_ours(*alert) => ConnectError::TlsClient { host, reason },
+        Error::PeerIncompatible(
+            P::ServerDoesNotSupportTls12Or13
+            | P::ServerTlsVersionIsDisabledByOurConfig
+            | P::SupportedVersionsExtensionRequired,
+        )
+        | Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            ConnectError::TlsVersion { host, reason }
+        }
+        Error::PeerIncompatible(P::NoCipherSuitesInCommon)
+        | Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite)
+        | Error::AlertReceived(AlertDescription::InsufficientSecurity) => {
+            ConnectError::TlsCipher { host, reason }
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => ConnectError::TlsRefused { host, reason },
+        _ => ConnectError::Tls { host, reason },
+    }
 }
 
 fn refused_certificate(error: &CertificateError, host: String, clock: &dyn Clock) -> ConnectError {
@@ -228,4 +234,70 @@ fn is_about_ours(alert: AlertDescription) -> bool {
             | AlertDescription::AccessDenied
             | AlertDescription::NoCertificate
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Now;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Now {
+            Now::default()
+        }
+    }
+
+    /// What is blamed, and the security event it comes to.
+    fn blamed(error: &Error) -> (&'static str, Option<&'static str>) {
+        let told = told(error, "csms.example", &Noon);
+        let blamed = match told {
+            ConnectError::TlsVersion { .. } => "version",
+            ConnectError::TlsCipher { .. } => "cipher",
+            ConnectError::TlsChain { .. } => "certificate",
+            ConnectError::TlsClient { .. } => "our certificate",
+            ConnectError::TlsRefused { .. } => "not said",
+            ConnectError::Tls { .. } => "other",
+            _ => panic!("{told}"),
+        };
+        (blamed, told.security_event())
+    }
+
+    #[test]
+    fn version_cipher_and_certificate_are_told_apart() {
+        use AlertDescription as A;
+        let version = ("version", Some("InvalidTLSVersion"));
+        let cipher = ("cipher", Some("InvalidTLSCipherSuite"));
+        let theirs = ("certificate", Some("InvalidCsmsCertificate"));
+        let ours = ("our certificate", Some("FailedToAuthenticateAtCsms"));
+        let peer = Error::PeerIncompatible;
+        for (error, expected) in [
+            (peer(PeerIncompatible::ServerDoesNotSupportTls12Or13), version),
+            (
+                peer(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig),
+                version,
+            ),
+            (Error::AlertReceived(A::ProtocolVersion), version),
+            (peer(PeerIncompatible::NoCipherSuitesInCommon), cipher),
+            (
+                Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite),
+                cipher,
+            ),
+            (Error::AlertReceived(A::InsufficientSecurity), cipher),
+            (Error::NoCertificatesPresented, theirs),
+            (Error::InvalidCertificate(CertificateError::UnknownIssuer), theirs),
+            (Error::AlertReceived(A::CertificateRequired), ours),
+            (Error::AlertReceived(A::UnknownCA), ours),
+            (
+                peer(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon),
+                ours,
+            ),
+            (Error::AlertReceived(A::HandshakeFailure), ("not said", None)),
+            (peer(PeerIncompatible::NoKxGroupsInCommon), ("other", None)),
+            (Error::DecryptError, ("other", None)),
+        ] {
+            assert_eq!(blamed(&error), expected, "{error}");
+        }
+    }
 }

@@ -729,13 +729,17 @@ pub const MISTAKES: &[Mistake] = &[
         "an OCPP number with a unit",
         ["HeartbeatInterval = 300", "HeartbeatInterval = «\"300s\""],
         "charge_point.ocpp16.HeartbeatInterval",
-        ["no whole number", "from 1 to 86400", "HeartbeatInterval = 300"],
+        ["not a whole number", "from 1 to 86400", "HeartbeatInterval = 300"],
     ),
     error(
         "an OCPP flag that is none",
         ["LocalPreAuthorize = true", "LocalPreAuthorize = «\"maybe\""],
         "charge_point.ocpp16.LocalPreAuthorize",
-        ["no truth value", "true or false", "LocalPreAuthorize = true"],
+        [
+            "neither true nor false",
+            "true or false",
+            "LocalPreAuthorize = true",
+        ],
     ),
     error(
         "an OCPP key that is only told",
@@ -891,6 +895,15 @@ pub const MISTAKES: &[Mistake] = &[
         ["poll = \"1s\"", "poll = \"1s\"\nfailsafe_current = «\"6A\""],
         "device.failsafe_current",
         ["no effect on a meter", "chargers", "remove it"],
+    ),
+    warning(
+        "a plug to be released by a charger that has no lock",
+        [
+            "HeartbeatInterval = 300",
+            "HeartbeatInterval = 300\nUnlockConnectorOnEVSideDisconnect = «true",
+        ],
+        "charge_point.ocpp16.UnlockConnectorOnEVSideDisconnect",
+        ["no effect", "unlock recipe", "remove it"],
     ),
     shows_at(
         "[charge_point.ocpp16]",

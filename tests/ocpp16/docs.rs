@@ -6,10 +6,17 @@ use ocpp_kit::v1_6::Action;
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// The cells of a table whose first column is `first`, by the first cell.
+/// The cells of a table of `docs/ocpp.md` whose first column is `first`, by the first cell.
 fn table(first: &str, second: &str) -> BTreeMap<String, Vec<String>> {
-    let page =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ocpp.md")).expect("the page");
+    table_of("docs/ocpp.md", first, second)
+}
+
+fn text(path: &str) -> Option<String> {
+    std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).ok()
+}
+
+fn table_of(path: &str, first: &str, second: &str) -> BTreeMap<String, Vec<String>> {
+    let page = text(path).expect("the page");
     let mut rows = BTreeMap::new();
     let mut inside = false;
     for line in page.lines() {
@@ -97,4 +104,47 @@ fn the_keys_are_those_the_page_says() {
         }
     }
     assert_eq!(told.len(), page.len(), "the page has a key that is not told");
+}
+
+/// The areas a charge point is certified in.
+const AREAS: &str = "001 002 003 004_1 004_2 005_1 005_2 005_3 007 008 010 011_1 011_2 012 013 014 015 016 017_1 017_2 018_1 \
+    018_2 019 021 023 024 026 027 028 030 031 032_1 032_2 034 036 037_1 037_2 037_3 038 039 040_1 040_2 041 042_1 042_2 043 \
+    043_1 043_2 043_3 044_1 044_2 044_3 045_1 045_2 046_1 046_2 047 048_1 048_2 048_3 048_4 049 050_1 050_2 050_3 050_4 051 \
+    052 053 054 055 056 057 058_1 058_2 059 060 061 062 066 067 068 069 070 071 072 073 074 075 076 077 078 079 080 081 082 \
+    083 084 085 086 087";
+
+/// Whether `module::name`, or `folder::module::name`, is a test.
+fn is_test(story: &str) -> bool {
+    let mut parts = story.rsplit("::");
+    let (Some(name), Some(module)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    let folder = parts.next().unwrap_or("ocpp16/certification");
+    let source = text(&format!("tests/{folder}/{module}.rs")).unwrap_or_default();
+    let mut before = "";
+    for line in source.lines() {
+        if line.ends_with(&format!("fn {name}() {{")) {
+            return before == "#[test]" || before.starts_with("#[tokio::test");
+        }
+        before = line;
+    }
+    false
+}
+
+#[test]
+fn every_area_of_certification_has_a_story_or_is_said_not_to_be_offered() {
+    let page = table_of("docs/ocpp-certification.md", "area", "what happens");
+    let areas: Vec<&str> = AREAS.split_whitespace().collect();
+    let told: Vec<&str> = page.keys().map(String::as_str).collect();
+    assert_eq!(told, areas);
+    for (area, row) in &page {
+        if row[2].starts_with("not offered") {
+            continue;
+        }
+        for story in row[2].split_whitespace() {
+            let story = story.trim_matches('`');
+            assert!(is_test(story), "{area}: {story} is no test");
+        }
+    }
+    assert!(!is_test("sessions::no_such_story") && !is_test("no_such_module::a"));
 }

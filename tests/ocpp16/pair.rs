@@ -27,6 +27,7 @@ pub fn cp() -> CpSetup {
         nominal_voltage: 230,
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(30),
+        has_lock: true,
     };
     CpSetup {
         id: CpId::new("CP1"),
@@ -462,6 +463,7 @@ pub fn began(tx: &str, wh: i64) -> Event {
 pub fn sampled(tx: Option<&str>, milli: i64) -> Event {
     Event::Sampled {
         offline: false,
+        beside: None,
         tx: tx.map(TxId::new),
         tx_seq: 1,
         evse: Some(EvseId(1)),

@@ -416,7 +416,6 @@ fn profiles_that_cannot_be_obeyed_are_rejected() {
         );
     };
     let schedule = "/csChargingProfiles/chargingSchedule";
-    refused(&mut pair, "/connectorId", json!(9));
     refused(
         &mut pair,
         "/csChargingProfiles/chargingProfilePurpose",
@@ -438,6 +437,10 @@ fn profiles_that_cannot_be_obeyed_are_rejected() {
     refused(&mut pair, &format!("{period}/0/numberPhases"), json!(4));
     let of_nothing = profile("TxProfile", |profile| profile["transactionId"] = json!(7));
     refused(&mut pair, "/csChargingProfiles", of_nothing);
+    // Errata 3.39.
+    let of_nobody = json!({"connectorId": 9, "csChargingProfiles": profile("TxDefaultProfile", |_| {})});
+    pair.ask("SetChargingProfile", of_nobody);
+    assert_eq!(pair.error(), "PropertyConstraintViolation");
     let of_all = json!({"connectorId": 0, "csChargingProfiles": profile("TxProfile", |_| {})});
     assert_eq!(pair.status_of("SetChargingProfile", of_all), "Rejected");
 }
@@ -487,7 +490,7 @@ fn a_composite_schedule_is_told_as_it_is_enforced() {
     assert_eq!(
         result,
         json!({"status": "Accepted", "connectorId": 1, "scheduleStart": T0_TEXT, "chargingSchedule": {
-            "chargingRateUnit": "A", "duration": 600, "startSchedule": T0_TEXT,
+            "chargingRateUnit": "A", "duration": 600,
             "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.5, "numberPhases": 3}]}})
     );
     let payload = json!({"connectorId": 0, "duration": 600});

@@ -2,6 +2,7 @@
 
 use crate::pair::{Pair, began, cp, csms, ended, sampled, token};
 use retrovolt::domain::*;
+use retrovolt::ocpp::Input;
 use serde_json::json;
 
 fn with(names: &[&str], tags: &[&str]) -> Pair {
@@ -79,6 +80,66 @@ fn what_belongs_to_no_session_is_told_to_everybody() {
     pair.reply(&id, json!({}));
     pair.status(Some(1), ConnectorStatus::Charging);
     pair.call("StatusNotification");
+}
+
+#[test]
+fn values_taken_apart_from_a_session_go_where_the_session_goes() {
+    let beside = |tx: &str| match sampled(None, 100_500) {
+        Event::Sampled {
+            evse,
+            context,
+            points,
+            ..
+        } => Event::Sampled {
+            tx: None,
+            tx_seq: 0,
+            evse,
+            context,
+            points,
+            charging_state: None,
+            offline: false,
+            beside: Some(TxId::new(tx)),
+        },
+        other => panic!("{other:?}"),
+    };
+    let mut pair = with(&["main", "second"], &["04A1*"]);
+    pair.append(began_by("private", Some("FF00")));
+    let last = pair.append(beside("private"));
+    pair.quiet();
+    assert_eq!(pair.cursor, last, "nothing of it is told");
+    pair.append(began_by("company", Some("04A1")));
+    start(&mut pair, 5);
+    pair.append(beside("company"));
+    let (id, values) = pair.call("MeterValues");
+    assert!(values.get("transactionId").is_none(), "{values}");
+    pair.reply(&id, json!({}));
+}
+
+#[test]
+fn values_that_would_not_be_told_are_not_promised() {
+    let mut pair = with(&["main", "second"], &["04A1*"]);
+    let session = |tx: &str, tag: &str| {
+        Some(Session {
+            tx: TxId::new(tx),
+            token: Some(token(tag)),
+        })
+    };
+    let (mine, other) = (session("a", "04A1"), session("b", "FF00"));
+    for (told, status) in [
+        (vec![other.clone()], "Rejected"),
+        (vec![mine.clone()], "Accepted"),
+        (vec![None], "Accepted"),
+        (vec![other.clone(), None], "Accepted"),
+        (vec![other, mine], "Accepted"),
+        (vec![], "Rejected"),
+    ] {
+        pair.told.clear();
+        pair.ask("TriggerMessage", json!({"requestedMessage": "MeterValues"}));
+        let (id, _) = pair.command();
+        let outcome = Outcome::Sampled(told.clone());
+        pair.feed(Input::Answer { id, outcome });
+        assert_eq!(pair.result()["status"], status, "{told:?}");
+    }
 }
 
 #[test]

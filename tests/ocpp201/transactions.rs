@@ -165,6 +165,7 @@ fn rows_taken_offline_say_so_and_keep_their_time_and_order() {
             points,
             charging_state,
             offline: true,
+            beside: None,
         },
         other => other,
     };
@@ -234,6 +235,7 @@ fn an_event_without_a_value_that_has_a_name_is_still_told() {
         points: points.clone(),
         charging_state: None,
         offline: false,
+        beside: None,
     };
     pair.append(event(Some("t")));
     let told = next(&mut pair, json!({}));

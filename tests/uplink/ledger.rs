@@ -48,6 +48,7 @@ fn charge(rig: &Rig, transactions: u64) -> u64 {
         });
         let sampled = Event::Sampled {
             offline: false,
+            beside: None,
             tx: Some(tx.clone()),
             tx_seq: 1,
             evse: Some(EvseId(1)),

@@ -163,6 +163,7 @@ impl Plan {
             nominal_voltage: 230,
             auth: AuthMode::Reader,
             meter_stale_after: Duration::from_secs(30),
+            has_lock: true,
         };
         let cp = CpSetup {
             id: CpId::new(CP),

@@ -5,8 +5,7 @@ use crate::site::{self, Place};
 use crate::south::{Buses, DEVICES};
 use retrovolt::device::Library;
 use retrovolt::domain::{
-    BootId, ClockQuality, CpId, CpSetup, DeviceFact, DeviceId, EvseId, Mono, Now, Observation, ReaderId, Rng,
-    Wall,
+    BootId, ClockQuality, CpId, CpSetup, DeviceId, EvseId, Mono, Now, Observation, ReaderId, Rng, Wall,
 };
 use retrovolt::ocpp::{Facts, Machine};
 use retrovolt::site::{Demand, Fuses, Shares};
@@ -176,12 +175,8 @@ impl Process {
         let before = facts.clone();
         for observation in observations {
             match (role, observation) {
-                (Role::Charger, Observation::Fact(DeviceFact::FirmwareVersion, text)) => {
-                    facts.firmware = Some(text.clone());
-                }
-                (Role::Meter, Observation::Fact(DeviceFact::SerialNumber, text)) => {
-                    facts.meter_serial = Some(text.clone());
-                }
+                (Role::Charger, Observation::Fact(fact, text)) => facts.charger(*fact, text),
+                (Role::Meter, Observation::Fact(fact, text)) => facts.meter(*fact, text),
                 _ => {}
             }
         }

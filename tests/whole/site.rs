@@ -48,6 +48,7 @@ fn evse((_, id, charger, meter): &(&str, u16, &str, Option<&str>), auth: &AuthMo
         nominal_voltage: 230,
         auth: auth.clone(),
         meter_stale_after: Duration::from_secs(15),
+        has_lock: false,
     }
 }
 

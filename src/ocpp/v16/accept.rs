@@ -3,7 +3,7 @@
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
-use super::{V16, keys::MAX_KEYS, readonly};
+use super::{V16, answer, keys::MAX_KEYS, readonly};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
     ResetKind, RunningTx, TokenKind,
@@ -58,10 +58,13 @@ impl V16 {
             return Reply::Error(CallError::not_supported(action)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
-            Ok(request) => match readonly::refusal(&request).filter(|_| cx.read_only) {
+            Ok(request) if cx.read_only => match readonly::refusal(&request) {
                 Some(refusal) => refusal,
-                None => self.accept_request(request, cx),
+                None => self
+                    .accept_request(request, cx)
+                    .without_commands(|outcome| answer::render(action, payload, outcome)),
             },
+            Ok(request) => self.accept_request(request, cx),
             Err(error) => Reply::Error(CallError::from(error)).into(),
         }
     }
@@ -225,7 +228,11 @@ impl V16 {
         let evse = match self.named(request.connector_id) {
             Named::ChargePoint => None,
             Named::Evse(evse) => Some(evse),
-            Named::Nobody => return refused(),
+            // Errata 3.39.
+            Named::Nobody => {
+                let error = CallError::new(ErrorCode::PropertyConstraintViolation, "no such connectorId");
+                return Reply::Error(error).into();
+            }
         };
         let Ok(profile) = profile::read(&request.cs_charging_profiles, &self.map) else {
             return refused();

@@ -4,14 +4,14 @@
 //! below 1 and a full list with a token of which nothing is said are `Failed` and change nothing.
 
 use super::super::dialect::Reaction;
-use super::super::read::cut;
+use super::super::read::{auth_status, cut};
 use super::V16;
 use super::accept::{ask, say};
 use super::keys::MAX_SENT_LIST;
-use crate::domain::{AuthStatus, Command, IdToken, ListUpdate, TokenInfo, TokenKind};
+use crate::domain::{Command, IdToken, ListUpdate, TokenInfo, TokenKind};
 use ocpp_kit::v1_6::{
-    AuthorizationStatus, GetLocalListVersionResponse, IdTagInfo, SendLocalListRequest, SendLocalListResponse,
-    UpdateStatus, UpdateType,
+    GetLocalListVersionResponse, IdTagInfo, SendLocalListRequest, SendLocalListResponse, UpdateStatus,
+    UpdateType,
 };
 
 /// Told of a list that is switched off (section 5.10).
@@ -50,13 +50,7 @@ impl V16 {
 
 fn token_info(info: &IdTagInfo) -> TokenInfo {
     TokenInfo {
-        status: match info.status {
-            AuthorizationStatus::Accepted => AuthStatus::Accepted,
-            AuthorizationStatus::Blocked => AuthStatus::Blocked,
-            AuthorizationStatus::Expired => AuthStatus::Expired,
-            AuthorizationStatus::ConcurrentTx => AuthStatus::ConcurrentTx,
-            _ => AuthStatus::Invalid,
-        },
+        status: auth_status(info.status.as_str()),
         group: info.parent_id_tag.as_ref().and_then(|group| cut(group, 20)),
         expires_ms: info.expiry_date.map(|at| at.timestamp().as_millisecond()),
         known_since: None,

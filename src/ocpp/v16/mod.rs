@@ -72,7 +72,7 @@ impl Dialect for V16 {
     }
 
     fn follow(&mut self, params: &Params) {
-        readonly::follow(&mut self.keys, params);
+        self.keys.follow(params);
     }
 
     fn timing(&self) -> Timing {
@@ -130,8 +130,8 @@ impl Dialect for V16 {
         Some(project::status(notice, unix_ms))
     }
 
-    fn list_conflict(&self, unix_ms: i64) -> Option<Call> {
-        Some(project::list_conflict(unix_ms))
+    fn list_conflict(&self, whole: &StatusNotice, unix_ms: i64) -> Option<Call> {
+        Some(project::list_conflict(whole, unix_ms))
     }
 
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {

@@ -84,9 +84,9 @@ pub(super) fn composite(connector: i32, schedule: &CompositeSchedule) -> wire::G
         RateUnit::Watts => wire::ChargingRateUnit::W,
     };
     let start = super::super::wallclock::date_time(schedule.start_ms);
+    // Without `startSchedule` (errata 3.57): `scheduleStart` says it.
     let told = wire::ChargingSchedule::new(unit, periods.collect())
-        .with_duration(i32::try_from(schedule.duration_s).unwrap_or(i32::MAX))
-        .with_start_schedule(start);
+        .with_duration(i32::try_from(schedule.duration_s).unwrap_or(i32::MAX));
     let mut response = wire::GetCompositeScheduleResponse::new(wire::GetCompositeScheduleStatus::Accepted);
     response.connector_id = Some(connector);
     response.schedule_start = Some(start);

@@ -2,14 +2,16 @@
 
 use super::super::api::Facts;
 use super::super::dialect::Call;
-use super::super::read::cut;
+use super::super::frame::MAX_MESSAGE_BYTES;
+use super::super::read::{auth_status, cut};
 use super::super::wallclock::{Epochs, date_time, read_utc};
-use super::keys::{Keys, MAX_STOP_VALUES};
+use super::keys::Keys;
 use super::measure::sampled_values;
 use super::txmap::TxMap;
 use crate::domain::{
-    AuthStatus, Begin, ConnectorStatus, CpSetup, End, ErrorCode, Event, EvseId, FaultKind, IdToken,
-    MeterSample, MilliWattHours, Now, Row, SampleContext, SamplePoint, StatusNotice, StopReason, TokenInfo,
+    Begin, ConnectorStatus, CpSetup, End, ErrorCode, Event, EvseId, FaultKind, IdToken, MeterSample,
+    MilliWattHours, Now, Row, STOP_SAMPLES_MAX, SampleContext, SamplePoint, StatusNotice, StopReason,
+    TokenInfo,
 };
 use ocpp_kit::v1_6::{
     AuthorizeRequest, BootNotificationRequest, ChargePointErrorCode, ChargePointStatus, HeartbeatRequest,
@@ -17,6 +19,9 @@ use ocpp_kit::v1_6::{
     StopTransactionRequest,
 };
 use serde_json::Value;
+
+/// Largest StopTransaction: a quarter of what we take ourselves, for CSMSs that take less.
+const MAX_STOP_BYTES: usize = MAX_MESSAGE_BYTES / 4;
 
 /// The idTag of a transaction nobody identified for.
 const ANONYMOUS: &str = "ANONYMOUS";
@@ -40,13 +45,9 @@ pub(super) fn boot(cp: &CpSetup, firmware: &str, facts: &Facts) -> Call {
         cut(&cp.vendor, 20).unwrap_or_else(|| "Retrovolt".to_owned()),
         cut(&cp.model, 20).unwrap_or_else(|| "Gateway".to_owned()),
     );
-    let serial = cp.serial.as_ref().or(facts.serial.as_ref());
+    let serial = facts.serial(cp);
     request.charge_point_serial_number = serial.and_then(|text| cut(text, 25));
-    let versions = match &facts.firmware {
-        Some(charger) => format!("{firmware}+{charger}"),
-        None => firmware.to_owned(),
-    };
-    request.firmware_version = cut(&versions, 50);
+    request.firmware_version = cut(&facts.versions(firmware), 50);
     request.meter_type = facts.meter_type.as_ref().and_then(|text| cut(text, 25));
     request.meter_serial_number = facts.meter_serial.as_ref().and_then(|text| cut(text, 25));
     Call::new("BootNotification", &request)
@@ -62,19 +63,12 @@ pub(super) fn authorize(token: &IdToken) -> Call {
     Call::new("Authorize", &AuthorizeRequest::new(id_tag(token)))
 }
 
-/// `idTagInfo` of an answer (7.27). An unknown status counts as Invalid.
+/// `idTagInfo` of an answer (7.27).
 pub(super) fn token_info(value: &Value, now: Now) -> Option<TokenInfo> {
     let info = value.get("idTagInfo")?;
-    let status = match info.get("status")?.as_str()? {
-        "Accepted" => AuthStatus::Accepted,
-        "Blocked" => AuthStatus::Blocked,
-        "Expired" => AuthStatus::Expired,
-        "ConcurrentTx" => AuthStatus::ConcurrentTx,
-        _ => AuthStatus::Invalid,
-    };
     let text = |name: &str| info.get(name).and_then(Value::as_str);
     Some(TokenInfo {
-        status,
+        status: auth_status(info.get("status")?.as_str()?),
         group: text("parentIdTag").and_then(|group| cut(group, 20)),
         expires_ms: text("expiryDate").and_then(read_utc),
         known_since: Some(now.stamp()),
@@ -83,6 +77,17 @@ pub(super) fn token_info(value: &Value, now: Now) -> Option<TokenInfo> {
 
 /// StatusNotification.req (6.47). Connector 0 is only Available, Unavailable or Faulted.
 pub(super) fn status(notice: &StatusNotice, unix_ms: i64) -> Call {
+    Call::new("StatusNotification", &status_request(notice, unix_ms))
+}
+
+/// The same of the charge point as a whole with the conflict with the local list for its error (3.5.2).
+pub(super) fn list_conflict(whole: &StatusNotice, unix_ms: i64) -> Call {
+    let mut request = status_request(whole, unix_ms);
+    request.error_code = ChargePointErrorCode::LocalListConflict;
+    Call::new("StatusNotification", &request)
+}
+
+fn status_request(notice: &StatusNotice, unix_ms: i64) -> StatusNotificationRequest {
     let shown = match (notice.evse, notice.status) {
         (None, ConnectorStatus::Unavailable) => ConnectorStatus::Unavailable,
         (None, ConnectorStatus::Faulted) => ConnectorStatus::Faulted,
@@ -97,18 +102,7 @@ pub(super) fn status(notice: &StatusNotice, unix_ms: i64) -> Call {
     request.info = notice.error.info.as_ref().and_then(|text| cut(text, 50));
     request.vendor_error_code = notice.error.vendor.as_ref().and_then(|text| cut(text, 50));
     request.timestamp = Some(date_time(unix_ms));
-    Call::new("StatusNotification", &request)
-}
-
-/// StatusNotification.req that tells of a conflict with the local list (3.5.2).
-pub(super) fn list_conflict(unix_ms: i64) -> Call {
-    let mut request = StatusNotificationRequest::new(
-        connector(None),
-        ChargePointErrorCode::LocalListConflict,
-        ChargePointStatus::Available,
-    );
-    request.timestamp = Some(date_time(unix_ms));
-    Call::new("StatusNotification", &request)
+    request
 }
 
 fn connector_status(status: ConnectorStatus) -> ChargePointStatus {
@@ -189,7 +183,20 @@ fn meter_value(
     (!values.is_empty()).then(|| MeterValue::new(epochs.date_time(row.at), values))
 }
 
+/// The message is kept under [`MAX_STOP_BYTES`] whatever is measured: half the samples, until it is.
 fn stop(row: &Row, end: &End, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Call {
+    let mut most = STOP_SAMPLES_MAX;
+    loop {
+        let call = stop_with(row, end, epochs, map, keys, most);
+        if call.payload.get().len() <= MAX_STOP_BYTES || most <= 2 {
+            return call;
+        }
+        most = (most / 2).max(2);
+    }
+}
+
+/// The message with at most so many samples.
+fn stop_with(row: &Row, end: &End, epochs: &Epochs, map: &TxMap, keys: &Keys, most: usize) -> Call {
     let mut request = StopTransactionRequest::new(
         watt_hours(end.meter),
         epochs.date_time(row.at),
@@ -198,7 +205,7 @@ fn stop(row: &Row, end: &End, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Call
     request.id_tag = end.token.as_ref().map(id_tag);
     request.reason = Some(reason(end.reason));
     if keys.stop_carries_data() {
-        let data: Vec<MeterValue> = thinned(&end.data)
+        let data: Vec<MeterValue> = thinned(&end.data, most)
             .filter_map(|sample| {
                 let values = sampled_values(&sample.points, sample.context, false);
                 (!values.is_empty()).then(|| MeterValue::new(epochs.date_time(sample.at), values))
@@ -209,9 +216,9 @@ fn stop(row: &Row, end: &End, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Call
     Call::new("StopTransaction", &request)
 }
 
-/// At most [`MAX_STOP_VALUES`] samples, evenly chosen; the first and the last always among them (errata 3.91).
-fn thinned(data: &[MeterSample]) -> impl Iterator<Item = &MeterSample> {
-    let (count, most) = (data.len(), MAX_STOP_VALUES.min(data.len()));
+/// At most so many samples, evenly chosen; the first and the last always among them (errata 3.91).
+fn thinned(data: &[MeterSample], most: usize) -> impl Iterator<Item = &MeterSample> {
+    let (count, most) = (data.len(), most.min(data.len()));
     (0..most).filter_map(move |place| {
         let index = if most > 1 {
             place * (count - 1) / (most - 1)
@@ -253,12 +260,12 @@ mod tests {
         let mut data = vec![sample(SampleContext::Periodic); 1000];
         data[0] = sample(SampleContext::TransactionBegin);
         data[999] = sample(SampleContext::TransactionEnd);
-        let kept: Vec<_> = thinned(&data).map(|sample| sample.context).collect();
-        assert_eq!(kept.len(), MAX_STOP_VALUES);
+        let kept: Vec<_> = thinned(&data, 100).map(|sample| sample.context).collect();
+        assert_eq!(kept.len(), 100);
         assert_eq!(kept[0], SampleContext::TransactionBegin);
-        assert_eq!(kept[MAX_STOP_VALUES - 1], SampleContext::TransactionEnd);
-        assert_eq!(thinned(&data[..1]).count(), 1);
-        assert_eq!(thinned(&[]).count(), 0);
-        assert_eq!(thinned(&data[..3]).count(), 3);
+        assert_eq!(kept[99], SampleContext::TransactionEnd);
+        assert_eq!(thinned(&data[..1], 100).count(), 1);
+        assert_eq!(thinned(&[], 100).count(), 0);
+        assert_eq!(thinned(&data[..3], 100).count(), 3);
     }
 }

@@ -2,13 +2,9 @@
 //! for that, and of the configuration it may change what concerns nothing but its own connection.
 
 use super::super::dialect::{Reaction, Reply};
-use super::keys::Keys;
-use super::measure;
-use crate::domain::Params;
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{Action, CsmsRequest};
 use serde::Serialize;
-use std::time::Duration;
 
 /// Keys of the connection itself: each CSMS has its own.
 pub(super) const OWN_KEYS: [&str; 5] = [
@@ -27,7 +23,8 @@ struct Status {
 #[derive(Serialize)]
 struct Nothing {}
 
-/// The refusal of a command; `None`: a question, or something that refuses for itself.
+/// The refusal of what never becomes a command to the station; `None`: a question, a command, or something that
+/// refuses for itself. A command is refused by [`Reaction::without_commands`].
 pub(super) fn refusal(request: &CsmsRequest) -> Option<Reaction> {
     let status = match request.action() {
         Action::GetCompositeSchedule
@@ -36,26 +33,28 @@ pub(super) fn refusal(request: &CsmsRequest) -> Option<Reaction> {
         | Action::GetLocalListVersion
         | Action::TriggerMessage
         // Refused key by key.
-        | Action::ChangeConfiguration => return None,
-        Action::ExtendedTriggerMessage if !asks_for_a_certificate(request) => return None,
-        Action::CancelReservation
-        | Action::CertificateSigned
+        | Action::ChangeConfiguration
+        // Commands.
+        | Action::CancelReservation
         | Action::ChangeAvailability
         | Action::ClearCache
-        | Action::ExtendedTriggerMessage
-        | Action::GetLog
-        | Action::InstallCertificate
+        | Action::ClearChargingProfile
         | Action::RemoteStartTransaction
         | Action::RemoteStopTransaction
         | Action::ReserveNow
         | Action::Reset
+        | Action::SendLocalList
         | Action::SetChargingProfile
+        | Action::UnlockConnector => return None,
+        Action::ExtendedTriggerMessage if !asks_for_a_certificate(request) => return None,
+        Action::CertificateSigned
+        | Action::ExtendedTriggerMessage
+        | Action::GetLog
+        | Action::InstallCertificate
         | Action::SignedUpdateFirmware => "Rejected",
-        Action::ClearChargingProfile => "Unknown",
         // No vendor's messages are spoken with a CSMS that only reads.
         Action::DataTransfer => "UnknownVendorId",
-        Action::DeleteCertificate | Action::SendLocalList => "Failed",
-        Action::UnlockConnector => "NotSupported",
+        Action::DeleteCertificate => "Failed",
         // Without a file name: there is nothing to upload (6.24).
         Action::GetDiagnostics => return Some(Reply::result(&Nothing {}).into()),
         // Others, UpdateFirmware among them, have no answer that says no.
@@ -70,42 +69,4 @@ fn asks_for_a_certificate(request: &CsmsRequest) -> bool {
         return false;
     };
     request.requested_message.as_str() == "SignChargePointCertificate"
-}
-
-/// The keys as the settings in force would have them; what 1.6 has no key for is left out.
-pub(super) fn follow(keys: &mut Keys, params: &Params) {
-    let seconds = |wait: Duration| wait.as_secs().to_string();
-    let flag = |on: bool| on.to_string();
-    let list = measure::write_list;
-    for (name, value) in [
-        ("ConnectionTimeOut", seconds(params.connection_timeout)),
-        ("MeterValueSampleInterval", seconds(params.sample_interval)),
-        ("ClockAlignedDataInterval", seconds(params.aligned_interval)),
-        ("MeterValuesSampledData", list(&params.sampled)),
-        ("MeterValuesAlignedData", list(&params.aligned)),
-        ("StopTxnSampledData", list(&params.stop_sampled)),
-        ("StopTxnAlignedData", list(&params.stop_aligned)),
-        ("MinimumStatusDuration", seconds(params.min_status_duration)),
-        (
-            "StopTransactionOnEVSideDisconnect",
-            flag(params.stop_on_ev_disconnect),
-        ),
-        ("StopTransactionOnInvalidId", flag(params.stop_on_invalid_id)),
-        (
-            "MaxEnergyOnInvalidId",
-            params.max_energy_on_invalid_id.base().to_string(),
-        ),
-        ("AuthorizeRemoteTxRequests", flag(params.authorize_remote_start)),
-        ("LocalAuthorizeOffline", flag(params.local_authorize_offline)),
-        ("LocalPreAuthorize", flag(params.local_pre_authorize)),
-        ("AllowOfflineTxForUnknownId", flag(params.allow_offline_unknown)),
-        ("AuthorizationCacheEnabled", flag(params.cache_enabled)),
-        ("LocalAuthListEnabled", flag(params.list_enabled)),
-        (
-            "UnlockConnectorOnEVSideDisconnect",
-            flag(params.unlock_on_ev_disconnect),
-        ),
-    ] {
-        keys.put(name, &value);
-    }
 }

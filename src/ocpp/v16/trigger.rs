@@ -1,7 +1,7 @@
 //! Messages that are sent because the CSMS asks for them (5.17, whitepaper 5.5, errata 3.35 and 3.46).
 //!
 //! Rules: what is accepted is sent; a BootNotification is refused once registered; a message of a feature that is not
-//! there is NotImplemented; connectors that are none of ours are refused.
+//! there is NotImplemented; connectors that are none of ours are refused where the message is about a connector.
 
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Triggered};
@@ -62,10 +62,12 @@ impl V16 {
     }
 
     fn triggered(&self, wanted: &Wanted, connector: Option<i32>, cx: &CallCx) -> Verdict {
+        // A connector that does not matter to the message is no reason to refuse it.
+        let matters = matches!(wanted, Wanted::Status | Wanted::MeterValues);
         let evse: Option<EvseId> = match connector.map(|connector| self.named(connector)) {
-            Some(Named::Nobody) => return Verdict::Refused,
+            Some(Named::Nobody) if matters => return Verdict::Refused,
             Some(Named::Evse(evse)) => Some(evse),
-            Some(Named::ChargePoint) | None => None,
+            Some(Named::ChargePoint | Named::Nobody) | None => None,
         };
         let registered = cx.registration == Registration::Accepted;
         match wanted {

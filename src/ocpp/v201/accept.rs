@@ -63,10 +63,13 @@ impl V201 {
             return Reply::Error(CallError::new(ErrorCode::FormatViolation, words)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
-            Ok(request) => match readonly::refusal(&request).filter(|_| cx.read_only) {
+            Ok(request) if cx.read_only => match readonly::refusal(&request) {
                 Some(refusal) => refusal,
-                None => self.accept_request(request, cx),
+                None => self
+                    .accept_request(request, cx)
+                    .without_commands(|outcome| readonly::refused(action, payload, outcome)),
             },
+            Ok(request) => self.accept_request(request, cx),
             Err(error) => Reply::Error(CallError::from(error)).into(),
         }
     }

@@ -6,8 +6,8 @@ use super::super::wallclock::{date_time, format_utc};
 use super::V201;
 use super::project::{CONNECTOR, connector_status};
 use super::variables::{Entry, Kind, Refusal, TABLE, find, parts};
-use super::{measure, readonly, variables};
-use crate::domain::{ConnectorStatus, EvseId, EvseSetup, Now};
+use super::{measure, variables};
+use crate::domain::{ConnectorStatus, EvseId, EvseSetup, Now, OTHER_IN_CONTROL};
 use ocpp_kit::types::Decimal;
 use ocpp_kit::v2_0_1::{
     Attribute, Component, Data, EVSE, GetVariableData, GetVariableResult, GetVariableStatus, Mutability,
@@ -84,7 +84,7 @@ impl V201 {
                 }
             }
             Found::Ours(entry) if entry.writable => {
-                (SetVariableStatus::Rejected, Some(("ReadOnly", readonly::WHY)))
+                (SetVariableStatus::Rejected, Some(("ReadOnly", OTHER_IN_CONTROL)))
             }
             Found::Ours(_) | Found::Told(_) => {
                 let read_only: Refusal = ("ReadOnly", "told by the gateway");

@@ -66,7 +66,7 @@ impl Dialect for V201 {
     }
 
     fn follow(&mut self, params: &Params) {
-        readonly::follow(&mut self.model, params);
+        self.model.follow(params);
     }
 
     fn timing(&self) -> Timing {

@@ -2,10 +2,14 @@
 
 use super::super::dialect::KeyPut;
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
+use super::super::steering::{
+    self, Lists, Steering,
+    Steers::{Energy, Flag, Measurands, Seconds},
+};
 use super::measure;
 use super::readonly::OWN_VARIABLES;
 use super::variables::{Entry, Refusal, TABLE, find, normal};
-use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Security};
+use crate::domain::{CpSetup, CsmsSetup, Params};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,12 +30,6 @@ impl Model {
             read_only: !cp.is_controlled_by(csms),
         };
         let seconds = |wait: Duration| wait.as_secs().max(u64::from(!wait.is_zero())).to_string();
-        let profile = match (&csms.security, csms.url.starts_with("wss:")) {
-            (Security::None, _) => 0,
-            (Security::Basic { .. }, false) => 1,
-            (Security::Basic { .. }, true) => 2,
-            (Security::Client { .. }, _) => 3,
-        };
         for (name, value) in [
             (
                 "OCPPCommCtrlr.MessageTimeout[Default]",
@@ -39,7 +37,10 @@ impl Model {
             ),
             ("OCPPCommCtrlr.WebSocketPingInterval", seconds(csms.ping)),
             ("SecurityCtrlr.Identity", cp.id.to_string()),
-            ("SecurityCtrlr.SecurityProfile", profile.to_string()),
+            (
+                "SecurityCtrlr.SecurityProfile",
+                csms.security_profile().to_string(),
+            ),
             ("SmartChargingCtrlr.PeriodsPerSchedule", MAX_PERIODS.to_string()),
             (
                 "SmartChargingCtrlr.ProfileStackLevel",
@@ -100,39 +101,92 @@ impl Model {
         !self.text(name).is_empty()
     }
 
-    fn flag(&self, name: &str) -> bool {
-        self.text(name) == "true"
-    }
-
-    fn measurands(&self, name: &str) -> Vec<Measurand> {
-        measure::parse_list(self.text(name)).unwrap_or_default()
-    }
-
     /// What the variables come to for the station.
     pub(super) fn params(&self) -> Params {
-        let energy = i64::from(self.count("TxCtrlr.MaxEnergyOnInvalidId"));
-        Params {
-            connection_timeout: self.seconds("TxCtrlr.EVConnectionTimeOut"),
-            sample_interval: self.seconds("SampledDataCtrlr.TxUpdatedInterval"),
-            aligned_interval: self.seconds("AlignedDataCtrlr.Interval"),
-            sampled: self.measurands("SampledDataCtrlr.TxUpdatedMeasurands"),
-            aligned: self.measurands("AlignedDataCtrlr.Measurands"),
-            stop_sampled: self.measurands("SampledDataCtrlr.TxEndedMeasurands"),
-            stop_aligned: self.measurands("AlignedDataCtrlr.TxEndedMeasurands"),
-            stop_sample_interval: self.seconds("SampledDataCtrlr.TxEndedInterval"),
-            stop_aligned_interval: self.seconds("AlignedDataCtrlr.TxEndedInterval"),
+        let mut params = Params {
+            // 2.0.1 has no such variable.
             min_status_duration: Duration::ZERO,
-            stop_on_ev_disconnect: self.flag("TxCtrlr.StopTxOnEVSideDisconnect"),
-            stop_on_invalid_id: self.flag("TxCtrlr.StopTxOnInvalidId"),
-            max_energy_on_invalid_id: MilliWattHours::from_base(energy),
-            authorize_remote_start: self.flag("AuthCtrlr.AuthorizeRemoteStart"),
-            local_authorize_offline: self.flag("AuthCtrlr.LocalAuthorizeOffline"),
-            local_pre_authorize: self.flag("AuthCtrlr.LocalPreAuthorize"),
-            allow_offline_unknown: self.flag("AuthCtrlr.OfflineTxForUnknownIdEnabled"),
-            cache_enabled: self.flag("AuthCacheCtrlr.Enabled"),
-            // 2.0.1 block D is not offered.
+            // Block D is not offered.
             list_enabled: false,
-            unlock_on_ev_disconnect: self.flag("OCPPCommCtrlr.UnlockOnEVSideDisconnect"),
+            ..Params::default()
+        };
+        steering::read(STEERING, LISTS, |name| self.text(name), &mut params);
+        params
+    }
+
+    /// Takes over what steers the station as it is in force; what 2.0.1 has no variable for is left out.
+    pub(super) fn follow(&mut self, params: &Params) {
+        for (name, value) in steering::written(STEERING, LISTS, params) {
+            self.take_over(name, &value);
         }
     }
 }
+
+/// Variables that steer the station.
+const STEERING: &[Steering] = &[
+    (
+        "TxCtrlr.EVConnectionTimeOut",
+        Seconds(|p| &mut p.connection_timeout),
+    ),
+    (
+        "SampledDataCtrlr.TxUpdatedInterval",
+        Seconds(|p| &mut p.sample_interval),
+    ),
+    ("AlignedDataCtrlr.Interval", Seconds(|p| &mut p.aligned_interval)),
+    (
+        "SampledDataCtrlr.TxUpdatedMeasurands",
+        Measurands(|p| &mut p.sampled),
+    ),
+    ("AlignedDataCtrlr.Measurands", Measurands(|p| &mut p.aligned)),
+    (
+        "SampledDataCtrlr.TxEndedMeasurands",
+        Measurands(|p| &mut p.stop_sampled),
+    ),
+    (
+        "AlignedDataCtrlr.TxEndedMeasurands",
+        Measurands(|p| &mut p.stop_aligned),
+    ),
+    (
+        "SampledDataCtrlr.TxEndedInterval",
+        Seconds(|p| &mut p.stop_sample_interval),
+    ),
+    (
+        "AlignedDataCtrlr.TxEndedInterval",
+        Seconds(|p| &mut p.stop_aligned_interval),
+    ),
+    (
+        "TxCtrlr.StopTxOnEVSideDisconnect",
+        Flag(|p| &mut p.stop_on_ev_disconnect),
+    ),
+    ("TxCtrlr.StopTxOnInvalidId", Flag(|p| &mut p.stop_on_invalid_id)),
+    (
+        "TxCtrlr.MaxEnergyOnInvalidId",
+        Energy(|p| &mut p.max_energy_on_invalid_id),
+    ),
+    (
+        "AuthCtrlr.AuthorizeRemoteStart",
+        Flag(|p| &mut p.authorize_remote_start),
+    ),
+    (
+        "AuthCtrlr.LocalAuthorizeOffline",
+        Flag(|p| &mut p.local_authorize_offline),
+    ),
+    (
+        "AuthCtrlr.LocalPreAuthorize",
+        Flag(|p| &mut p.local_pre_authorize),
+    ),
+    (
+        "AuthCtrlr.OfflineTxForUnknownIdEnabled",
+        Flag(|p| &mut p.allow_offline_unknown),
+    ),
+    ("AuthCacheCtrlr.Enabled", Flag(|p| &mut p.cache_enabled)),
+    (
+        "OCPPCommCtrlr.UnlockOnEVSideDisconnect",
+        Flag(|p| &mut p.unlock_on_ev_disconnect),
+    ),
+];
+
+const LISTS: Lists = Lists {
+    read: |text| measure::parse_list(text).unwrap_or_default(),
+    write: measure::write_list,
+};

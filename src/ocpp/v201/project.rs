@@ -28,13 +28,9 @@ pub(super) fn boot(cp: &CpSetup, firmware: &str, facts: &Facts, reason: BootReas
         cut(&cp.model, 20).unwrap_or_else(|| "Gateway".to_owned()),
         cut(&cp.vendor, 50).unwrap_or_else(|| "Retrovolt".to_owned()),
     );
-    let serial = cp.serial.as_ref().or(facts.serial.as_ref());
+    let serial = facts.serial(cp);
     station.serial_number = serial.and_then(|text| cut(text, 25));
-    let versions = match &facts.firmware {
-        Some(charger) => format!("{firmware}+{charger}"),
-        None => firmware.to_owned(),
-    };
-    station.firmware_version = cut(&versions, 50);
+    station.firmware_version = cut(&facts.versions(firmware), 50);
     let reason = match reason {
         BootReason::PowerUp => wire::BootReason::PowerUp,
         BootReason::RemoteReset => wire::BootReason::RemoteReset,
@@ -99,6 +95,7 @@ pub(super) fn row(row: &Row, epochs: &Epochs, model: &Model) -> Option<Call> {
             points,
             charging_state,
             offline,
+            beside: _,
         } => {
             let trigger = match context {
                 SampleContext::Clock => TriggerReason::MeterValueClock,

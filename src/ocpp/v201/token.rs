@@ -1,8 +1,8 @@
 //! Identifiers and verdicts (2.0.1 part 2, 2.24 `IdTokenType`, 2.25 `IdTokenInfoType`).
 
-use super::super::read::cut;
+use super::super::read::{auth_status, cut};
 use super::super::wallclock::read_utc;
-use crate::domain::{AuthStatus, IdToken, Now, TokenInfo, TokenKind};
+use crate::domain::{IdToken, Now, TokenInfo, TokenKind};
 use ocpp_kit::v2_0_1 as wire;
 use serde_json::Value;
 
@@ -44,20 +44,13 @@ pub(super) fn read(token: wire::IdToken) -> IdToken {
     IdToken::new(token.id_token, kind)
 }
 
-/// `idTokenInfo` of an answer. What is neither accepted nor one of ours counts as Invalid.
+/// `idTokenInfo` of an answer.
 pub(super) fn verdict(value: &Value, now: Now) -> Option<TokenInfo> {
     let info = value.get("idTokenInfo")?;
-    let status = match info.get("status")?.as_str()? {
-        "Accepted" => AuthStatus::Accepted,
-        "Blocked" => AuthStatus::Blocked,
-        "Expired" => AuthStatus::Expired,
-        "ConcurrentTx" => AuthStatus::ConcurrentTx,
-        _ => AuthStatus::Invalid,
-    };
     let group = info.get("groupIdToken").and_then(|group| group.get("idToken"));
     let expires = info.get("cacheExpiryDateTime").and_then(Value::as_str);
     Some(TokenInfo {
-        status,
+        status: auth_status(info.get("status")?.as_str()?),
         group: group.and_then(Value::as_str).and_then(|text| cut(text, LONGEST)),
         expires_ms: expires.and_then(read_utc),
         known_since: Some(now.stamp()),
@@ -67,6 +60,7 @@ pub(super) fn verdict(value: &Value, now: Now) -> Option<TokenInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::AuthStatus;
 
     #[test]
     fn a_kind_is_claimed_only_where_the_text_has_its_form() {

@@ -91,6 +91,7 @@ fn charge_point(plan: &Plan) -> CpSetup {
         charger: DeviceId::new("charger"),
         meter: plan.metered.then(|| DeviceId::new("meter")),
         reader: None,
+        has_lock: false,
         phases: 3,
         first_phase: Phase::L1,
         max_current: MilliAmps(16_000),

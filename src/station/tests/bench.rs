@@ -105,6 +105,7 @@ pub(super) fn evse(id: u16) -> EvseSetup {
         nominal_voltage: 230,
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(5),
+        has_lock: true,
     }
 }
 
@@ -551,6 +552,8 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Reset(r) => format!("{r:?}"),
         Outcome::Unlock(u) => format!("{u:?}"),
         Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) => format!("{outcome:?}"),
+        Outcome::Sampled(told) if told.is_empty() => "no: nothing was measured yet".to_owned(),
+        Outcome::Sampled(_) => "yes".to_owned(),
         Outcome::Composite(_) => "composite".to_owned(),
     }
 }

@@ -174,10 +174,24 @@ fn values_asked_for_apart_from_a_transaction_take_no_number_of_it() {
         ..Params::default()
     });
     let values = |within| Command::Trigger(Trigger::MeterValues { evse: None, within });
-    b.ask(values(Within::Apart));
+    let outcome = b.ask(values(Within::Apart));
     b.expect(
         "sample 1 Trigger of 1
          answer yes",
+    );
+    let running = b.show(1).tx.expect("a transaction").id;
+    let session = Session {
+        tx: running.clone(),
+        token: Some(card("A")),
+    };
+    assert_eq!(outcome, Some(Outcome::Sampled(vec![Some(session)])));
+    let Event::Sampled { tx: None, beside, .. } = &b.rows.last().unwrap().event else {
+        panic!("{:?}", b.rows.last())
+    };
+    assert_eq!(
+        beside.as_ref(),
+        Some(&running),
+        "it may be told to whom the transaction is told"
     );
     b.ask(values(Within::Transaction));
     b.expect(

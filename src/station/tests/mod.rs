@@ -2,7 +2,9 @@
 
 mod bench;
 mod charging;
+mod drives;
 mod meters;
+mod orders;
 mod restarts;
 mod sessions;
 mod states;

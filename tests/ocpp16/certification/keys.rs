@@ -104,6 +104,8 @@ fn a_bad_value_and_a_read_only_key_are_rejected_and_change_nothing() {
         ("MeterValuesSampledData", "Energy.Active.Import.Register,RPM"),
         ("NumberOfConnectors", "4"),
         ("SupportedFeatureProfiles", "Core"),
+        ("ConnectorPhaseRotation", "1.RST"),
+        ("ResetRetries", "2"),
         ("SecurityProfile", "2"),
         ("SecurityProfile", "0"),
     ] {

@@ -342,6 +342,32 @@ fn a_csms_that_contradicts_its_own_list_is_told_so() {
 }
 
 #[test]
+fn a_conflict_is_told_beside_the_real_status_of_the_charge_point() {
+    let mut s = listed(vec![entry("A", "Accepted")]);
+    s.set("LocalPreAuthorize", "true");
+    s.set("StopTransactionOnInvalidId", "false");
+    s.charge(1, "A");
+    s.cut();
+    s.run(1);
+    s.mend();
+    s.run(5);
+    s.ask(
+        "ChangeAvailability",
+        json!({"connectorId": 0, "type": "Inoperative"}),
+    );
+    s.run(1);
+    s.csms.judge("A", "Blocked");
+    s.look();
+    s.present(1, "A");
+    s.run(1);
+    s.expect(
+        "+0 Status 1 Unavailable
+         +0 Stop #1 1000045 Local by A
+         +0 Status 0 Unavailable LocalListConflict",
+    );
+}
+
+#[test]
 fn a_list_that_is_switched_off_says_nothing() {
     let mut s = listed(vec![entry("A", "Blocked")]);
     s.set("AllowOfflineTxForUnknownId", "true");

@@ -129,3 +129,29 @@ fn a_single_measurand_may_name_its_phase() {
         "Accepted\n+0 Meter 1 #1 Trigger 1",
     );
 }
+
+#[test]
+fn a_stop_message_with_all_there_is_to_measure_is_bounded_too() {
+    let mut s = Stack::ready(1);
+    s.set("MeterValueSampleInterval", "1");
+    s.set("MeterValuesSampledData", "");
+    let all = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Current.Offered,Voltage,\
+        Voltage.L1,Voltage.L1-N,Current.Import.L1";
+    s.set("StopTxnSampledData", all);
+    s.charge(1, "A");
+    s.run(80);
+    s.present(1, "A");
+    s.run(1);
+    let stop = s.csms.heard["StopTransaction"].clone();
+    let data = stop["transactionData"].as_array().expect("data");
+    assert!((25..=60).contains(&data.len()), "{} of 90 samples", data.len());
+    assert_eq!(data[0]["sampledValue"][0]["context"], "Transaction.Begin");
+    let last = data.last().expect("an end");
+    assert_eq!(last["sampledValue"][0]["context"], "Transaction.End");
+    let bytes = stop.to_string().len();
+    assert!(
+        (16 * 1024..=64 * 1024).contains(&bytes),
+        "{bytes} bytes, {} samples",
+        data.len()
+    );
+}

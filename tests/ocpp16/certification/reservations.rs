@@ -366,7 +366,7 @@ fn a_remote_start_of_a_listed_relative_uses_the_reservation_up() {
     s.run(2);
     s.expect(
         "+0 Status 1 Finishing
-         +0 Stop #1 1000003 Local by B
+         +0 Stop #1 1000006 Local by B
          +0 Status 1 Available",
     );
 }

@@ -91,6 +91,27 @@ fn unplugged_by_the_vehicle_the_plug_stays_locked_where_that_is_wanted() {
          +0 Stop #1 1000024 EVDisconnected",
     );
     assert_eq!(s.outlet(1).unlocks, 0);
+    // Whose cable it is gets it with his card, which may also be meant for the next vehicle.
+    s.present(1, "B");
+    s.run(1);
+    assert_eq!(s.outlet(1).unlocks, 0);
+    s.run(100);
+    s.present(1, "A");
+    s.run(1);
+    assert_eq!(s.outlet(1).unlocks, 1);
+    s.look();
+    s.plug(1);
+    s.run(2);
+    let told = s.look().concat();
+    assert!(told.contains("Start 1 A 1000024"), "{told}");
+    // A vehicle that was plugged in meanwhile is the next one, and its plug stays where it is.
+    s.unplug(1);
+    s.plug(1);
+    s.run(1);
+    s.present(1, "A");
+    s.run(8);
+    assert_eq!(s.outlet(1).unlocks, 1);
+    assert!(s.offers(1));
 }
 
 #[test]
@@ -271,6 +292,29 @@ fn a_refused_start_ends_the_session_or_only_the_energy() {
          +0 Stop #2 1000024 DeAuthorized",
     );
     assert_eq!(s.outlet(1).unlocks, 1, "the plug stays locked for the owner");
+}
+
+#[test]
+fn a_refused_driver_gets_his_plug_back_with_his_own_card_even_after_a_power_cut() {
+    let mut s = Stack::ready(1);
+    s.csms.judge("X", "Invalid");
+    s.plug(1);
+    s.ask("RemoteStartTransaction", json!({"connectorId": 1, "idTag": "X"}));
+    s.run(5);
+    let told = s.look().concat();
+    assert!(told.contains("Stop #1 1000000 DeAuthorized"), "{told}");
+    assert_eq!(s.outlet(1).unlocks, 0);
+    s.restart(20);
+    s.run(5);
+    s.look();
+    s.drives = true;
+    s.present(1, "X");
+    s.expect("+0 ~ 1 unlock");
+    // From then on it is a card like any other.
+    s.drives = false;
+    s.present(1, "X");
+    s.run(1);
+    s.expect("+0 Authorize X");
 }
 
 #[test]

@@ -283,3 +283,168 @@ fn a_limit_under_the_least_suspends_and_profiles_survive_a_power_cut() {
     s.run(8);
     assert_eq!(s.amps(1), 16);
 }
+
+/// A profile with its kind and schedule written out.
+fn written(level: i32, kind: Value, schedule: Value) -> Value {
+    let mut profile = json!({"chargingProfileId": 40 + level, "stackLevel": level,
+        "chargingProfilePurpose": "TxDefaultProfile", "chargingSchedule": schedule});
+    let members = kind.as_object().expect("members").clone();
+    profile.as_object_mut().expect("members").extend(members);
+    profile
+}
+
+/// The amperes of each of the next seconds, without repeats.
+fn course(s: &mut Stack, seconds: u64) -> Vec<(u64, i64)> {
+    let mut course: Vec<(u64, i64)> = Vec::new();
+    for second in 1..=seconds {
+        s.run(1);
+        let amps = s.amps(1);
+        if course.last().is_none_or(|(_, last)| *last != amps) {
+            course.push((second, amps));
+        }
+    }
+    s.look();
+    course
+}
+
+#[test]
+fn a_recurring_profile_comes_again_by_the_hour_of_its_start_and_falls_back_in_between() {
+    // It is Monday, 12:00:05, when the profiles come.
+    let mut s = Stack::ready(1);
+    let schedule = |start: &str, amps: i32| {
+        json!({"chargingRateUnit": "A", "startSchedule": start, "duration": 20,
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": amps}]})
+    };
+    let every = |recurrency: &str| json!({"chargingProfileKind": "Recurring", "recurrencyKind": recurrency});
+    let below = profile(1, 0, "TxDefaultProfile", &[(0, 12)]);
+    set(&mut s, 1, &below, "Accepted");
+    let daily = written(1, every("Daily"), schedule("2026-09-19T12:00:30Z", 7));
+    set(&mut s, 1, &daily, "Accepted");
+    let weekly = written(2, every("Weekly"), schedule("2026-09-07T12:01:10Z", 9));
+    set(&mut s, 1, &weekly, "Accepted");
+    // Of another day of the week.
+    let other = written(3, every("Weekly"), schedule("2026-09-08T12:00:30Z", 6));
+    set(&mut s, 1, &other, "Accepted");
+    s.charge(1, "A");
+    // It is 12:00:21.
+    assert_eq!(s.amps(1), 12);
+    let course = course(&mut s, 80);
+    assert_eq!(course, [(1, 12), (9, 7), (29, 12), (49, 9), (69, 12)]);
+}
+
+#[test]
+fn a_recurring_profile_without_its_recurrency_or_start_is_rejected() {
+    let mut s = Stack::ready(1);
+    let periods = json!([{"startPeriod": 0, "limit": 8}]);
+    let bare = json!({"chargingRateUnit": "A", "chargingSchedulePeriod": periods});
+    let started = json!({"chargingRateUnit": "A", "startSchedule": "2026-09-21T12:00:00Z",
+        "chargingSchedulePeriod": periods});
+    let recurring = json!({"chargingProfileKind": "Recurring"});
+    set(&mut s, 1, &written(1, recurring, started), "Rejected");
+    let daily = json!({"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"});
+    set(&mut s, 1, &written(1, daily, bare), "Rejected");
+}
+
+#[test]
+fn a_relative_profile_counts_from_the_begin_of_the_session() {
+    let mut s = Stack::ready(1);
+    let schedule = json!({"chargingRateUnit": "A", "duration": 40, "chargingSchedulePeriod":
+        [{"startPeriod": 0, "limit": 8}, {"startPeriod": 30, "limit": 6}]});
+    let relative = written(0, json!({"chargingProfileKind": "Relative"}), schedule);
+    set(&mut s, 1, &relative, "Accepted");
+    s.run(100);
+    s.charge(1, "A");
+    // Eight seconds of it have passed; after its end nothing restricts any more.
+    let course = course(&mut s, 60);
+    assert_eq!(course, [(1, 8), (22, 6), (32, 16)]);
+}
+
+#[test]
+fn a_profile_is_silent_before_and_after_its_validity() {
+    let mut s = Stack::ready(1);
+    let mut bounded = profile(1, 0, "TxDefaultProfile", &[(0, 8)]);
+    bounded["validFrom"] = json!("2026-09-21T12:00:30Z");
+    bounded["validTo"] = json!("2026-09-21T12:00:50Z");
+    set(&mut s, 1, &bounded, "Accepted");
+    s.charge(1, "A");
+    // It is 12:00:15.
+    let course = course(&mut s, 60);
+    assert_eq!(course, [(1, 16), (15, 8), (35, 16)]);
+    let mut never = bounded;
+    never["validTo"] = json!("2026-09-21T12:00:30Z");
+    set(&mut s, 1, &never, "Rejected");
+}
+
+#[test]
+fn watts_are_those_of_all_phases_together_and_ampere_those_of_each() {
+    let mut s = Stack::charging();
+    for (unit, limit, phases, amps) in [
+        ("W", 6_900, None, 10),
+        ("W", 6_900, Some(3), 10),
+        ("W", 2_300, Some(1), 10),
+        ("A", 10, None, 10),
+        // Errata 3.34: the limit holds as it is given, for the phases that are there.
+        ("A", 11, Some(3), 11),
+        ("A", 11, Some(1), 11),
+    ] {
+        let mut period = json!({"startPeriod": 0, "limit": limit});
+        if let Some(phases) = phases {
+            period["numberPhases"] = json!(phases);
+        }
+        let schedule = json!({"chargingRateUnit": unit, "chargingSchedulePeriod": [period]});
+        let relative = written(0, json!({"chargingProfileKind": "Relative"}), schedule);
+        set(&mut s, 1, &relative, "Accepted");
+        s.run(8);
+        assert_eq!(s.amps(1), amps, "{limit} {unit} on {phases:?}");
+    }
+}
+
+#[test]
+fn the_ceiling_of_the_charge_point_holds_over_every_other_profile() {
+    let mut s = Stack::charging();
+    set(&mut s, 1, &profile(1, 0, "TxProfile", &[(0, 14)]), "Accepted");
+    assert_eq!(s.amps(1), 14);
+    set(
+        &mut s,
+        0,
+        &profile(2, 0, "ChargePointMaxProfile", &[(0, 9)]),
+        "Accepted",
+    );
+    assert_eq!(s.amps(1), 9);
+    set(
+        &mut s,
+        1,
+        &profile(3, 0, "ChargePointMaxProfile", &[(0, 9)]),
+        "Rejected",
+    );
+}
+
+#[test]
+fn what_is_no_profile_is_refused_by_name() {
+    let mut s = Stack::ready(1);
+    let mut ask = |connector: i32, change: &dyn Fn(&mut Value), answer: &str| {
+        let mut profile = profile(1, 0, "TxDefaultProfile", &[(0, 10)]);
+        change(&mut profile);
+        set(&mut s, connector, &profile, answer);
+    };
+    // Errata 3.39 and 3.38.
+    ask(9, &|_| {}, "!PropertyConstraintViolation");
+    ask(-1, &|_| {}, "!PropertyConstraintViolation");
+    ask(
+        1,
+        &|profile| profile["chargingSchedule"]["chargingRateUnit"] = json!("kW"),
+        "!PropertyConstraintViolation",
+    );
+    ask(
+        1,
+        &|profile| profile["chargingProfilePurpose"] = json!("TxMaxProfile"),
+        "!PropertyConstraintViolation",
+    );
+    ask(
+        1,
+        &|profile| profile["chargingSchedule"]["chargingSchedulePeriod"][0]["startPeriod"] = json!(5),
+        "Rejected",
+    );
+    ask(1, &|profile| profile["stackLevel"] = json!(21), "Rejected");
+    ask(1, &|profile| profile["stackLevel"] = json!(20), "Accepted");
+}

@@ -53,8 +53,15 @@ fn a_connector_that_is_not_there_is_rejected() {
     let mut s = Stack::ready(1);
     for action in ["TriggerMessage", "ExtendedTriggerMessage"] {
         for connector in [2, -1] {
-            let wanted = json!({"requestedMessage": "StatusNotification", "connectorId": connector});
-            s.asked(action, wanted, "Rejected");
+            for message in ["StatusNotification", "MeterValues"] {
+                let wanted = json!({"requestedMessage": message, "connectorId": connector});
+                s.asked(action, wanted, "Rejected");
+            }
+            // It does not matter here, and is passed over (5.17).
+            let wanted = json!({"requestedMessage": "Heartbeat", "connectorId": connector});
+            s.asked(action, wanted, "Accepted\n+0 Heartbeat");
+            let absent = json!({"requestedMessage": "FirmwareStatusNotification", "connectorId": connector});
+            s.asked(action, absent, "NotImplemented");
         }
     }
 }

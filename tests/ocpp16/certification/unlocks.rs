@@ -1,7 +1,7 @@
 //! Unlocking: 017_1, 017_2, 018_1, 018_2, 030, 031; lock failure 024.
 
-use crate::stack::Stack;
-use retrovolt::domain::{DriveError, FaultKind};
+use crate::stack::{Stack, site};
+use retrovolt::domain::{CpSetup, DriveError, FaultKind};
 use serde_json::json;
 
 fn unlock(s: &mut Stack, connector: i32) {
@@ -17,13 +17,20 @@ fn a_free_connector_is_unlocked() {
     assert_eq!(s.outlet(1).unlocks, 1);
 }
 
+/// One EVSE whose charger has no lock.
+fn fixed_cable() -> CpSetup {
+    let mut cp = site(1);
+    cp.evses[0].has_lock = false;
+    cp
+}
+
 #[test]
 fn a_fixed_cable_cannot_be_unlocked() {
-    let mut s = Stack::ready(1);
-    s.outlet(1).lock = Err(DriveError::Unsupported);
+    let mut s = Stack::of(fixed_cable());
     unlock(&mut s, 1);
     s.run(1);
     s.expect("+0 = UnlockConnector NotSupported");
+    assert_eq!(s.outlet(1).unlocks, 0, "nothing was ordered");
 }
 
 #[test]
@@ -43,15 +50,18 @@ fn unlocking_ends_the_session_first() {
 }
 
 #[test]
-fn unlocking_a_fixed_cable_ends_the_session_too() {
-    let mut s = Stack::charging();
-    s.outlet(1).lock = Err(DriveError::Unsupported);
+fn unlocking_a_fixed_cable_leaves_the_session_alone() {
+    let mut s = Stack::of(fixed_cable());
+    s.charge(1, "A");
     unlock(&mut s, 1);
-    s.run(2);
+    s.run(5);
+    s.expect("+0 = UnlockConnector NotSupported");
+    assert!(s.offers(1), "it charges on");
+    s.present(1, "A");
+    s.run(1);
     s.expect(
         "+0 Status 1 Finishing
-         +0 = UnlockConnector NotSupported
-         +0 Stop #1 1000024 UnlockCommand",
+         +0 Stop #1 1000039 Local by A",
     );
 }
 
@@ -98,4 +108,20 @@ fn a_plug_that_cannot_be_locked_is_a_fault_and_starts_nothing() {
          +7 Status 1 Preparing",
     );
     assert!(!s.offers(1));
+}
+
+#[test]
+fn with_fixed_cables_the_key_for_unlocking_is_false_and_stays_so() {
+    let mut s = Stack::of(fixed_cable());
+    let key = "UnlockConnectorOnEVSideDisconnect";
+    s.asked(
+        "ChangeConfiguration",
+        json!({"key": key, "value": "true"}),
+        "Rejected",
+    );
+    s.asked(
+        "GetConfiguration",
+        json!({"key": [key]}),
+        "{\"configurationKey\":[{\"key\":\"UnlockConnectorOnEVSideDisconnect\",\"readonly\":true,\"value\":\"false\"}]}",
+    );
 }
