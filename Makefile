@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz
+.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -57,3 +57,7 @@ fuzz: ## run every fuzz target for FUZZ seconds (needs nightly and cargo-fuzz); 
 	cargo +nightly fuzz build
 	for target in $$(cargo +nightly fuzz list); do \
 	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ) -max_len=4096 -timeout=10 || exit 1; done
+
+corpora: ## grow fuzz/corpus by inputs that make a parser do something new (TARGET=name: only one), and note their outcomes
+	cargo nextest run --profile campaign --test fuzz_corpora --run-ignored only grow_the_corpora
+	UPDATE_CORPORA=1 cargo nextest run --test fuzz_corpora every_committed_input

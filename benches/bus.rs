@@ -1,4 +1,5 @@
-//! `cargo bench --bench bus`: how much of a serial line the bus poller uses (goals P1 and P3; `docs/benches.md`).
+//! `cargo bench --bench bus`: how much of a serial line and of the processor the bus poller uses, and how
+//! well it plans its reads (goals P1 to P4; `docs/benches.md`).
 #![allow(clippy::disallowed_methods, reason = "not a pure room")]
 #![allow(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
@@ -9,6 +10,10 @@ mod gateway;
 mod kit;
 #[path = "bus/peers.rs"]
 mod peers;
+#[path = "bus/planner.rs"]
+mod planner;
+#[path = "bus/processor.rs"]
+mod processor;
 #[path = "bus/slaves.rs"]
 mod slaves;
 
@@ -27,13 +32,24 @@ const SLAVES: [u8; 3] = [1, 4, 16];
 const WARM_UP: Duration = Duration::from_millis(1500);
 
 fn main() -> ExitCode {
-    kit::main(run)
+    match processor::if_asked() {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+        None => kit::main(run),
+    }
 }
 
 fn run(options: Options) -> Outcome<Goals> {
     let dir = tempfile::tempdir()?;
     let mut goals = Goals::default();
     let peers = peers(dir.path());
+    if std::env::args().any(|arg| arg == "--rest") {
+        rest(options, dir.path(), &peers, &mut goals)?;
+        return Ok(goals);
+    }
     println!(
         "Bus poller: reads of 10 registers back to back, wire time needed / time taken in % ({})",
         kit::profile()
@@ -50,10 +66,17 @@ fn run(options: Options) -> Outcome<Goals> {
         }
     }
     dead(options, dir.path(), &peers, &mut goals)?;
+    rest(options, dir.path(), &peers, &mut goals)?;
     if peers.len() < 3 {
         println!("\n(libmodbus or pymodbus is not there: `make setup` installs both)");
     }
     Ok(goals)
+}
+
+/// What does not need a line that is always full for long: `--rest` measures this alone.
+fn rest(options: Options, dir: &Path, peers: &[Peer], goals: &mut Goals) -> Outcome<()> {
+    planner::run(options, dir, peers, goals)?;
+    processor::run(options, dir, peers, goals)
 }
 
 /// One line of the table: floor and gateway in turn, then the others.

@@ -28,7 +28,7 @@ pub struct Master {
 }
 
 /// A meter of so many blocks of ten registers that cannot be read together.
-fn profile(blocks: u16) -> String {
+pub fn profile(blocks: u16) -> String {
     let mut text = String::from(
         r#"
 format = 1
@@ -71,9 +71,14 @@ fc = 4
 impl Master {
     /// Polls units 1 to `slaves`.
     pub fn start(path: PathBuf, baud: u32, slaves: u8) -> Outcome<Self> {
+        Self::with(&profile(blocks(slaves)), path, baud, slaves)
+    }
+
+    /// Polls units 1 to `slaves` by a profile named `bench-meter`.
+    pub fn with(profile: &str, path: PathBuf, baud: u32, slaves: u8) -> Outcome<Self> {
         let mut library = Library::builtin();
         library
-            .add("bench.toml", &profile(blocks(slaves)))
+            .add("bench.toml", profile)
             .map_err(|errors| format!("{errors:?}"))?;
         // As `retrovolt run` does it.
         let runtime = tokio::runtime::Builder::new_multi_thread()

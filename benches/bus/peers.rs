@@ -25,6 +25,8 @@ pub struct Polled {
     pub bad: u32,
     /// Seconds it took.
     pub took: f64,
+    /// Seconds of processor time it took.
+    pub cpu: f64,
 }
 
 impl Polled {
@@ -47,6 +49,18 @@ pub fn peers(dir: &Path) -> Vec<Peer> {
         .chain(pymodbus("pymodbus async", "async"))
         .collect()
 }
+
+/// Nothing but tokio-modbus on tokio-serial: what the gateway's poller would be without a gateway around it.
+pub fn bare() -> Outcome<Peer> {
+    Ok(Peer {
+        name: "tokio-modbus",
+        program: std::env::current_exe()?,
+        before: vec![BARE.into()],
+    })
+}
+
+/// The first word of the command line that makes this program a bare master.
+pub const BARE: &str = "--tokio-modbus";
 
 fn libmodbus(dir: &Path) -> Option<Peer> {
     let program = dir.join("libmodbus_master");
@@ -81,13 +95,24 @@ impl Peer {
         time: Duration,
         timeout: Duration,
     ) -> Outcome<Polled> {
+        self.reading(path, (baud, slaves, REGISTERS), time, timeout)
+    }
+
+    /// The same with so many registers in each read.
+    pub fn reading(
+        &self,
+        path: &Path,
+        (baud, slaves, registers): (u32, u8, u16),
+        time: Duration,
+        timeout: Duration,
+    ) -> Outcome<Polled> {
         let done = Command::new(&self.program)
             .args(&self.before)
             .arg(path)
             .args([
                 baud.to_string(),
                 slaves.to_string(),
-                REGISTERS.to_string(),
+                registers.to_string(),
                 time.as_millis().to_string(),
                 timeout.as_millis().to_string(),
             ])
@@ -99,6 +124,7 @@ impl Peer {
             good: next()?.parse()?,
             bad: next()?.parse()?,
             took: next()?.parse()?,
+            cpu: next()?.parse()?,
         })
     }
 

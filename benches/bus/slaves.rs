@@ -2,6 +2,7 @@
 
 use retrovolt::sim::slave::{Answer, Exception, Registers, Table, Units, respond};
 use retrovolt::sim::{Format, Line, LineSetup};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +14,21 @@ pub const REGISTERS: u16 = 10;
 const REQUEST: u64 = 8;
 const FRAME: u64 = 5;
 
+/// One read: function, first address, registers.
+pub type Read = (u8, u16, u16);
+
 #[derive(Debug, Default)]
 struct Heard {
     calls: Vec<(Instant, u8)>,
+    /// How often each read was asked for.
+    reads: BTreeMap<Read, usize>,
     dead: Option<u8>,
 }
 
 /// Units 1 to `most`.
 struct Slaves {
     most: u8,
+    think: Duration,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -50,9 +57,17 @@ impl Units for Slaves {
             return None;
         }
         heard.calls.push((Instant::now(), unit));
+        if let [function, a1, a0, c1, c0] = *pdu {
+            let read = (
+                function,
+                u16::from_be_bytes([a1, a0]),
+                u16::from_be_bytes([c1, c0]),
+            );
+            *heard.reads.entry(read).or_default() += 1;
+        }
         Some(Answer {
             pdu: respond(pdu, &mut Small),
-            think: Duration::ZERO,
+            think: self.think,
         })
     }
 }
@@ -78,11 +93,17 @@ pub struct Seen {
 impl Bench {
     /// A line in a folder. `strict`: its slaves ignore what begins inside the silence.
     pub fn open(dir: &Path, baud: u32, slaves: u8, strict: bool) -> io::Result<Self> {
+        Self::thinking(dir, baud, slaves, strict, Duration::ZERO)
+    }
+
+    /// The same with slaves that take this long to answer.
+    pub fn thinking(dir: &Path, baud: u32, slaves: u8, strict: bool, think: Duration) -> io::Result<Self> {
         let setup = LineSetup::new(dir.join("line.tty"), Format::even(baud));
         let setup = if strict { setup.strict() } else { setup };
         let heard = Arc::new(Mutex::new(Heard::default()));
         let slaves = Slaves {
             most: slaves,
+            think,
             heard: Arc::clone(&heard),
         };
         let line = Line::open(setup, Box::new(slaves))?;
@@ -97,6 +118,11 @@ impl Bench {
     /// From now on this unit is silent.
     pub fn kill(&self, unit: u8) {
         lock(&self.heard).dead = Some(unit);
+    }
+
+    /// How often each read was asked for so far.
+    pub fn reads(&self) -> BTreeMap<Read, usize> {
+        lock(&self.heard).reads.clone()
     }
 
     /// Watches for so long.
@@ -133,6 +159,11 @@ impl Seen {
             }
             _ => 0.0,
         }
+    }
+
+    /// Answers in a second, from the first answer to the last.
+    pub fn rate(&self) -> f64 {
+        self.steady(Duration::from_secs(1))
     }
 
     /// Wire time needed over the whole time.

@@ -1,16 +1,19 @@
 //! Card readers.
 
-use super::streams::{feed, machine};
+use super::outcome::Outcome;
+use super::streams::shipped;
 
 /// Any bytes from a reader of each form.
-pub fn rfid(data: &[u8]) {
-    for profile in [
-        "rfid-em4100",
-        "rfid-keyboard",
-        "rfid-keyboard-decimal",
-        "rfid-serial-decimal",
-        "rfid-serial-hex",
-    ] {
-        feed(&mut *machine(profile), data);
-    }
+pub fn rfid(data: &[u8]) -> Outcome {
+    shipped(
+        &[
+            "rfid-em4100",
+            "rfid-keyboard",
+            "rfid-keyboard-decimal",
+            "rfid-serial-decimal",
+            "rfid-serial-hex",
+        ],
+        false,
+        data,
+    )
 }

@@ -1,10 +1,11 @@
 //! Answers of Modbus devices. The first four bytes say what was asked.
 
-use retrovolt::bus::frame::{ascii, crc16, mbap, rtu};
-use retrovolt::device::{Pdu, ReadFc};
+use super::outcome::{Outcome, bits, variant};
+use retrovolt::bus::frame::{self, Answer, FrameError, ascii, crc16, mbap, rtu};
+use retrovolt::device::{Pdu, ReadFc, Reply};
 
 /// Unit, request, and the bytes that came.
-fn asked(data: &[u8]) -> Option<(u8, Pdu, &[u8])> {
+pub fn asked(data: &[u8]) -> Option<(u8, Pdu, &[u8])> {
     let ([unit, kind, addr, count], rest) = data.split_first_chunk::<4>()?;
     let (addr, count) = (u16::from(*addr), u16::from(*count % 125) + 1);
     let fc = match kind % 4 {
@@ -29,49 +30,142 @@ fn asked(data: &[u8]) -> Option<(u8, Pdu, &[u8])> {
     Some((*unit, pdu, rest))
 }
 
-/// Any bytes for an RTU frame, as they are and under a right checksum.
-pub fn rtu(data: &[u8]) {
-    let Some((unit, pdu, bytes)) = asked(data) else {
-        return;
+/// An answer as a device sends it: function first, no address, no checksum.
+fn answered(pdu: &Pdu, answer: &Answer) -> Vec<u8> {
+    let data = |bytes: Vec<u8>| {
+        let length = u8::try_from(bytes.len()).expect("at most 250 bytes");
+        [vec![pdu.function(), length], bytes].concat()
     };
-    let _ = rtu::encode(unit, &pdu);
-    let _ = rtu::decode(unit, &pdu, bytes);
-    let _ = (rtu::frame_len(bytes), rtu::sound(bytes));
+    match answer {
+        Answer::Exception(code) => vec![pdu.function() | 0x80, *code],
+        Answer::Reply(Reply::Registers(values)) => {
+            data(values.iter().flat_map(|value| value.to_be_bytes()).collect())
+        }
+        Answer::Reply(Reply::Bits(values)) => {
+            let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, on| byte << 1 | u8::from(*on));
+            data(values.chunks(8).map(byte).collect())
+        }
+        // A write is confirmed by the begin of its request.
+        Answer::Reply(Reply::Written) => frame::encode(pdu).expect("it was asked")[..5].to_vec(),
+    }
+}
+
+/// What came of bytes: an answer that is taken says what was asked for, and sent again it is the same.
+fn taken(outcome: &mut Outcome, how: &str, pdu: &Pdu, result: &Result<Answer, FrameError>) {
+    match result {
+        Ok(answer) => {
+            let again = answered(pdu, answer);
+            assert_eq!(frame::decode(pdu, &again).as_ref(), Ok(answer), "{pdu:?}");
+            let (kind, count) = match answer {
+                Answer::Exception(code) => (format!("exception {code}"), 0),
+                Answer::Reply(reply) => {
+                    let count = match (reply, pdu) {
+                        (Reply::Registers(values), Pdu::Read { count, .. }) => {
+                            assert_eq!(values.len(), usize::from(*count));
+                            values.len()
+                        }
+                        (Reply::Bits(values), Pdu::Read { count, .. }) => {
+                            assert_eq!(values.len(), usize::from(*count));
+                            values.len()
+                        }
+                        (Reply::Written, pdu) => {
+                            assert!(!matches!(pdu, Pdu::Read { .. }), "a read is never `Written`");
+                            0
+                        }
+                        (reply, pdu) => panic!("{reply:?} to {pdu:?}"),
+                    };
+                    (format!("{} {}", variant(reply), bits(count as u64)), count)
+                }
+            };
+            outcome.step(format!("{how} {kind}"), count);
+        }
+        Err(error) => outcome.step(format!("{how} {}", variant(error)), error),
+    }
+}
+
+fn request(outcome: &mut Outcome, pdu: &Pdu, sent: Result<Vec<u8>, FrameError>) {
+    match sent {
+        Ok(bytes) => outcome.step(format!("ask {:02X}", pdu.function()), bytes.len()),
+        Err(error) => outcome.step(format!("ask {:02X} {}", pdu.function(), variant(&error)), error),
+    }
+}
+
+/// Any bytes for an RTU frame, as they are and under a right checksum.
+pub fn rtu(data: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let Some((unit, pdu, bytes)) = asked(data) else {
+        return outcome;
+    };
+    request(&mut outcome, &pdu, rtu::encode(unit, &pdu));
+    let decoded = rtu::decode(unit, &pdu, bytes);
+    if matches!(decoded, Ok(Answer::Reply(_))) {
+        assert_eq!(bytes.len(), rtu::answer_bytes(&pdu));
+        assert_eq!(rtu::sound(bytes), Some(bytes.len()));
+    }
+    taken(&mut outcome, "as it is", &pdu, &decoded);
     let mut sealed = bytes.to_vec();
     sealed.extend_from_slice(&crc16(bytes).to_le_bytes());
-    let _ = rtu::decode(unit, &pdu, &sealed);
-    if let Some(length) = rtu::sound(&sealed) {
-        assert!(length <= sealed.len());
+    let decoded = rtu::decode(unit, &pdu, &sealed);
+    assert!(
+        !matches!(decoded, Err(FrameError::Crc { .. })),
+        "the checksum is right"
+    );
+    taken(&mut outcome, "sealed", &pdu, &decoded);
+    for (how, frame) in [("as it is", bytes), ("sealed", sealed.as_slice())] {
+        let found = [rtu::frame_len(frame), rtu::sound(frame), rtu::sound_any(frame)];
+        assert!(found[1..].iter().flatten().all(|length| *length <= frame.len()));
+        let seen = found.map(|length| length.is_some());
+        outcome.step(format!("{how} {seen:?}"), format!("{found:?}"));
     }
+    outcome
 }
 
 /// Any bytes for a TCP frame.
-pub fn tcp(data: &[u8]) {
+pub fn tcp(data: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
     let Some((unit, pdu, bytes)) = asked(data) else {
-        return;
+        return outcome;
     };
-    let _ = mbap::encode(1, unit, &pdu);
-    if let Ok(Some(length)) = mbap::frame_len(bytes) {
-        assert!(length > mbap::HEADER);
-        let whole = &bytes[..length.min(bytes.len())];
-        let _ = mbap::decode(1, unit, &pdu, whole);
+    request(&mut outcome, &pdu, mbap::encode(1, unit, &pdu));
+    let length = mbap::frame_len(bytes);
+    match &length {
+        Ok(Some(length)) => {
+            assert!(*length > mbap::HEADER);
+            let whole = &bytes[..(*length).min(bytes.len())];
+            taken(&mut outcome, "cut", &pdu, &mbap::decode(1, unit, &pdu, whole));
+        }
+        Ok(None) => outcome.step("no header", ""),
+        Err(error) => outcome.step(variant(error), error),
     }
-    let _ = mbap::decode(1, unit, &pdu, bytes);
+    let decoded = mbap::decode(1, unit, &pdu, bytes);
+    if decoded.is_ok() {
+        assert_eq!(length, Ok(Some(bytes.len())), "taken, and yet not one frame");
+    }
+    taken(&mut outcome, "as it is", &pdu, &decoded);
+    outcome
 }
 
 /// Any bytes for an ASCII frame, as they are and as its payload.
-pub fn ascii(data: &[u8]) {
+pub fn ascii(data: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
     let Some((unit, pdu, bytes)) = asked(data) else {
-        return;
+        return outcome;
     };
-    let _ = ascii::encode(unit, &pdu);
-    let _ = ascii::decode(unit, &pdu, bytes);
+    request(&mut outcome, &pdu, ascii::encode(unit, &pdu));
+    taken(&mut outcome, "as it is", &pdu, &ascii::decode(unit, &pdu, bytes));
+    if let Ok(body) = ascii::open(bytes) {
+        // Two characters a byte, one before, two for the sum.
+        assert_eq!(2 * body.len() + 3, bytes.len());
+    }
     let mut line = String::from(">");
     for byte in bytes.iter().chain([&ascii::lrc(bytes)]) {
         line.push_str(&format!("{byte:02X}"));
     }
-    if let Ok(body) = ascii::open(line.as_bytes()) {
-        assert_eq!(body, bytes);
+    match ascii::open(line.as_bytes()) {
+        Ok(body) => assert_eq!(body, bytes),
+        Err(error) => assert!(matches!(error, FrameError::Short { .. }), "{error}"),
     }
-    let _ = ascii::decode(unit, &pdu, line.as_bytes());
+    let decoded = ascii::decode(unit, &pdu, line.as_bytes());
+    taken(&mut outcome, "as payload", &pdu, &decoded);
+    outcome
 }

@@ -1,12 +1,13 @@
 //! Any bytes from an OpenEVSE, cut anywhere, at any pace.
 
+use super::outcome::Outcome;
+use super::streams::{Pace, feed};
 use retrovolt::device::{RapiLine, RapiSetup, StreamInput, StreamMachine};
-use retrovolt::domain::{DeviceCommand, MilliAmps, Mono, Now};
+use retrovolt::domain::{DeviceCommand, MilliAmps, Mono};
 use std::time::Duration;
 
-/// Any bytes from an OpenEVSE, cut anywhere, at any pace.
-pub fn rapi(data: &[u8]) {
-    let mut line = RapiLine::new(RapiSetup {
+fn machine() -> Box<dyn StreamMachine> {
+    Box::new(RapiLine::new(RapiSetup {
         poll: Duration::from_secs(2),
         least: MilliAmps::from_base(6),
         most: MilliAmps::from_base(80),
@@ -15,34 +16,39 @@ pub fn rapi(data: &[u8]) {
         fallback: MilliAmps::from_base(6),
         fallback_detail: String::new(),
         fallback_safe: true,
-    });
-    let mut now = Now::default();
-    let mut say = |now: Now, input| {
-        line.handle(now, input);
-        while line.poll().is_some() {}
-        if let Some((at, why)) = line.next_deadline() {
-            assert!(at > now.mono, "the deadline `{why}` has passed");
-        }
-    };
-    say(now, StreamInput::PortBack);
-    let until = Mono(600_000);
-    say(now, StreamInput::Lease { slot: 0, until });
-    let command = DeviceCommand::Limit(MilliAmps::from_base(16));
-    say(
-        now,
+    }))
+}
+
+/// Any bytes from an OpenEVSE, cut anywhere, at any pace.
+pub fn rapi(data: &[u8]) -> Outcome {
+    let before = [
+        StreamInput::PortBack,
+        StreamInput::Lease {
+            slot: 0,
+            until: Mono(600_000),
+        },
         StreamInput::Drive {
             slot: 0,
             ticket: 1,
-            command,
+            command: DeviceCommand::Limit(MilliAmps::from_base(16)),
             lowering: false,
         },
-    );
-    // The first byte of a piece says how long it is and how much later it comes.
-    let mut rest = data;
-    while let Some((head, tail)) = rest.split_first() {
-        let (piece, next) = tail.split_at(usize::from(head & 0x3F).min(tail.len()));
-        now.mono = Mono(now.mono.0 + u64::from(head >> 6) * 300);
-        say(now, StreamInput::Bytes(piece.to_vec()));
-        rest = next;
-    }
+    ];
+    let pace = Pace {
+        length_bits: 6,
+        step_ms: 300,
+        asks: true,
+    };
+    feed(machine, &before, data, pace, whole)
+}
+
+/// What is written is a line with its check: XOR of all before the `^`.
+fn whole(line: &[u8]) {
+    let text = std::str::from_utf8(line).expect("text");
+    let (body, check) = text
+        .strip_suffix('\r')
+        .and_then(|line| line.split_once('^'))
+        .expect("a check");
+    let sum = body.bytes().fold(0, |sum, byte| sum ^ byte);
+    assert!(body.starts_with('$') && check == format!("{sum:02X}"), "{text:?}");
 }

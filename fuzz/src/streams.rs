@@ -1,11 +1,25 @@
 //! A machine of a byte stream under bytes cut anywhere, at any pace.
 
-use retrovolt::device::{Library, StreamDevice, StreamInput, StreamMachine, StreamPort, stream_machine};
-use retrovolt::domain::{DeviceId, DeviceSetup, Mono, Now};
+use super::outcome::{Outcome, effect};
+use retrovolt::device::{
+    Library, StreamDevice, StreamEffect, StreamInput, StreamMachine, StreamPort, stream_machine,
+};
+use retrovolt::domain::{DeviceId, DeviceSetup, Mono, Now, Observation};
 use std::sync::OnceLock;
 
-/// Longest pause between two pieces.
-const STEP_MS: u64 = 400;
+/// Effects one input may have whatever is in it: commands, a new link, the next question.
+const FEW: usize = 16;
+
+/// What the first byte of a piece says: its length in the lower bits, how many steps later it comes in those above.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Bits of the length.
+    pub length_bits: u32,
+    /// Milliseconds of a step.
+    pub step_ms: u64,
+    /// The machine asks: an answer before its question is none, so that where bytes are cut does matter.
+    pub asks: bool,
+}
 
 /// The machine of a shipped profile.
 pub fn machine(profile: &str) -> Box<dyn StreamMachine> {
@@ -38,23 +52,119 @@ pub fn machine(profile: &str) -> Box<dyn StreamMachine> {
     stream_machine(profile.protocol(), port).expect("a machine")
 }
 
-/// Hands bytes over. The first byte of each piece says how long it is and how much later it comes.
-pub fn feed(machine: &mut dyn StreamMachine, data: &[u8]) {
-    let mut now = Now::default();
-    let mut say = |now: Now, input| {
-        machine.handle(now, input);
-        while machine.poll().is_some() {}
-        if let Some((at, why)) = machine.next_deadline() {
-            assert!(at > now.mono, "the deadline `{why}` has passed");
-        }
+/// Any bytes to the machine of each of these profiles.
+pub fn shipped(profiles: &[&str], asks: bool, data: &[u8]) -> Outcome {
+    let pace = Pace {
+        length_bits: 6,
+        step_ms: 400,
+        asks,
     };
-    say(now, StreamInput::PortBack);
+    let mut outcome = Outcome::default();
+    for profile in profiles {
+        outcome.append(feed(
+            || machine(profile),
+            &[StreamInput::PortBack],
+            data,
+            pace,
+            |_| {},
+        ));
+    }
+    outcome
+}
+
+/// Hands bytes over in pieces, and byte by byte to a second machine, which has to observe the same if it only listens.
+/// `check` looks at what is written.
+pub fn feed(
+    machine: impl Fn() -> Box<dyn StreamMachine>,
+    before: &[StreamInput],
+    data: &[u8],
+    pace: Pace,
+    check: impl Fn(&[u8]),
+) -> Outcome {
+    let (mut whole, mut cut) = (Feeding::new(machine()), Feeding::new(machine()));
+    for input in before {
+        whole.say(input.clone(), &check);
+        cut.say(input.clone(), &check);
+    }
     let mut rest = data;
     while let Some((head, tail)) = rest.split_first() {
-        let (piece, next) = tail.split_at(usize::from(head & 0x3F).min(tail.len()));
-        now.mono = Mono(now.mono.0 + u64::from(head >> 6) * STEP_MS);
-        say(now, StreamInput::Bytes(piece.to_vec()));
+        let length = usize::from(head & !(0xFF << pace.length_bits));
+        let (piece, next) = tail.split_at(length.min(tail.len()));
+        let wait = u64::from(head >> pace.length_bits) * pace.step_ms;
+        whole.pass(wait, &check);
+        cut.pass(wait, &check);
+        whole.say(StreamInput::Bytes(piece.to_vec()), &check);
+        for byte in piece {
+            cut.say(StreamInput::Bytes(vec![*byte]), &check);
+        }
         rest = next;
     }
-    say(now, StreamInput::PortLost);
+    whole.say(StreamInput::PortLost, &check);
+    cut.say(StreamInput::PortLost, &check);
+    if !pace.asks {
+        assert_eq!(whole.observed, cut.observed, "where bytes are cut matters");
+    }
+    whole.outcome
+}
+
+/// A machine, its time, and what it did.
+struct Feeding {
+    machine: Box<dyn StreamMachine>,
+    now: Now,
+    received: usize,
+    outcome: Outcome,
+    observed: Vec<(usize, Observation)>,
+}
+
+impl Feeding {
+    fn new(machine: Box<dyn StreamMachine>) -> Self {
+        Self {
+            machine,
+            now: Now::default(),
+            received: 0,
+            outcome: Outcome::default(),
+            observed: Vec::new(),
+        }
+    }
+
+    /// A deadline that passes meanwhile is told, as the port's task does.
+    fn pass(&mut self, millis: u64, check: &impl Fn(&[u8])) {
+        self.now.mono = Mono(self.now.mono.0 + millis);
+        if self
+            .machine
+            .next_deadline()
+            .is_some_and(|(at, _)| at <= self.now.mono)
+        {
+            self.say(StreamInput::Tick, check);
+        }
+    }
+
+    fn say(&mut self, input: StreamInput, check: &impl Fn(&[u8])) {
+        let bytes = match &input {
+            StreamInput::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.received += bytes;
+        self.machine.handle(self.now, input);
+        let mut effects = 0;
+        while let Some(one) = self.machine.poll() {
+            effects += 1;
+            effect(&mut self.outcome, &one);
+            match one {
+                StreamEffect::Observed { slot, observations } => {
+                    self.observed
+                        .extend(observations.into_iter().map(|one| (slot, one)));
+                }
+                StreamEffect::Write(bytes) => check(&bytes),
+                _ => {}
+            }
+        }
+        assert!(effects <= FEW + bytes, "{effects} effects of {bytes} bytes");
+        // No value takes less than a byte.
+        let most = FEW + self.received;
+        assert!(self.observed.len() <= most, "more values than bytes");
+        if let Some((at, why)) = self.machine.next_deadline() {
+            assert!(at > self.now.mono, "the deadline `{why}` has passed");
+        }
+    }
 }

@@ -1,25 +1,24 @@
 //! Meters that are not Modbus.
 
-use super::streams::{feed, machine};
+use super::outcome::Outcome;
+use super::streams::shipped;
 
 /// Any bytes from an SML meter, in the standard's checksum and in the other one.
-pub fn sml(data: &[u8]) {
-    feed(&mut *machine("sml-meter"), data);
-    feed(&mut *machine("holley-dtz541"), data);
+pub fn sml(data: &[u8]) -> Outcome {
+    shipped(&["sml-meter", "holley-dtz541"], false, data)
 }
 
 /// Any bytes from a P1 port, with and without checksum.
-pub fn dsmr_p1(data: &[u8]) {
-    feed(&mut *machine("dsmr-p1"), data);
-    feed(&mut *machine("dsmr-p1-v2"), data);
+pub fn dsmr_p1(data: &[u8]) -> Outcome {
+    shipped(&["dsmr-p1", "dsmr-p1-v2"], false, data)
 }
 
 /// Any bytes from a meter that is asked.
-pub fn iec62056_asked(data: &[u8]) {
-    feed(&mut *machine("iec62056-meter"), data);
+pub fn iec62056_asked(data: &[u8]) -> Outcome {
+    shipped(&["iec62056-meter"], true, data)
 }
 
 /// Any bytes from a meter that speaks by itself.
-pub fn iec62056_pushed(data: &[u8]) {
-    feed(&mut *machine("iec62056-push-meter"), data);
+pub fn iec62056_pushed(data: &[u8]) -> Outcome {
+    shipped(&["iec62056-push-meter"], false, data)
 }

@@ -1,10 +1,11 @@
 //! Any bytes on a load-sharing line, cut anywhere, at any pace.
 
+use super::outcome::Outcome;
+use super::streams::{Pace, feed};
 use retrovolt::device::{FailsafeReport, StreamInput, StreamMachine, TwcLine, TwcUnit};
-use retrovolt::domain::{DeviceCommand, MilliAmps, Mono, Now};
+use retrovolt::domain::{DeviceCommand, MilliAmps, Mono};
 
-/// Any bytes on a load-sharing line, cut anywhere, at any pace.
-pub fn twc(data: &[u8]) {
+fn machine() -> Box<dyn StreamMachine> {
     let failsafe = FailsafeReport {
         armed: true,
         timeout: None,
@@ -17,36 +18,34 @@ pub fn twc(data: &[u8]) {
         most: MilliAmps::from_base(32),
         failsafe: failsafe.clone(),
     };
-    let mut line = TwcLine::new(&[unit(Some([0x12, 0x34])), unit(None)]);
-    let mut now = Now::default();
-    let mut say = |now: Now, input| {
-        line.handle(now, input);
-        while line.poll().is_some() {}
-        if let Some((at, why)) = line.next_deadline() {
-            assert!(at > now.mono, "the deadline `{why}` has passed");
-        }
-    };
-    say(now, StreamInput::PortBack);
+    Box::new(TwcLine::new(&[unit(Some([0x12, 0x34])), unit(None)]))
+}
+
+/// Any bytes on a load-sharing line, cut anywhere, at any pace.
+pub fn twc(data: &[u8]) -> Outcome {
+    let mut before = vec![StreamInput::PortBack];
     for slot in 0..2 {
         let until = Mono(600_000);
-        say(now, StreamInput::Lease { slot, until });
+        before.push(StreamInput::Lease { slot, until });
         let command = DeviceCommand::Limit(MilliAmps::from_base(16));
-        say(
-            now,
-            StreamInput::Drive {
-                slot,
-                ticket: 1,
-                command,
-                lowering: false,
-            },
-        );
+        before.push(StreamInput::Drive {
+            slot,
+            ticket: 1,
+            command,
+            lowering: false,
+        });
     }
-    // The first byte of a piece says how long it is and how much later it comes.
-    let mut rest = data;
-    while let Some((head, tail)) = rest.split_first() {
-        let (piece, next) = tail.split_at(usize::from(head & 0x1F).min(tail.len()));
-        now.mono = Mono(now.mono.0 + u64::from(head >> 5) * 400);
-        say(now, StreamInput::Bytes(piece.to_vec()));
-        rest = next;
-    }
+    let pace = Pace {
+        length_bits: 5,
+        step_ms: 400,
+        asks: true,
+    };
+    feed(machine, &before, data, pace, whole)
+}
+
+/// What is written is one frame: its ends only at its ends.
+fn whole(frame: &[u8]) {
+    let ends = frame.iter().filter(|byte| **byte == 0xC0).count();
+    let shut = frame.first() == Some(&0xC0) && frame.last() == Some(&0xC0);
+    assert!(ends == 2 && shut, "{frame:02X?}");
 }

@@ -99,9 +99,7 @@ impl Telegrams for P1 {
         let mut found = Vec::new();
         loop {
             let Some(start) = line_start(&self.raw, b'/', 0) else {
-                // A slash may be the next byte, and whether it starts a line depends on the last one here.
-                let keep = self.raw.len().min(1);
-                self.raw.drain(..self.raw.len() - keep);
+                text::keep_last(&mut self.raw);
                 return found;
             };
             self.raw.drain(..start);

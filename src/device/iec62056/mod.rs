@@ -13,6 +13,7 @@ pub(super) mod readout;
 use super::obis::item::Item;
 use super::obis::listener::{Damage, Telegrams};
 use super::obis::shape::Shapes;
+use super::obis::text;
 use readout::{Found, find};
 
 /// Longest readout.
@@ -31,8 +32,7 @@ impl Telegrams for Pushed {
         let mut found = Vec::new();
         loop {
             let Some(start) = line_start(&self.raw, 0) else {
-                let keep = self.raw.len().min(1);
-                self.raw.drain(..self.raw.len() - keep);
+                text::keep_last(&mut self.raw);
                 return found;
             };
             self.raw.drain(..start);

@@ -23,9 +23,12 @@ pub(in crate::device) enum Found {
 /// Looks for a block in bytes of 7 bits behind an identification line. `next`: where the next readout begins.
 pub(in crate::device) fn find(raw: &[u8], next: Option<usize>) -> Found {
     let here = next.map_or(raw, |next| &raw[..next]);
-    let found = match here.iter().position(|byte| *byte == STX) {
-        Some(stx) => checked(here, stx),
-        None => plain(here),
+    let stx = here.iter().position(|byte| *byte == STX);
+    let found = match (stx, end(here)) {
+        // What comes behind the end of a readout is none of it, whether or not it is there yet.
+        (Some(stx), end) if end.is_none_or(|end| stx < end) => checked(here, stx),
+        (_, Some(end)) => plain(here, end),
+        (_, None) => Found::Nothing,
     };
     match (found, next) {
         (Found::Nothing, Some(next)) => Found::Damaged(Damage::Malformed("it breaks off"), next),
@@ -51,11 +54,13 @@ fn checked(raw: &[u8], stx: usize) -> Found {
     Found::Checked(items, etx + 2)
 }
 
-fn plain(raw: &[u8]) -> Found {
+/// The first `!` at the start of a line.
+fn end(raw: &[u8]) -> Option<usize> {
     let ends = |at: &usize| raw[*at] == b'!' && (*at == 0 || matches!(raw[at - 1], b'\n' | b'\r'));
-    let Some(end) = (0..raw.len()).find(ends) else {
-        return Found::Nothing;
-    };
+    (0..raw.len()).find(ends)
+}
+
+fn plain(raw: &[u8], end: usize) -> Found {
     let mut items = Vec::new();
     if lines(&raw[..end], &mut items) {
         Found::Plain(items, end + 1)

@@ -271,3 +271,26 @@ proptest! {
         prop_assert!(!writes(&bench.take()).is_empty(), "it goes on asking");
     }
 }
+
+#[test]
+fn a_readout_is_found_in_the_same_place_however_its_bytes_are_cut() {
+    let twice = [pushed("1"), pushed("2")].concat();
+    let slash = [b"x", &twice[..]].concat();
+    let behind = [&twice[..], b"\x02", &twice[..], b"\x03"].concat();
+    for (bytes, taken) in [(&twice, 1), (&slash, 0), (&behind, 2)] {
+        let readouts = |pieces: &mut dyn Iterator<Item = &[u8]>| -> usize {
+            let mut found = Pushed::default();
+            pieces
+                .flat_map(|piece| found.feed(piece))
+                .filter(Result::is_ok)
+                .count()
+        };
+        assert_eq!(
+            readouts(&mut std::iter::once(bytes.as_slice())),
+            taken,
+            "{}",
+            bytes.escape_ascii()
+        );
+        assert_eq!(readouts(&mut bytes.chunks(1)), taken, "{}", bytes.escape_ascii());
+    }
+}

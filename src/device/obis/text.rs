@@ -8,6 +8,15 @@ const MOST_ITEMS: usize = 512;
 /// Most brackets behind one code.
 const MOST_TEXTS: usize = 32;
 
+/// Forgets bytes in which no readout begins, but for the last one: a `/` may be next, and whether it starts a line
+/// depends on what is before it. A `/` that is the last one starts none, and must not seem to.
+pub(in crate::device) fn keep_last(raw: &mut Vec<u8>) {
+    raw.drain(..raw.len().saturating_sub(1));
+    if raw.first() == Some(&b'/') {
+        raw[0] = 0;
+    }
+}
+
 /// Takes the data sets of one line. A line that begins with a bracket continues the code before it.
 /// `false`: it is no data line.
 pub(in crate::device) fn line(line: &str, items: &mut Vec<Item>) -> bool {

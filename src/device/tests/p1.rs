@@ -212,3 +212,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_slash_within_a_line_begins_no_telegram_however_the_bytes_are_cut() {
+    let bytes = ["x", VECTOR].concat();
+    assert!(P1::new(true).feed(bytes.as_bytes()).is_empty());
+    let mut telegrams = P1::new(true);
+    let found: Vec<_> = bytes
+        .as_bytes()
+        .chunks(1)
+        .flat_map(|byte| telegrams.feed(byte))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}
