@@ -7,9 +7,9 @@ use super::issue::Told;
 use super::keys::{BusKeys, EvseKeys};
 use super::quantity::duration;
 use super::setting::Given;
-use super::south::{Bus, Device, parity_word};
+use super::south::{Bus, Device};
 use crate::device::{Serial, TwcLine, TwcUnit};
-use crate::domain::{Link, Protocol};
+use crate::domain::{Link, Parity, Protocol};
 
 /// Every word of `bus.protocol`.
 pub(super) const WORDS: &[&str] = &[
@@ -234,7 +234,7 @@ fn port(bus: &mut Bus, usual: Option<Serial>, usual_port: Option<u16>, context: 
             Some(usual),
         ) => {
             fill(&keys.baud, baud, usual.baud, |n| n.to_string(), context);
-            let quoted = |parity| format!("\"{}\"", parity_word(parity));
+            let quoted = |parity: Parity| format!("\"{}\"", parity.word());
             fill(&keys.parity, parity, usual.parity, quoted, context);
             fill(
                 &keys.data_bits,

@@ -194,28 +194,11 @@ fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     Some(Link::Serial {
         path,
         baud: keys.baud.value?,
-        parity: parity(keys.parity.value.as_deref()?),
+        parity: Parity::of(keys.parity.value.as_deref()?)?,
         data_bits: keys.data_bits.value?,
         stop_bits: keys.stop_bits.value?,
         echo: keys.echo.value?,
     })
-}
-
-fn parity(word: &str) -> Parity {
-    match word {
-        "even" => Parity::Even,
-        "odd" => Parity::Odd,
-        _ => Parity::None,
-    }
-}
-
-/// The word of a parity.
-pub(super) const fn parity_word(parity: Parity) -> &'static str {
-    match parity {
-        Parity::None => "none",
-        Parity::Even => "even",
-        Parity::Odd => "odd",
-    }
 }
 
 fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {

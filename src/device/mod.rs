@@ -35,6 +35,7 @@ mod stream;
 mod sunspec;
 mod twc;
 mod value;
+mod voice;
 mod wanted;
 
 use condition::masked;
@@ -66,6 +67,7 @@ pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use sunspec::{Chain, Found, Model, Outcome, Walk};
 pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
+pub use voice::{Hail, Voice, answer, hail, voices};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
 #[must_use]

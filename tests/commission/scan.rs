@@ -4,7 +4,7 @@ use crate::line::{Fault, SimLine};
 use retrovolt::commission::medium::{Real, Target};
 use retrovolt::commission::scan::{Depth, Event, LISTEN, serial};
 use retrovolt::commission::stanza::{Finding, Stanza};
-use retrovolt::commission::{LIKELY_UNITS, ParityBit, Settings, identify};
+use retrovolt::commission::{LIKELY_UNITS, Settings, identify};
 use retrovolt::config::{self, LoadOptions};
 use retrovolt::device::{Library, Profile};
 use retrovolt::domain::{Link, Parity};
@@ -94,7 +94,7 @@ async fn u2_common_settings_take_seconds_and_a_full_scan_little_more_than_a_minu
     let took = Duration::from_millis(line.now.0);
     assert!(took < Duration::from_secs(30), "{took:?}");
     let empty = |depth| async move {
-        let mut line = SimLine::new(Settings::new(4_800, ParityBit::Odd), Fault::Nothing);
+        let mut line = SimLine::new(Settings::new(4_800, Parity::Odd), Fault::Nothing);
         let (_, knocks) = scanned(&mut line, depth).await;
         (Duration::from_millis(line.now.0), knocks)
     };

@@ -52,8 +52,7 @@ fn checked(raw: &[u8], stx: usize) -> Found {
 }
 
 fn plain(raw: &[u8]) -> Found {
-    let ends = |at: &usize| raw[*at] == b'!' && (*at == 0 || matches!(raw[at - 1], b'\n' | b'\r'));
-    let Some(end) = (0..raw.len()).find(ends) else {
+    let Some(end) = text::line_start(raw, b'!', 0) else {
         return Found::Nothing;
     };
     let mut items = Vec::new();

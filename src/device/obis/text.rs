@@ -8,6 +8,12 @@ const MOST_ITEMS: usize = 512;
 /// Most brackets behind one code.
 const MOST_TEXTS: usize = 32;
 
+/// The first such byte, from `from` on, at the start of a line.
+pub(in crate::device) fn line_start(raw: &[u8], wanted: u8, from: usize) -> Option<usize> {
+    let starts = |at: usize| at == 0 || matches!(raw[at - 1], b'\n' | b'\r');
+    (from..raw.len()).find(|at| raw[*at] == wanted && starts(*at))
+}
+
 /// Takes the data sets of one line. A line that begins with a bracket continues the code before it.
 /// `false`: it is no data line.
 pub(in crate::device) fn line(line: &str, items: &mut Vec<Item>) -> bool {
