@@ -1,10 +1,10 @@
 //! Which line, which unit: shared by the installer's verbs.
 
+use crate::commission::Settings;
 use crate::commission::doctor::{Finding, unopened};
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::Roots;
 use crate::commission::talk::Talk;
-use crate::commission::Settings;
 use crate::config::{self, LoadOptions, Loaded};
 use crate::device::{Library, Profile};
 use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Parity, Protocol};

@@ -1,10 +1,10 @@
 //! `retrovolt scan`: finds devices, read-only, and prints the configuration for them.
 
 use super::line::{closed, usage};
+use crate::commission::Settings;
 use crate::commission::identify::order;
 use crate::commission::medium::{Real, Target};
 use crate::commission::ports::{Roots, list};
-use crate::commission::Settings;
 use crate::commission::scan::{Attempt, Depth, Event, Speech, Spot, Who, endpoint, serial};
 use crate::commission::stanza::{Finding, Stanza};
 use crate::device::{Library, Profile, hail};
@@ -59,7 +59,10 @@ pub struct ScanArgs {
 fn protocol() -> impl TypedValueParser<Value = Protocol> {
     let known = Protocol::ALL.into_iter().filter(|protocol| {
         let library = Library::builtin();
-        *protocol == Protocol::Modbus || library.speaking(*protocol).any(|(_, profile)| hail(&profile).is_some())
+        *protocol == Protocol::Modbus
+            || library
+                .speaking(*protocol)
+                .any(|(_, profile)| hail(&profile).is_some())
     });
     let words: Vec<&str> = known.map(Protocol::word).collect();
     PossibleValuesParser::new(words).map(|word| Protocol::of(&word).unwrap_or_default())
@@ -102,9 +105,8 @@ pub async fn run(args: ScanArgs) -> ExitCode {
 
 /// The profiles of what is looked for.
 fn looked_for(args: &ScanArgs, target: &Target) -> Vec<Arc<Profile>> {
-    let wanted = |profile: &Arc<Profile>| {
-        args.protocol.is_empty() || args.protocol.contains(&profile.protocol())
-    };
+    let wanted =
+        |profile: &Arc<Profile>| args.protocol.is_empty() || args.protocol.contains(&profile.protocol());
     order(&Library::builtin(), matches!(target, Target::Serial { .. }))
         .into_iter()
         .filter(wanted)

@@ -4,8 +4,12 @@ use super::Settings;
 use super::identify::Match;
 use super::medium::Target;
 use super::scan::{Speech, Spot, Who};
+use crate::device::Kind;
 use crate::domain::{Framing, Protocol};
 use std::fmt::Write;
+
+/// Consent is the operator's own: it is shown and not given.
+const CONSENT: &str = "# accept_no_failsafe = true";
 
 /// Somebody who was found.
 #[derive(Clone, Debug)]
@@ -119,6 +123,18 @@ fn device(out: &mut String, finding: &Finding, bus: usize, number: usize) -> std
         Who::Unit(unit) => writeln!(out, "unit = {unit}")?,
         Who::Address(address) => writeln!(out, "address = {}", quoted(address))?,
         Who::Alone => {}
+    }
+    if let Some(why) = best
+        .profile
+        .unsafe_because()
+        .filter(|_| best.profile.kind() == Kind::Charger)
+    {
+        writeln!(
+            out,
+            "# When the gateway dies: {}. If you accept that:",
+            why.replace('\n', " ")
+        )?;
+        writeln!(out, "{CONSENT}")?;
     }
     for other in finding.matches.iter().skip(1).take(3) {
         let protocol = other.profile.protocol();

@@ -56,6 +56,7 @@ pub use profile::{
     LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, SerialFraming, Span, StateMap,
     StateRule, Telegram, Watchdog, Wiring, WriteFcs,
 };
+pub use query::SAFE_WITHIN;
 pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{
     Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,

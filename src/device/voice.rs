@@ -97,7 +97,10 @@ pub fn voices(bytes: &[u8], profiles: &[Arc<Profile>]) -> Vec<Voice> {
     if let Some((values, _)) = meters.first() {
         found.push(Voice {
             says: format!("{values} values in a telegram"),
-            profiles: meters.into_iter().map(|(_, profile)| Arc::clone(profile)).collect(),
+            profiles: meters
+                .into_iter()
+                .map(|(_, profile)| Arc::clone(profile))
+                .collect(),
             address: None,
             led: false,
         });
@@ -178,8 +181,15 @@ mod tests {
         assert_eq!(named(&voices(&p1(&LINES, true), &all)), [("dsmr-p1", None)]);
         assert_eq!(named(&voices(&p1(&LINES, false), &all)), [("dsmr-p1-v2", None)]);
         let pushed = "/EMH5 eHZ\r\n\r\n1-0:0.0.0*255(0123456)\r\n1-0:1.8.0*255(000123.4567*kWh)\r\n!\r\n";
-        assert_eq!(named(&voices(pushed.as_bytes(), &all)), [("iec62056-push-meter", None)]);
-        let checked = [b"/EMH5 eHZ\r\n".as_slice(), &iec_block(&["1.8.0(000123.4567*kWh)"])].concat();
+        assert_eq!(
+            named(&voices(pushed.as_bytes(), &all)),
+            [("iec62056-push-meter", None)]
+        );
+        let checked = [
+            b"/EMH5 eHZ\r\n".as_slice(),
+            &iec_block(&["1.8.0(000123.4567*kWh)"]),
+        ]
+        .concat();
         assert_eq!(named(&voices(&checked, &all)), [("iec62056-push-meter", None)]);
     }
 
@@ -197,7 +207,10 @@ mod tests {
         let voices = voices(&heard, &all);
         let twc = "tesla-wall-connector-gen2";
         assert_eq!(named(&voices), [(twc, Some("1234")), (twc, Some("1235"))]);
-        assert_eq!(voices.iter().map(|voice| voice.led).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(
+            voices.iter().map(|voice| voice.led).collect::<Vec<_>>(),
+            [false, true]
+        );
         assert_eq!(voices[0].says, "32 A, protocol 1");
     }
 

@@ -6,7 +6,7 @@ use retrovolt::commission::medium::{Medium, Target};
 use retrovolt::commission::ports::Roots;
 use retrovolt::commission::{Settings, identify};
 use retrovolt::device::{Library, Profile};
-use retrovolt::domain::{Framing, Mono};
+use retrovolt::domain::{Framing, Mono, Parity};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;

@@ -59,7 +59,8 @@ impl<M: Medium> Scan<'_, M> {
             let verdict = &told.judged.verdict;
             if verdict.is_alive() {
                 seen.push(*unit);
-                self.unit(Some(settings), Framing::Rtu, *unit, (ANY, told)).await?;
+                self.unit(Some(settings), Framing::Rtu, *unit, (ANY, told))
+                    .await?;
             } else if matches!(verdict, Verdict::Damaged(_)) && !noisy {
                 noisy = true;
                 (self.tell)(Event::Noise(Some(settings)));
@@ -71,7 +72,11 @@ impl<M: Medium> Scan<'_, M> {
     /// ASCII, with what the profiles that are framed so answer to; `serial`: at their settings.
     pub(super) async fn ascii(&mut self, serial: bool) -> io::Result<()> {
         let mut done: Vec<(Option<Settings>, Pdu)> = Vec::new();
-        for profile in self.profiles.iter().filter(|profile| framed(profile, Framing::Ascii)) {
+        for profile in self
+            .profiles
+            .iter()
+            .filter(|profile| framed(profile, Framing::Ascii))
+        {
             let settings = profile.link().serial.map(Settings::from).filter(|_| serial);
             // A box of ABL answers nothing to a register that is not the first of a block.
             let Some(question) = profile.identify_reads().first().map(Block::pdu) else {

@@ -143,13 +143,21 @@ impl<M: Medium> Scan<'_, M> {
             who: who(&voice),
         };
         self.found(&spot);
-        let matches = voice.profiles.into_iter().enumerate().map(|(place, profile)| Match {
-            as_delivered: settings.is_some() && profile.link().serial.map(Settings::from) == settings,
-            // Its protocol is beyond doubt; who understands less of it is the less likely.
-            confidence: if place == 0 { Confidence::High } else { Confidence::Low },
-            checks: 1,
-            profile,
-        });
+        let matches = voice
+            .profiles
+            .into_iter()
+            .enumerate()
+            .map(|(place, profile)| Match {
+                as_delivered: settings.is_some() && profile.link().serial.map(Settings::from) == settings,
+                // Its protocol is beyond doubt; who understands less of it is the less likely.
+                confidence: if place == 0 {
+                    Confidence::High
+                } else {
+                    Confidence::Low
+                },
+                checks: 1,
+                profile,
+            });
         (self.tell)(Event::Identified {
             spot,
             matches: matches.collect(),

@@ -37,9 +37,8 @@ pub(super) fn version_request() -> Vec<u8> {
 
 /// Firmware and protocol, where its answer is among the bytes.
 pub(super) fn version(bytes: &[u8]) -> Option<(String, String)> {
-    let is_version = |word: &String| {
-        word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
-    };
+    let is_version =
+        |word: &String| word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit());
     let mut liner = Liner::default();
     bytes.iter().find_map(|byte| match liner.push(*byte)? {
         Line::Answer { ok: true, words, .. } => match words.as_slice() {
