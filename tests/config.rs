@@ -228,7 +228,7 @@ fn an_issue_reads_well() {
         .expect("the line");
     assert!(
         lines[error].ends_with(
-            "retrovolt.toml:10:8: bus.baud: 19300 is not possible, expected one of 1200, 2400, 4800, 9600, 14400, \
+            "retrovolt.toml:10:8: bus.baud: 19300 is not possible, expected one of 300, 600, 1200, 2400, 4800, 9600, 14400, \
              19200, 38400, 57600, 76800, 115200, 230400; did you mean 19200"
         ),
         "{text}"

@@ -112,7 +112,9 @@ pub fn rtu(data: &[u8]) -> Outcome {
     );
     taken(&mut outcome, "sealed", &pdu, &decoded);
     for (how, frame) in [("as it is", bytes), ("sealed", sealed.as_slice())] {
-        let found = [rtu::frame_len(frame), rtu::sound(frame), rtu::sound_any(frame)];
+        let first = rtu::sound_all(frame).next();
+        let any = first.filter(|found| found.as_ptr() == frame.as_ptr());
+        let found = [rtu::frame_len(frame), rtu::sound(frame), any.map(<[u8]>::len)];
         assert!(found[1..].iter().flatten().all(|length| *length <= frame.len()));
         let seen = found.map(|length| length.is_some());
         outcome.step(format!("{how} {seen:?}"), format!("{found:?}"));

@@ -47,7 +47,6 @@ pub fn machine(profile: &str) -> Box<dyn StreamMachine> {
             setup,
             profile: profile.clone(),
         }],
-        seed: 0,
     };
     stream_machine(profile.protocol(), port).expect("a machine")
 }

@@ -357,8 +357,7 @@ pub mod rtu {
 
     /// Whether the bytes begin with any undamaged frame, a request or an answer; its length. For traffic that was
     /// overheard.
-    #[must_use]
-    pub fn sound_any(bytes: &[u8]) -> Option<usize> {
+    fn sound_any(bytes: &[u8]) -> Option<usize> {
         let request = match bytes.get(1)? {
             1..=6 => Some(8),
             15 | 16 => bytes.get(6).map(|count| 9 + usize::from(*count)),
@@ -369,6 +368,23 @@ pub mod rtu {
             (crc16(body) == u16::from_le_bytes([tail[0], tail[1]])).then_some(*len)
         };
         [request, frame_len(bytes)].iter().flatten().find_map(fits)
+    }
+
+    /// All undamaged frames in traffic that was overheard, requests and answers.
+    pub fn sound_all(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let mut rest = bytes;
+        std::iter::from_fn(move || {
+            loop {
+                let (frame, after) = match sound_any(rest) {
+                    Some(len) => rest.split_at(len),
+                    None => (&[][..], rest.get(1..)?),
+                };
+                rest = after;
+                if !frame.is_empty() {
+                    return Some(frame);
+                }
+            }
+        })
     }
 
     /// Matches exactly one frame with its request.

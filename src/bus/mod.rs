@@ -189,7 +189,6 @@ pub fn spawn(
     let port = StreamPort {
         devices,
         serial: port::serial::settings(&setup.link),
-        seed,
     };
     let machine = stream_machine(setup.protocol, port).ok_or_else(|| BusError::Protocol {
         bus: setup.id.clone(),

@@ -129,7 +129,7 @@ fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
             profile: line.profile.clone(),
         };
         return Ok(vec![Job {
-            name: place(&line.target),
+            name: line.target.to_string(),
             line,
             subjects: vec![subject],
         }]);
@@ -159,7 +159,7 @@ fn of_bus(bus: &BusSetup, library: &Library) -> Result<Job, String> {
         profile: library.get(&device.profile),
     });
     Ok(Job {
-        name: format!("bus {} ({})", bus.id, place(&target)),
+        name: format!("bus {} ({target})", bus.id),
         subjects: subjects.collect(),
         line: Spot {
             target,
@@ -174,13 +174,6 @@ fn of_bus(bus: &BusSetup, library: &Library) -> Result<Job, String> {
             socket: None,
         },
     })
-}
-
-fn place(target: &Target) -> String {
-    match target {
-        Target::Serial { path } => path.display().to_string(),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
-    }
 }
 
 async fn examine(job: &Job) -> Vec<Finding> {

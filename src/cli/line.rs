@@ -1,15 +1,16 @@
 //! Which line, which unit: shared by the installer's verbs.
 
+use crate::commission::Settings;
 use crate::commission::doctor::{Finding, unopened};
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::Roots;
 use crate::commission::talk::Talk;
-use crate::commission::{ParityBit, Settings};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::device::{Library, Profile};
-use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Protocol};
+use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Parity, Protocol};
 use crate::runtime::{self, exit};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,8 +48,8 @@ pub struct LineArgs {
     #[arg(long, default_value_t = 9_600)]
     baud: u32,
     /// Parity bit.
-    #[arg(long, value_enum, default_value_t = ParityArg::None)]
-    parity: ParityArg,
+    #[arg(long, value_parser = parity(), default_value = Parity::None.word())]
+    parity: Parity,
     /// Stop bits.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     stop_bits: u8,
@@ -63,15 +64,9 @@ pub struct LineArgs {
     timeout_ms: Option<u64>,
 }
 
-/// A parity on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ParityArg {
-    /// No parity bit.
-    None,
-    /// Even.
-    Even,
-    /// Odd.
-    Odd,
+/// A parity on the command line, in the words of the configuration.
+fn parity() -> impl TypedValueParser<Value = Parity> {
+    PossibleValuesParser::new(Parity::ALL.map(Parity::word)).map(|word| Parity::of(&word).unwrap_or_default())
 }
 
 /// A line and a unit, found.
@@ -173,11 +168,7 @@ impl LineArgs {
             settings: Settings {
                 baud: self.baud,
                 data_bits: 8,
-                parity: match self.parity {
-                    ParityArg::None => ParityBit::None,
-                    ParityArg::Even => ParityBit::Even,
-                    ParityArg::Odd => ParityBit::Odd,
-                },
+                parity: self.parity,
                 stop_bits: self.stop_bits,
             },
             framing,

@@ -1,6 +1,6 @@
 //! `retrovolt profile`: what device profiles there are, what one says, and whether one holds together.
 
-use crate::device::{Kind, Library, Profile, ProfileError};
+use crate::device::{Library, Profile, ProfileError};
 use crate::runtime::exit;
 use crate::sim::story::{Outcome, Report, rehearse};
 use clap::{Args, Subcommand};
@@ -183,7 +183,7 @@ fn list(args: &ListArgs) -> ExitCode {
         println!(
             "{:width$}  {:<7}  {:<11}  {:<8}  {} {}{mark}",
             profile.id(),
-            kind_name(profile.kind()),
+            profile.kind().word(),
             profile.protocol().word(),
             profile.transport(),
             about.vendor,
@@ -193,18 +193,10 @@ fn list(args: &ListArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Charger => "charger",
-        Kind::Meter => "meter",
-        Kind::Reader => "reader",
-    }
-}
-
 fn summary(profile: &Profile) -> Value {
     let about = profile.about();
     json!({
-        "id": profile.id(), "kind": kind_name(profile.kind()), "vendor": about.vendor, "models": about.models,
+        "id": profile.id(), "kind": profile.kind().word(), "vendor": about.vendor, "models": about.models,
         "also_sold_as": about.also_sold_as, "protocol": profile.protocol().word(),
         "transport": profile.transport(), "phases": about.phases,
         "experimental": about.experimental, "billing_grade": profile.is_billing_grade(),
@@ -287,7 +279,7 @@ fn test(args: &TestArgs) -> ExitCode {
 /// The story as a person reads it.
 fn transcript(name: &str, profile: &Profile, report: &Report, writes: bool) -> String {
     let about = profile.about();
-    let (kind, models) = (kind_name(profile.kind()), about.models.join(", "));
+    let (kind, models) = (profile.kind().word(), about.models.join(", "));
     let mut text = format!("{} ({kind}: {} {models}) in {name}\n", profile.id(), about.vendor);
     if let Some(why) = &about.experimental {
         let _ = writeln!(text, "  experimental: {why}");

@@ -1,16 +1,17 @@
 //! `retrovolt scan`: finds devices, read-only, and prints the configuration for them.
 
 use super::line::{closed, usage};
+use crate::commission::Settings;
 use crate::commission::identify::order;
-use crate::commission::medium::{Medium, Real, Target};
+use crate::commission::medium::{Real, Target};
 use crate::commission::ports::{Roots, list};
-use crate::commission::scan::{Depth, Event, endpoint, serial};
+use crate::commission::scan::{Attempt, Depth, Event, Speech, Spot, Who, endpoint, serial};
 use crate::commission::stanza::{Finding, Stanza};
-use crate::commission::{Settings, USUAL};
-use crate::device::{Library, Profile};
-use crate::domain::Framing;
+use crate::device::{Library, Profile, hail};
+use crate::domain::{Framing, Protocol};
 use crate::runtime::exit;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -42,12 +43,29 @@ pub struct ScanArgs {
     /// Then every unit id at the four commonest settings.
     #[arg(long)]
     full: bool,
+    /// Look for this protocol only; may be given several times. Without it: Modbus first, and where nobody answers, the
+    /// others.
+    #[arg(long, value_parser = protocol())]
+    protocol: Vec<Protocol>,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
     /// Write the configuration of what was found into this file, which must not exist.
     #[arg(short, long)]
     output: Option<PathBuf>,
+}
+
+/// The protocols that a scan knows, in the words of the configuration.
+fn protocol() -> impl TypedValueParser<Value = Protocol> {
+    let known = Protocol::ALL.into_iter().filter(|protocol| {
+        let library = Library::builtin();
+        *protocol == Protocol::Modbus
+            || library
+                .speaking(*protocol)
+                .any(|(_, profile)| hail(&profile).is_some())
+    });
+    let words: Vec<&str> = known.map(Protocol::word).collect();
+    PossibleValuesParser::new(words).map(|word| Protocol::of(&word).unwrap_or_default())
 }
 
 /// Scans. Ctrl-C ends it and keeps what was found, and so does a line that breaks. Exit code 69 where nothing was found.
@@ -61,7 +79,8 @@ pub async fn run(args: ScanArgs) -> ExitCode {
     let mut broken = None;
     for target in targets {
         let mut findings = Vec::new();
-        let scan = scan(&target, depth, args.json, &mut findings);
+        let profiles = looked_for(&args, &target);
+        let scan = scan(&target, (depth, args.json), &profiles, &mut findings);
         let interrupted = tokio::select! {
             done = scan => match done {
                 Ok(()) => false,
@@ -82,6 +101,16 @@ pub async fn run(args: ScanArgs) -> ExitCode {
         Some(code) => code,
         None => finish(&args, stanza.text()),
     }
+}
+
+/// The profiles of what is looked for.
+fn looked_for(args: &ScanArgs, target: &Target) -> Vec<Arc<Profile>> {
+    let wanted =
+        |profile: &Arc<Profile>| args.protocol.is_empty() || args.protocol.contains(&profile.protocol());
+    order(&Library::builtin(), matches!(target, Target::Serial { .. }))
+        .into_iter()
+        .filter(wanted)
+        .collect()
 }
 
 fn finish(args: &ScanArgs, text: &str) -> ExitCode {
@@ -109,44 +138,27 @@ fn finish(args: &ScanArgs, text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn scan(target: &Target, depth: Depth, json: bool, findings: &mut Vec<Finding>) -> std::io::Result<()> {
-    let profiles: Vec<Arc<Profile>> = order(&Library::builtin(), matches!(target, Target::Serial { .. }));
+async fn scan(
+    target: &Target,
+    (depth, json): (Depth, bool),
+    profiles: &[Arc<Profile>],
+    findings: &mut Vec<Finding>,
+) -> std::io::Result<()> {
     let mut medium = Real::new(target.clone(), Duration::ZERO);
-    let place = match target {
-        Target::Serial { path } => path.display().to_string(),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
-    };
+    let place = target.to_string();
     let mut tell = |event: Event| {
         if json {
             println!("{}", as_json(&place, &event));
         } else {
             say(&place, &event);
         }
-        if let Event::Identified {
-            settings,
-            unit,
-            matches,
-        } = event
-        {
-            findings.push(Finding {
-                settings,
-                unit,
-                matches,
-            });
+        if let Event::Identified { spot, matches, .. } = event {
+            findings.push(Finding { spot, matches });
         }
     };
     match target {
-        Target::Serial { .. } => serial(&mut medium, depth, &profiles, &mut tell).await.map(drop),
-        Target::Tcp { .. } => {
-            medium.open(USUAL[0]).await?;
-            let tally = endpoint(&mut medium, Framing::Tcp, depth, &profiles, &mut tell).await?;
-            if tally.found == 0 {
-                // A serial device server answers to RTU frames only.
-                medium.open(USUAL[0]).await?;
-                endpoint(&mut medium, Framing::Rtu, depth, &profiles, &mut tell).await?;
-            }
-            Ok(())
-        }
+        Target::Serial { .. } => serial(&mut medium, depth, profiles, &mut tell).await.map(drop),
+        Target::Tcp { .. } => endpoint(&mut medium, depth, profiles, &mut tell).await.map(drop),
     }
 }
 
@@ -154,15 +166,26 @@ fn say(place: &str, event: &Event) {
     let at = |settings: &Option<Settings>| settings.map_or_else(String::new, |s| format!(" at {s}"));
     match event {
         Event::Traffic { bytes, frames } => println!(
-            "{place}: {bytes} bytes ({frames} Modbus frames) were heard before anything was asked: another master is on this line"
+            "{place}: {bytes} bytes ({frames} Modbus frames) were heard before anything was asked: another master is on this line, or a device that speaks by itself in a way nobody knows"
         ),
-        Event::Trying(settings) => eprintln!("{place}: asking{}", at(settings)),
+        Event::Master(protocol) => {
+            println!("{place}: another master steers {protocol} devices on this line already");
+        }
+        Event::Trying { settings, attempt } => match attempt {
+            Attempt::Ask(speech) => eprintln!("{place}: asking{} ({speech})", at(settings)),
+            Attempt::Listen => eprintln!("{place}: listening{}", at(settings)),
+        },
         Event::Noise(settings) => eprintln!(
             "{place}: something answers{}, but cannot be understood",
             at(settings)
         ),
-        Event::Found { settings, unit } => println!("{place}: unit {unit} answers{}", at(settings)),
-        Event::Identified { unit, matches, .. } => {
+        Event::Found(spot) => println!(
+            "{place}: {} answers{} ({})",
+            spot.who,
+            at(&spot.settings),
+            spot.speech
+        ),
+        Event::Identified { spot, matches, says } => {
             let names: Vec<String> = matches
                 .iter()
                 .take(4)
@@ -173,35 +196,58 @@ fn say(place: &str, event: &Event) {
             } else {
                 names.join(", or ")
             };
-            println!("{place}: unit {unit} is {names}");
+            let says = if says.is_empty() {
+                String::new()
+            } else {
+                format!("; it says: {says}")
+            };
+            println!("{place}: {} is {names}{says}", spot.who);
         }
     }
 }
 
 fn as_json(place: &str, event: &Event) -> Value {
     let at = |settings: &Option<Settings>| settings.map(|s| s.to_string());
-    match event {
-        Event::Traffic { bytes, frames } => {
-            json!({ "schema": 1, "at": place, "event": "traffic", "bytes": bytes, "frames": frames })
+    let (name, more) = match event {
+        Event::Traffic { bytes, frames } => ("traffic", json!({ "bytes": bytes, "frames": frames })),
+        Event::Master(protocol) => ("master", json!({ "protocol": protocol.word() })),
+        Event::Trying { settings, attempt } => {
+            let mut trying = json!({ "settings": at(settings), "listening": *attempt == Attempt::Listen });
+            if let Attempt::Ask(speech) = attempt {
+                spoken(&mut trying, *speech);
+            }
+            ("trying", trying)
         }
-        Event::Trying(settings) => {
-            json!({ "schema": 1, "at": place, "event": "trying", "settings": at(settings) })
+        Event::Noise(settings) => ("noise", json!({ "settings": at(settings) })),
+        Event::Found(spot) => ("found", located(spot)),
+        Event::Identified { spot, matches, says } => {
+            let mut identified = located(spot);
+            identified["profiles"] = matches.iter().map(|m| m.profile.id()).collect();
+            identified["says"] = says.as_str().into();
+            ("identified", identified)
         }
-        Event::Noise(settings) => {
-            json!({ "schema": 1, "at": place, "event": "noise", "settings": at(settings) })
-        }
-        Event::Found { settings, unit } => {
-            json!({ "schema": 1, "at": place, "event": "found", "settings": at(settings), "unit": unit })
-        }
-        Event::Identified {
-            settings,
-            unit,
-            matches,
-        } => {
-            let profiles: Vec<&str> = matches.iter().map(|m| m.profile.id()).collect();
-            json!({ "schema": 1, "at": place, "event": "identified", "settings": at(settings), "unit": unit, "profiles": profiles })
-        }
+    };
+    let mut object = json!({ "schema": 1, "at": place, "event": name });
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
     }
+    object
+}
+
+fn located(spot: &Spot) -> Value {
+    let mut object = json!({ "settings": spot.settings.map(|settings| settings.to_string()) });
+    spoken(&mut object, spot.speech);
+    match &spot.who {
+        Who::Unit(unit) => object["unit"] = (*unit).into(),
+        Who::Address(address) => object["address"] = address.as_str().into(),
+        Who::Alone => {}
+    }
+    object
+}
+
+fn spoken(object: &mut Value, speech: Speech) {
+    object["protocol"] = speech.protocol().word().into();
+    object["framing"] = speech.framing().map(Framing::word).into();
 }
 
 async fn targets(args: &ScanArgs) -> Result<Vec<Target>, ExitCode> {

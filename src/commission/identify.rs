@@ -3,9 +3,9 @@
 use super::Settings;
 use super::judge::Verdict;
 use super::medium::Medium;
-use super::talk::Talk;
-use crate::device::{Confidence, Electrical, Image, Kind, Library, Pdu, Profile, Reply};
-use crate::domain::Mono;
+use super::talk::{Talk, Told};
+use crate::device::{Confidence, Electrical, Image, Kind, Library, Pdu, Profile, Reply, SerialFraming, hail};
+use crate::domain::{Framing, Mono, Protocol};
 use std::io;
 use std::sync::Arc;
 
@@ -26,17 +26,37 @@ pub struct Match {
 #[derive(Debug, Default)]
 pub struct Memory(Vec<(Pdu, Option<Reply>)>);
 
+impl Memory {
+    /// One question that was asked already.
+    #[must_use]
+    pub fn of((pdu, told): (Pdu, Told)) -> Self {
+        Self(vec![(pdu, reply(told))])
+    }
+}
+
+/// What a question gave, if it gave anything.
+fn reply(told: Told) -> Option<Reply> {
+    match told.judged.verdict {
+        Verdict::Reply(reply) => Some(reply),
+        Verdict::Exception(_)
+        | Verdict::Silence
+        | Verdict::OnlyEcho
+        | Verdict::Foreign(_)
+        | Verdict::Damaged(_) => None,
+    }
+}
+
 /// Profiles in the order they are worth trying: sure fingerprints first, then wallboxes before meters, because registers
-/// of a wallbox may look like a meter's.
+/// of a wallbox may look like a meter's. What is not Modbus comes last; a serial device server hands it on, too.
 #[must_use]
 pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
     let fits = |profile: &Arc<Profile>| {
-        profile.identify().is_some()
-            && if serial {
-                profile.link().serial.is_some()
-            } else {
-                profile.link().tcp_port.is_some()
-            }
+        let there = if serial {
+            profile.link().serial.is_some()
+        } else {
+            profile.link().tcp_port.is_some() || is_ascii(profile)
+        };
+        hail(profile).is_some() || (profile.identify().is_some() && there)
     };
     let mut profiles: Vec<Arc<Profile>> = library
         .ids()
@@ -55,8 +75,21 @@ pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
     profiles
 }
 
+/// Whether a profile is one of Modbus that may be behind such frames.
+#[must_use]
+pub fn framed(profile: &Profile, framing: Framing) -> bool {
+    profile.protocol() == Protocol::Modbus && is_ascii(profile) == (framing == Framing::Ascii)
+}
+
+/// Whether it is spoken to in Modbus ASCII, be it through a serial device server.
+fn is_ascii(profile: &Profile) -> bool {
+    let serial = profile.link().serial;
+    serial.is_some_and(|serial| serial.framing != SerialFraming::Rtu)
+}
+
 /// Tries the fingerprints on a unit; the best match first: the surest, among these those that are delivered with the
-/// settings the unit answers `at`. Ends at the first fingerprint that no other known device has.
+/// settings the unit answers `at`. Ends at the first fingerprint that no other known device has. `memory`: what it told
+/// already.
 ///
 /// # Errors
 /// The port is gone.
@@ -65,10 +98,11 @@ pub async fn identify<M: Medium>(
     unit: u8,
     profiles: &[Arc<Profile>],
     at: Option<Settings>,
+    mut memory: Memory,
 ) -> io::Result<Vec<Match>> {
-    let mut memory = Memory::default();
     let mut matches: Vec<Match> = Vec::new();
-    for profile in profiles {
+    let framing = talk.framing;
+    for profile in profiles.iter().filter(|profile| framed(profile, framing)) {
         if !fits(talk, unit, profile, &mut memory).await? {
             continue;
         }
@@ -106,15 +140,7 @@ pub async fn fits<M: Medium>(
         let reply = match memory.0.iter().find(|(asked, _)| *asked == pdu) {
             Some((_, known)) => known.clone(),
             None => {
-                let told = talk.ask(unit, &pdu).await?;
-                let reply = match told.judged.verdict {
-                    Verdict::Reply(reply) => Some(reply),
-                    Verdict::Exception(_)
-                    | Verdict::Silence
-                    | Verdict::OnlyEcho
-                    | Verdict::Foreign(_)
-                    | Verdict::Damaged(_) => None,
-                };
+                let reply = reply(talk.ask(unit, &pdu).await?);
                 memory.0.push((pdu, reply.clone()));
                 reply
             }

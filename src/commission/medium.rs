@@ -46,6 +46,15 @@ pub enum Target {
     },
 }
 
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Serial { path } => write!(f, "{}", path.display()),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 impl Target {
     /// Where a link leads; `None`: no bytes go there.
     #[must_use]
@@ -87,7 +96,7 @@ impl Medium for Real {
             Target::Serial { path } => Link::Serial {
                 path: path.clone(),
                 baud: settings.baud,
-                parity: settings.parity.into(),
+                parity: settings.parity,
                 data_bits: settings.data_bits,
                 stop_bits: settings.stop_bits,
                 echo: false,

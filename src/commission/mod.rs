@@ -34,40 +34,9 @@ pub struct Settings {
     /// 7 or 8.
     pub data_bits: u8,
     /// Parity bit.
-    pub parity: ParityBit,
+    pub parity: Parity,
     /// 1 or 2.
     pub stop_bits: u8,
-}
-
-/// A parity with an order, for tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ParityBit {
-    /// `N`.
-    None,
-    /// `E`.
-    Even,
-    /// `O`.
-    Odd,
-}
-
-impl From<ParityBit> for Parity {
-    fn from(bit: ParityBit) -> Self {
-        match bit {
-            ParityBit::None => Self::None,
-            ParityBit::Even => Self::Even,
-            ParityBit::Odd => Self::Odd,
-        }
-    }
-}
-
-impl From<Parity> for ParityBit {
-    fn from(parity: Parity) -> Self {
-        match parity {
-            Parity::None => Self::None,
-            Parity::Even => Self::Even,
-            Parity::Odd => Self::Odd,
-        }
-    }
 }
 
 impl From<crate::device::Serial> for Settings {
@@ -75,7 +44,7 @@ impl From<crate::device::Serial> for Settings {
         Self {
             baud: serial.baud,
             data_bits: serial.data_bits,
-            parity: serial.parity.into(),
+            parity: serial.parity,
             stop_bits: serial.stop_bits,
         }
     }
@@ -95,7 +64,7 @@ impl Settings {
             } => Self {
                 baud: *baud,
                 data_bits: *data_bits,
-                parity: (*parity).into(),
+                parity: *parity,
                 stop_bits: *stop_bits,
             },
             crate::domain::Link::Tcp { .. }
@@ -105,20 +74,10 @@ impl Settings {
     }
 }
 
-/// The configuration's word for a parity.
-#[must_use]
-pub const fn parity_word(parity: ParityBit) -> &'static str {
-    match parity {
-        ParityBit::None => "none",
-        ParityBit::Even => "even",
-        ParityBit::Odd => "odd",
-    }
-}
-
 impl Settings {
     /// 8 data bits and one stop bit.
     #[must_use]
-    pub const fn new(baud: u32, parity: ParityBit) -> Self {
+    pub const fn new(baud: u32, parity: Parity) -> Self {
         Self {
             baud,
             data_bits: 8,
@@ -143,9 +102,9 @@ impl Settings {
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parity = match self.parity {
-            ParityBit::None => 'N',
-            ParityBit::Even => 'E',
-            ParityBit::Odd => 'O',
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
         };
         write!(f, "{} {}{parity}{}", self.baud, self.data_bits, self.stop_bits)
     }
@@ -153,17 +112,17 @@ impl fmt::Display for Settings {
 
 /// Settings in the order they are worth trying: what most meters and wallboxes are delivered with comes first.
 pub const USUAL: [Settings; 11] = [
-    Settings::new(9_600, ParityBit::None),
-    Settings::new(9_600, ParityBit::Even),
-    Settings::new(19_200, ParityBit::Even),
-    Settings::new(19_200, ParityBit::None),
-    Settings::new(57_600, ParityBit::None).two_stops(),
-    Settings::new(57_600, ParityBit::None),
-    Settings::new(2_400, ParityBit::None),
-    Settings::new(38_400, ParityBit::None),
-    Settings::new(115_200, ParityBit::None),
-    Settings::new(38_400, ParityBit::Even),
-    Settings::new(1_200, ParityBit::None),
+    Settings::new(9_600, Parity::None),
+    Settings::new(9_600, Parity::Even),
+    Settings::new(19_200, Parity::Even),
+    Settings::new(19_200, Parity::None),
+    Settings::new(57_600, Parity::None).two_stops(),
+    Settings::new(57_600, Parity::None),
+    Settings::new(2_400, Parity::None),
+    Settings::new(38_400, Parity::None),
+    Settings::new(115_200, Parity::None),
+    Settings::new(38_400, Parity::Even),
+    Settings::new(1_200, Parity::None),
 ];
 
 /// Unit ids that devices are delivered with.

@@ -3,16 +3,19 @@
 use super::Settings;
 use super::identify::Match;
 use super::medium::Target;
+use super::scan::{Speech, Spot, Who};
 use crate::device::Kind;
+use crate::domain::{Framing, Protocol};
 use std::fmt::Write;
 
-/// A unit that was found.
+/// Consent is the operator's own: it is shown and not given.
+const CONSENT: &str = "# accept_no_failsafe = true";
+
+/// Somebody who was found.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Settings of the line; `None`: TCP.
-    pub settings: Option<Settings>,
-    /// Unit id.
-    pub unit: u8,
+    /// Where, and who.
+    pub spot: Spot,
     /// Fingerprints that fit, best first.
     pub matches: Vec<Match>,
 }
@@ -29,13 +32,13 @@ pub struct Stanza {
 impl Stanza {
     /// Adds what was found on one port; nothing: nothing is added.
     pub fn add(&mut self, target: &Target, findings: &[Finding]) {
-        if findings.is_empty() {
+        let Some(first) = findings.first() else {
             return;
-        }
+        };
         self.buses += 1;
         let mut text = String::new();
         // Writing into a string cannot fail.
-        let _ = write(&mut text, target, findings, (self.buses, self.devices));
+        let _ = write(&mut text, target, (first, findings), (self.buses, self.devices));
         self.devices += findings.len();
         self.text += &text;
     }
@@ -51,36 +54,28 @@ impl Stanza {
 fn write(
     out: &mut String,
     target: &Target,
-    findings: &[Finding],
+    (first, findings): (&Finding, &[Finding]),
     (bus, before): (usize, usize),
 ) -> std::fmt::Result {
-    let Some(first) = findings.first() else {
-        return Ok(());
-    };
+    let here = &first.spot;
     writeln!(out, "[[bus]]\nid = \"bus{bus}\"")?;
     match target {
         Target::Serial { path } => {
             writeln!(out, "port = {}", quoted(&path.display().to_string()))?;
-            if let Some(settings) = first.settings {
-                writeln!(out, "baud = {}", settings.baud)?;
-                writeln!(
-                    out,
-                    "parity = \"{}\"",
-                    crate::commission::parity_word(settings.parity)
-                )?;
-                if settings.stop_bits != 1 {
-                    writeln!(out, "stop_bits = {}", settings.stop_bits)?;
-                }
+            if let Some(settings) = here.settings {
+                port(out, settings)?;
             }
+            spoken(out, here.speech, Framing::Rtu)?;
         }
         Target::Tcp { host, port } => {
             writeln!(out, "host = {}\ntcp_port = {port}", quoted(host))?;
+            spoken(out, here.speech, Framing::Tcp)?;
         }
     }
     for (number, finding) in findings.iter().enumerate() {
         writeln!(out)?;
-        if finding.settings != first.settings {
-            let settings = finding.settings.map_or_else(String::new, |s| s.to_string());
+        if finding.spot.settings != here.settings {
+            let settings = finding.spot.settings.map_or_else(String::new, |s| s.to_string());
             writeln!(
                 out,
                 "# Answers at {settings} only: set it to the speed of the others, or give it a line of its own."
@@ -91,23 +86,64 @@ fn write(
     Ok(())
 }
 
+fn port(out: &mut String, settings: Settings) -> std::fmt::Result {
+    writeln!(out, "baud = {}", settings.baud)?;
+    writeln!(out, "parity = \"{}\"", settings.parity.word())?;
+    if settings.data_bits != 8 {
+        writeln!(out, "data_bits = {}", settings.data_bits)?;
+    }
+    if settings.stop_bits != 1 {
+        writeln!(out, "stop_bits = {}", settings.stop_bits)?;
+    }
+    Ok(())
+}
+
+/// `usual`: the framing that goes without saying.
+fn spoken(out: &mut String, speech: Speech, usual: Framing) -> std::fmt::Result {
+    match speech {
+        Speech::Modbus(framing) if framing == usual => Ok(()),
+        Speech::Modbus(framing) => writeln!(out, "framing = \"{}\"", framing.word()),
+        Speech::Other(protocol) => writeln!(out, "protocol = \"{}\"", protocol.word()),
+    }
+}
+
 fn device(out: &mut String, finding: &Finding, bus: usize, number: usize) -> std::fmt::Result {
-    let unit = finding.unit;
+    let spot = &finding.spot;
     let Some(best) = finding.matches.first() else {
         return writeln!(
             out,
-            "# Unit {unit} answers, but no profile fits: see docs/devices/adding.md."
+            "# Here answers {}, but no profile fits: see docs/devices/adding.md.",
+            spot.who
         );
     };
-    let kind = match best.profile.kind() {
-        Kind::Charger => "charger",
-        Kind::Meter => "meter",
-        Kind::Reader => "reader",
-    };
+    let kind = best.profile.kind().word();
     writeln!(out, "[[device]]\nid = \"{kind}{number}\"\nbus = \"bus{bus}\"")?;
-    writeln!(out, "profile = \"{}\"\nunit = {unit}", best.profile.id())?;
+    writeln!(out, "profile = \"{}\"", best.profile.id())?;
+    match &spot.who {
+        Who::Unit(unit) => writeln!(out, "unit = {unit}")?,
+        Who::Address(address) => writeln!(out, "address = {}", quoted(address))?,
+        Who::Alone => {}
+    }
+    if let Some(why) = best
+        .profile
+        .unsafe_because()
+        .filter(|_| best.profile.kind() == Kind::Charger)
+    {
+        writeln!(
+            out,
+            "# When the gateway dies: {}. If you accept that:",
+            why.replace('\n', " ")
+        )?;
+        writeln!(out, "{CONSENT}")?;
+    }
     for other in finding.matches.iter().skip(1).take(3) {
-        writeln!(out, "# or profile = \"{}\"", other.profile.id())?;
+        let protocol = other.profile.protocol();
+        let on = if protocol == spot.speech.protocol() || protocol == Protocol::Modbus {
+            String::new()
+        } else {
+            format!(", on a bus with protocol = \"{}\"", protocol.word())
+        };
+        writeln!(out, "# or profile = \"{}\"{on}", other.profile.id())?;
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! The configuration as it is in force: every default filled in, drop-ins and environment applied, secrets left out.
 
 use super::quantity::duration;
-use super::south::parity_word;
 use crate::domain::{
     AuthMode, Bias, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
     LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
@@ -87,7 +86,7 @@ impl Page {
             } => {
                 self.path("port", path);
                 self.line("baud", baud);
-                self.text("parity", parity_word(*parity));
+                self.text("parity", parity.word());
                 self.line("data_bits", data_bits);
                 self.line("stop_bits", stop_bits);
                 self.line("echo", echo);

@@ -61,12 +61,12 @@ settings! {
         "Name or address of a Modbus TCP device, a bridge or a serial device server.";
     gpio: String = Kind::Text { max: 128 }, Absent("needed unless `port` or `host` is given"), "\"pinctrl-bcm2711\"",
         "GPIO chip by its label, its name or the path of its device; names like `gpiochip0` may change from start to start. See gpio.md.";
-    protocol: String = Kind::OneOf(protocol::WORDS), Is("modbus"), "\"modbus\"",
+    protocol: String = Kind::OneOf(&protocol::WORDS), Is("modbus"), "\"modbus\"",
         "What the devices on it speak. With anything but `modbus`, what is not written about the port is taken from the profile of its device.";
     tcp_port: u16 = Kind::Int { min: 1, max: 65_535 }, Is("502"), "502", "TCP port, with `host`.";
     framing: String = Kind::OneOf(&["rtu", "ascii", "tcp", "auto"]), Absent("what the devices speak, `rtu` or `ascii`, with `port`, `tcp` with `host`"), "\"rtu\"",
         "How Modbus frames are wrapped: `rtu` or `ascii` at a serial port; `tcp` (Modbus TCP), or `rtu` or `ascii` behind a serial device server, with `host`; `auto` finds out which of `tcp` and `rtu` is answered.";
-    baud: u32 = Kind::OneOfInt(&[1200, 2400, 4800, 9600, 14_400, 19_200, 38_400, 57_600, 76_800, 115_200, 230_400]), Is("9600"), "19200",
+    baud: u32 = Kind::OneOfInt(&[300, 600, 1200, 2400, 4800, 9600, 14_400, 19_200, 38_400, 57_600, 76_800, 115_200, 230_400]), Is("9600"), "19200",
         "Bits per second, the same on every device of the line.";
     parity: String = Kind::OneOf(&["none", "even", "odd"]), Is("none"), "\"even\"", "Parity bit.";
     data_bits: u8 = Kind::OneOfInt(&[7, 8]), Is("8"), "8", "Data bits; Modbus RTU needs 8.";

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::protocol;
-use super::south::{Bus, Device, parity_word};
+use super::south::{Bus, Device};
 use crate::domain::{Link, Parity, Protocol};
 
 /// What the profiles of a line's devices say about its settings.
@@ -96,7 +96,7 @@ fn factory_settings(bus: &Bus, (baud, parity): (u32, Parity), here: &[&Device], 
         );
     }
     if parity != usual_parity {
-        let (word, usual) = (parity_word(parity), parity_word(usual_parity));
+        let (word, usual) = (parity.word(), usual_parity.word());
         bus.keys.parity.warning(
             &mut context.found,
             format!("'{word}' is not what '{name}' leaves the factory with"),

@@ -3,13 +3,10 @@
 use super::issue::{Issue, Issues, Severity, Told};
 use super::place::Place;
 use crate::device::{Kind, Library, Profile, ProfileError};
-use crate::domain::{MilliAmps, Protocol};
+use crate::domain::MilliAmps;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Longest silence after which a charger must be at its safe current (promise S5).
-pub(super) const SAFE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The profiles that may be named.
 pub(super) struct Catalogue {
@@ -116,25 +113,6 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
         Kind::Charger => "charger",
         Kind::Meter => "meter",
         Kind::Reader => "card reader",
-    }
-}
-
-/// Why the device does not protect the installation by itself when the gateway dies; `None`: it does.
-pub(super) fn unsafe_because(profile: &Profile) -> Option<String> {
-    match profile.watchdog() {
-        None if profile.protocol() == Protocol::Gpio => {
-            Some("then the GPIO driver and the relay board decide, see docs/gpio.md".to_owned())
-        }
-        None => Some("it has no watchdog and keeps the last current".to_owned()),
-        Some(watchdog) if !watchdog.fallback_safe => {
-            Some(watchdog.fallback.trim().trim_end_matches('.').to_owned())
-        }
-        Some(watchdog) if watchdog.min_timeout > SAFE_WITHIN => Some(format!(
-            "it falls back only after {} s, {} s are wanted at most",
-            watchdog.min_timeout.as_secs(),
-            SAFE_WITHIN.as_secs()
-        )),
-        Some(_) => None,
     }
 }
 

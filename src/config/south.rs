@@ -8,12 +8,12 @@ use super::keys::{BusKeys, DeviceKeys};
 use super::line;
 use super::nearest::did_you_mean;
 use super::place::Place;
-use super::profiles::{SAFE_WITHIN, kind_name, unsafe_because, watchdog_times};
+use super::profiles::{kind_name, watchdog_times};
 use super::protocol;
 use super::quantity::duration;
 use super::setting::{Given, Section};
 use super::tree::show_text;
-use crate::device::{Kind, Profile};
+use crate::device::{Kind, Profile, SAFE_WITHIN};
 use crate::domain::{BusId, BusSetup, DeviceId, DeviceSetup, Framing, Link, MilliAmps, Parity, Protocol};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -195,28 +195,11 @@ fn serial(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
     Some(Link::Serial {
         path,
         baud: keys.baud.value?,
-        parity: parity(keys.parity.value.as_deref()?),
+        parity: Parity::of(keys.parity.value.as_deref()?)?,
         data_bits: keys.data_bits.value?,
         stop_bits: keys.stop_bits.value?,
         echo: keys.echo.value?,
     })
-}
-
-fn parity(word: &str) -> Parity {
-    match word {
-        "even" => Parity::Even,
-        "odd" => Parity::Odd,
-        _ => Parity::None,
-    }
-}
-
-/// The word of a parity.
-pub(super) const fn parity_word(parity: Parity) -> &'static str {
-    match parity {
-        Parity::None => "none",
-        Parity::Even => "even",
-        Parity::Odd => "odd",
-    }
 }
 
 fn tcp(keys: &BusKeys, context: &mut Context<'_>) -> Option<Link> {
@@ -402,7 +385,7 @@ fn no_watchdog(keys: &DeviceKeys, what: &str, context: &mut Context<'_>) {
 fn consent(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
     let consent = keys.accept_no_failsafe.value == Some(true);
     let found = &mut context.found;
-    match unsafe_because(profile) {
+    match profile.unsafe_because() {
         None if consent => keys.accept_no_failsafe.warning(
             found,
             format!(

@@ -156,13 +156,9 @@ impl StreamLoader<'_> {
         let root = Path::default();
         let fitting = kind_of(raw.protocol).unwrap_or(raw.kind);
         if raw.kind != fitting {
-            let word = match fitting {
-                Kind::Charger => "charger",
-                Kind::Meter => "meter",
-                Kind::Reader => "reader",
-            };
             let message = format!(
-                "expected \"{word}\": no other device speaks {}",
+                "expected \"{}\": no other device speaks {}",
+                fitting.word(),
                 protocol(raw.protocol)
             );
             self.wrong(&root.key("kind"), message);

@@ -35,6 +35,7 @@ mod stream;
 mod sunspec;
 mod twc;
 mod value;
+mod voice;
 mod wanted;
 mod watts;
 
@@ -56,6 +57,7 @@ pub use profile::{
     LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role, Serial, SerialFraming, Span, StateMap,
     StateRule, Telegram, Watchdog, Wiring, WriteFcs,
 };
+pub use query::SAFE_WITHIN;
 pub use rapi::{RapiLine, RapiSetup};
 pub use recipe::{
     Action, Check, Compare, RecipeContext, Recipes, Refusal, Step, StepSpec, ValueSpec, WriteSpec,
@@ -67,6 +69,7 @@ pub use stream::{StreamEffect, StreamInput, StreamMachine};
 pub use sunspec::{Chain, Found, Model, Outcome, Walk};
 pub use twc::{TwcLine, TwcUnit};
 pub use value::{Layout, Order, Raw, ValueType};
+pub use voice::{Hail, Voice, answer, hail, voices};
 
 /// The JSON Schema of the profile format, as checked in under `config/schema/device.schema.json`.
 #[must_use]

@@ -12,7 +12,7 @@ use super::obis::code::ObisCode;
 use super::obis::item::{Content, Item};
 use super::obis::listener::{Damage, Telegrams};
 use super::obis::shape::Shapes;
-use super::obis::text;
+use super::obis::text::{self, line_start};
 
 /// Longest telegram: two texts of 2,048 digits, a log of power failures, and the values.
 const LONGEST: usize = 16 * 1024;
@@ -131,12 +131,6 @@ impl Telegrams for P1 {
         self.raw.clear();
         self.shapes.forget();
     }
-}
-
-/// The first such byte, from `from` on, at the start of a line.
-fn line_start(raw: &[u8], wanted: u8, from: usize) -> Option<usize> {
-    let starts = |at: usize| at == 0 || matches!(raw[at - 1], b'\n' | b'\r');
-    (from..raw.len()).find(|at| raw[*at] == wanted && starts(*at))
 }
 
 fn hex4(text: &[u8]) -> Option<u16> {

@@ -27,6 +27,18 @@ pub enum Kind {
     Reader,
 }
 
+impl Kind {
+    /// The word of the profile format.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Charger => "charger",
+            Self::Meter => "meter",
+            Self::Reader => "reader",
+        }
+    }
+}
+
 /// Index of a point within its profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PointId(pub u16);

@@ -11,6 +11,10 @@ use super::recipe::{Recipes, StepSpec};
 use super::rfid::CardFormat;
 use crate::domain::Protocol;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Longest silence after which a charger must be at its safe current (promise S5).
+pub const SAFE_WITHIN: Duration = Duration::from_secs(60);
 
 impl Profile {
     /// Its id, as the configuration names it.
@@ -215,6 +219,26 @@ impl Profile {
     #[must_use]
     pub fn identify(&self) -> Option<&Identify> {
         self.identify.as_ref()
+    }
+
+    /// Why a charger does not protect the installation by itself when the gateway dies; `None`: it does.
+    #[must_use]
+    pub fn unsafe_because(&self) -> Option<String> {
+        match &self.watchdog {
+            None if self.protocol == Protocol::Gpio => {
+                Some("then the GPIO driver and the relay board decide, see docs/gpio.md".to_owned())
+            }
+            None => Some("it has no watchdog and keeps the last current".to_owned()),
+            Some(watchdog) if !watchdog.fallback_safe => {
+                Some(watchdog.fallback.trim().trim_end_matches('.').to_owned())
+            }
+            Some(watchdog) if watchdog.min_timeout > SAFE_WITHIN => Some(format!(
+                "it falls back only after {} s, {} s are wanted at most",
+                watchdog.min_timeout.as_secs(),
+                SAFE_WITHIN.as_secs()
+            )),
+            Some(_) => None,
+        }
     }
 
     /// Whether a card may come from this device.

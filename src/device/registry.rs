@@ -3,7 +3,7 @@
 use super::file_stream::Sent;
 use super::iec62056::Pushed;
 use super::iec62056::asker::Asker;
-use super::obis::listener::Listener;
+use super::obis::listener::{Listener, Telegrams};
 use super::p1::P1;
 use super::profile::{Profile, Serial};
 use super::rapi::{RapiLine, RapiSetup};
@@ -30,8 +30,17 @@ pub struct StreamPort {
     pub devices: Vec<StreamDevice>,
     /// The settings the port is opened with; `None`: a TCP connection to a serial device server.
     pub serial: Option<Serial>,
-    /// For whatever must not happen at the same time everywhere.
-    pub seed: u64,
+}
+
+/// What finds the telegrams of a meter that speaks by itself; `None`: whatever speaks the protocol does not.
+pub(super) fn telegrams(protocol: Protocol, profile: &Profile) -> Option<Box<dyn Telegrams>> {
+    let telegram = profile.telegram();
+    Some(match (protocol, telegram.sent) {
+        (Protocol::Sml, _) => Box::new(Sml::new(telegram.message_crc)),
+        (Protocol::DsmrP1, _) => Box::new(P1::new(telegram.checksum)),
+        (Protocol::Iec62056, Sent::Pushed) => Box::new(Pushed::default()),
+        _ => return None,
+    })
 }
 
 /// The machine of a port; `None`: there is no device on it, or no machine speaks this protocol (Modbus has a driver for
@@ -39,19 +48,16 @@ pub struct StreamPort {
 #[must_use]
 pub fn stream_machine(protocol: Protocol, port: StreamPort) -> Option<Box<dyn StreamMachine>> {
     let first = port.devices.first()?;
-    let telegram = first.profile.telegram();
+    if let Some(telegrams) = telegrams(protocol, &first.profile) {
+        return Some(Box::new(Listener::new(first, telegrams)));
+    }
     Some(match protocol {
-        Protocol::Sml => Box::new(Listener::new(first, Sml::new(telegram.message_crc))),
-        Protocol::DsmrP1 => Box::new(Listener::new(first, P1::new(telegram.checksum))),
-        Protocol::Iec62056 => match telegram.sent {
-            Sent::Asked => Box::new(Asker::new(port)),
-            Sent::Pushed => Box::new(Listener::new(first, Pushed::default())),
-        },
+        Protocol::Iec62056 => Box::new(Asker::new(port)),
         Protocol::Rfid | Protocol::RfidHid => {
             let format = first.profile.card()?.clone();
             Box::new(Reader::new(first, format, protocol == Protocol::RfidHid))
         }
-        Protocol::Modbus | Protocol::Gpio => return None,
+        Protocol::Modbus | Protocol::Gpio | Protocol::Sml | Protocol::DsmrP1 => return None,
         Protocol::Rapi => Box::new(RapiLine::new(RapiSetup::of(first)?)),
         Protocol::Twc => {
             let units: Vec<TwcUnit> = port.devices.iter().map(TwcUnit::of).collect();

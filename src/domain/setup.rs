@@ -97,7 +97,7 @@ pub enum Link {
 }
 
 /// Parity bit of a serial port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Parity {
     /// None.
     #[default]
@@ -106,6 +106,27 @@ pub enum Parity {
     Even,
     /// Odd.
     Odd,
+}
+
+impl Parity {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::None, Self::Even, Self::Odd];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Even => "even",
+            Self::Odd => "odd",
+        }
+    }
+
+    /// The parity of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parity| parity.word() == word)
+    }
 }
 
 /// One device on a bus.

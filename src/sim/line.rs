@@ -26,7 +26,7 @@ pub struct LineSetup {
     pub path: PathBuf,
     /// Timing and behaviour.
     pub rules: WireRules,
-    /// A request sent at another speed than the line's is noise to the slaves.
+    /// A request sent at another speed than the line's is noise to the slaves, and what they send is noise at the master.
     pub check_speed: bool,
 }
 
@@ -217,8 +217,8 @@ impl Port {
         })
     }
 
-    fn speed_is(&self, baud: u32) -> bool {
-        tcgetattr(&self.peer).is_ok_and(|t| t.output_speed() == baud)
+    fn speed(&self) -> Option<u32> {
+        Some(tcgetattr(&self.peer).ok()?.output_speed())
     }
 }
 
@@ -286,7 +286,7 @@ impl Mover {
         let Some(port) = &self.port else { return };
         let mut buffer = [0; 512];
         while let Ok(count @ 1..) = rustix::io::read(&port.master, &mut buffer) {
-            let right = !self.setup.check_speed || port.speed_is(self.setup.rules.format.baud);
+            let right = self.is_right_speed();
             let now = self.now();
             lock(&self.wire).arrived(now, &buffer[..count], right);
         }
@@ -294,14 +294,26 @@ impl Mover {
         let _ = ioctl_tiocnxcl(&port.peer);
     }
 
+    /// Whether the master is set to the speed of the line.
+    fn is_right_speed(&self) -> bool {
+        let port = self.port.as_ref().filter(|_| self.setup.check_speed);
+        port.is_none_or(|port| port.speed() == Some(self.setup.rules.format.baud))
+    }
+
     /// Hands over what has arrived at the master; when to look again.
     fn give(&self) -> Option<u64> {
+        let right = self.is_right_speed();
         let mut wire = lock(&self.wire);
         loop {
             let now = self.now();
             match wire.poll(now) {
                 // A master that does not read loses bytes, as with a real receiver.
-                Some(bytes) => {
+                Some(mut bytes) => {
+                    if !right {
+                        bytes
+                            .iter_mut()
+                            .for_each(|byte| *byte = byte.rotate_left(3) ^ 0xA5);
+                    }
                     if let Some(port) = &self.port {
                         let _ = rustix::io::write(&port.master, &bytes);
                     }

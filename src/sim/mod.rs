@@ -1,6 +1,7 @@
 //! The simulated world, for demo, tests and benches: chargers and meters made from the same profiles that drive the
 //! real ones, vehicles, serial lines at their real speed with noise, and a small CSMS. No production room uses it.
 
+mod ascii;
 mod body;
 pub mod clock;
 pub mod csms;
@@ -10,6 +11,7 @@ mod ev;
 mod face;
 mod invert;
 mod line;
+mod meter;
 mod process;
 mod rapi;
 pub mod slave;

@@ -4,16 +4,16 @@ use crate::line::{Fault, SimLine};
 use retrovolt::commission::doctor::{Cause, Finding, Line, Subject, endpoint, serial, unopened};
 use retrovolt::commission::medium::{Medium, Target};
 use retrovolt::commission::ports::Roots;
-use retrovolt::commission::{ParityBit, Settings, identify};
+use retrovolt::commission::{Settings, identify};
 use retrovolt::device::{Library, Profile};
-use retrovolt::domain::{Framing, Mono};
+use retrovolt::domain::{Framing, Mono, Parity};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-const RIGHT: Settings = Settings::new(9_600, ParityBit::None);
+const RIGHT: Settings = Settings::new(9_600, Parity::None);
 
 /// A meter of which a user wrote the profile himself.
 const METER: &str = r#"
@@ -88,9 +88,9 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
     let right = meter(METER);
     let line = |fault| SimLine::new(RIGHT, fault).with(&right, 1);
     let own = [subject(&right, 1)];
-    let even = Settings::new(9_600, ParityBit::Even);
+    let even = Settings::new(9_600, Parity::Even);
     match fault {
-        Cause::WrongBaud => examine(line(Fault::Nothing), Settings::new(19_200, ParityBit::None), &own).await,
+        Cause::WrongBaud => examine(line(Fault::Nothing), Settings::new(19_200, Parity::None), &own).await,
         Cause::WrongParity => examine(line(Fault::Nothing), even, &own).await,
         Cause::WrongStopBits => examine(line(Fault::Nothing), RIGHT.two_stops(), &own).await,
         Cause::WrongUnit => {
@@ -337,7 +337,7 @@ async fn the_doctor_only_reads() {
     ] {
         let mut line = SimLine::new(RIGHT, fault).with(&right, 1);
         let library = identify::order(&Library::builtin(), true);
-        let known = configured(Settings::new(19_200, ParityBit::Even));
+        let known = configured(Settings::new(19_200, Parity::Even));
         serial(&mut line, known, &[subject(&right, 1)], &library)
             .await
             .expect("the port stays");

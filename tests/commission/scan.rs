@@ -2,13 +2,14 @@
 
 use crate::line::{Fault, SimLine};
 use retrovolt::commission::medium::{Real, Target};
-use retrovolt::commission::scan::{Depth, Event, LISTEN, serial};
+use retrovolt::commission::scan::{Attempt, Depth, Event, LISTEN, Speech, Spot, Who, serial};
 use retrovolt::commission::stanza::{Finding, Stanza};
-use retrovolt::commission::{LIKELY_UNITS, ParityBit, Settings, identify};
-use retrovolt::config::{self, LoadOptions};
+use retrovolt::commission::{LIKELY_UNITS, Settings, identify};
+use retrovolt::config::{self, LoadOptions, Loaded};
 use retrovolt::device::{Library, Profile};
-use retrovolt::domain::{Link, Parity};
+use retrovolt::domain::{Framing, Link, Parity, Protocol};
 use retrovolt::sim::clock::RealClock;
+use retrovolt::sim::slave::open_rtu;
 use retrovolt::sim::{DeviceSpec, Format, LineSetup, World, WorldSpec};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,17 @@ fn at(profile: &Profile) -> Settings {
 }
 
 async fn scanned(line: &mut SimLine, depth: Depth) -> (Vec<Event>, u32) {
-    let profiles = identify::order(&Library::builtin(), true);
+    scanned_for(line, depth, |_| true).await
+}
+
+/// Only what these profiles speak is looked for.
+async fn scanned_for(
+    line: &mut SimLine,
+    depth: Depth,
+    wanted: impl Fn(&Profile) -> bool,
+) -> (Vec<Event>, u32) {
+    let mut profiles = identify::order(&Library::builtin(), true);
+    profiles.retain(|profile| wanted(profile));
     let mut events = Vec::new();
     let tally = serial(line, depth, &profiles, &mut |event| events.push(event))
         .await
@@ -32,13 +43,10 @@ async fn scanned(line: &mut SimLine, depth: Depth) -> (Vec<Event>, u32) {
 
 fn identified(events: &[Event]) -> Vec<(Settings, u8, Vec<String>)> {
     let found = events.iter().filter_map(|event| match event {
-        Event::Identified {
-            settings: Some(settings),
-            unit,
-            matches,
-        } => {
+        Event::Identified { spot, matches, .. } => {
+            let Who::Unit(unit) = spot.who else { return None };
             let ids = matches.iter().map(|m| m.profile.id().to_owned()).collect();
-            Some((*settings, *unit, ids))
+            Some((spot.settings?, unit, ids))
         }
         _ => None,
     });
@@ -75,7 +83,10 @@ async fn a_scan_only_reads_and_listens_first() {
     let profile = shipped("eastron-sdm630");
     let mut line = SimLine::new(at(&profile), Fault::Nothing).with(&profile, 1);
     scanned(&mut line, Depth::Full).await;
-    assert!(line.requests.iter().all(|request| matches!(request[1], 1..=4)));
+    assert!(line.requests.iter().all(|request| is_harmless(request)));
+    let mut empty = SimLine::new(Settings::new(4_800, Parity::Odd), Fault::Nothing);
+    scanned(&mut empty, Depth::Full).await;
+    assert!(empty.requests.iter().all(|request| is_harmless(request)));
     let mut line = SimLine::new(at(&profile), Fault::SecondMaster).with(&profile, 1);
     let (events, _) = scanned(&mut line, Depth::Likely).await;
     assert!(
@@ -83,6 +94,65 @@ async fn a_scan_only_reads_and_listens_first() {
         "{:?}",
         events[0]
     );
+}
+
+/// A read in RTU or ASCII, or one of the two other questions.
+fn is_harmless(request: &[u8]) -> bool {
+    match (open_rtu(request), request) {
+        (Some((_, pdu)), _) => matches!(pdu, [1..=4, ..]),
+        (None, b"$GV^35\r" | b"/?!\r\n") => true,
+        (None, [b':', _, _, b'0', function, ..]) => matches!(function, b'3' | b'4'),
+        _ => false,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_likely_comes_first_and_other_protocols_only_where_nobody_answers() {
+    let kind = |request: &[u8]| match request {
+        frame if open_rtu(frame).is_some() => "RTU",
+        [b':', ..] => "ASCII",
+        [b'$', ..] => "RAPI",
+        [b'/', ..] => "mode C",
+        _ => "nothing known",
+    };
+    let mut empty = SimLine::new(Settings::new(4_800, Parity::Odd), Fault::Nothing);
+    let (events, _) = scanned(&mut empty, Depth::Full).await;
+    let mut order: Vec<&str> = empty.requests.iter().map(|request| kind(request)).collect();
+    order.dedup();
+    assert_eq!(
+        order,
+        ["RTU", "ASCII", "RAPI", "mode C", "RTU"],
+        "the last: all ids"
+    );
+    let listened: Vec<Settings> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Trying {
+                settings,
+                attempt: Attempt::Listen,
+            } => *settings,
+            _ => None,
+        })
+        .collect();
+    let plain = |baud| Settings::new(baud, Parity::None);
+    assert_eq!(listened, [plain(115_200), plain(9_600)]);
+    // Whoever hears bytes at another speed looks for the one who speaks before he asks.
+    let mut noise = SimLine::new(plain(300), Fault::SecondMaster);
+    let (events, _) = scanned(&mut noise, Depth::Likely).await;
+    let attempts = events.iter().filter_map(|event| match event {
+        Event::Trying { settings, attempt } => Some((settings.map(|s| s.baud), *attempt == Attempt::Listen)),
+        _ => None,
+    });
+    let attempts: Vec<_> = attempts.take(3).collect();
+    assert_eq!(
+        attempts,
+        [(Some(9_600), true), (Some(115_200), true), (Some(9_600), false)]
+    );
+
+    let meter = shipped("eastron-sdm630");
+    let mut line = SimLine::new(at(&meter), Fault::Nothing).with(&meter, 1);
+    scanned(&mut line, Depth::Full).await;
+    assert!(line.requests.iter().all(|request| kind(request) == "RTU"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,17 +163,20 @@ async fn u2_common_settings_take_seconds_and_a_full_scan_little_more_than_a_minu
     assert_eq!(identified(&events).len(), 1, "{events:?}");
     let took = Duration::from_millis(line.now.0);
     assert!(took < Duration::from_secs(30), "{took:?}");
-    let empty = |depth| async move {
-        let mut line = SimLine::new(Settings::new(4_800, ParityBit::Odd), Fault::Nothing);
-        let (_, knocks) = scanned(&mut line, depth).await;
+    let empty = |depth, modbus_only: bool| async move {
+        let mut line = SimLine::new(Settings::new(4_800, Parity::Odd), Fault::Nothing);
+        let wanted = move |profile: &Profile| !modbus_only || profile.protocol() == Protocol::Modbus;
+        let (_, knocks) = scanned_for(&mut line, depth, wanted).await;
         (Duration::from_millis(line.now.0), knocks)
     };
-    let (likely, knocks) = empty(Depth::Likely).await;
-    assert_eq!(knocks, 11 * 18);
+    let (likely, knocks) = empty(Depth::Likely, true).await;
+    assert_eq!(knocks, 11 * 18 + 16, "ABL's ids last");
     assert!(likely < Duration::from_secs(30), "{likely:?}");
-    let (full, knocks) = empty(Depth::Full).await;
+    let (all, _) = empty(Depth::Likely, false).await;
+    assert!(all < Duration::from_secs(60), "{all:?} with every other protocol");
+    let (full, knocks) = empty(Depth::Full, true).await;
     let units = 247 - LIKELY_UNITS.iter().filter(|unit| **unit <= 247).count();
-    assert_eq!(knocks as usize, 11 * 18 + 4 * units);
+    assert_eq!(knocks as usize, 11 * 18 + 16 + 4 * units);
     let waits = full - likely;
     assert!(
         waits <= Duration::from_secs(60),
@@ -123,15 +196,7 @@ async fn what_was_found_is_a_configuration() {
     let findings: Vec<Finding> = events
         .into_iter()
         .filter_map(|event| match event {
-            Event::Identified {
-                settings,
-                unit,
-                matches,
-            } => Some(Finding {
-                settings,
-                unit,
-                matches,
-            }),
+            Event::Identified { spot, matches, .. } => Some(Finding { spot, matches }),
             _ => None,
         })
         .collect();
@@ -142,20 +207,24 @@ async fn what_was_found_is_a_configuration() {
         host: "10.0.0.7".into(),
         port: 502,
     };
-    let behind = Finding {
-        settings: None,
-        ..findings[0].clone()
-    };
+    let mut behind = findings[0].clone();
+    behind.spot.settings = None;
+    behind.spot.speech = Speech::Modbus(Framing::Tcp);
+    let mut server = behind.clone();
+    server.spot.speech = Speech::Modbus(Framing::Rtu);
     let mut stanza = Stanza::default();
     stanza.add(&target, &findings);
     stanza.add(&far, &[behind]);
+    stanza.add(
+        &Target::Tcp {
+            host: "10.0.0.8".into(),
+            port: 4_001,
+        },
+        &[server],
+    );
     let text = stanza.text();
-    let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join("found.toml");
-    std::fs::write(&file, format!("[gateway]\n\n{text}")).expect("a file");
-    let loaded = config::load(&file, &LoadOptions::for_file(&file))
-        .unwrap_or_else(|report| panic!("{report}\n{text}"));
-    let [serial, net] = &loaded.setup.buses[..] else {
+    let loaded = read_back(text);
+    let [serial, net, device_server] = &loaded.setup.buses[..] else {
         panic!("{text}")
     };
     assert!(matches!(serial.link, Link::Serial { baud: 9_600, .. }), "{text}");
@@ -166,6 +235,16 @@ async fn what_was_found_is_a_configuration() {
         "{text}"
     );
     assert_eq!(net.devices.len(), 1, "{text}");
+    let framings = [serial, net, device_server].map(|bus| bus.framing);
+    assert_eq!(framings, [Framing::Rtu, Framing::Tcp, Framing::Rtu], "{text}");
+}
+
+/// The configuration, as the gateway reads it.
+fn read_back(text: &str) -> Loaded {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("found.toml");
+    std::fs::write(&file, format!("[gateway]\n\n{text}")).expect("a file");
+    config::load(&file, &LoadOptions::for_file(&file)).unwrap_or_else(|report| panic!("{report}\n{text}"))
 }
 
 /// U1 on a pseudo-terminal at its real speed: from unknown settings to the first reading with one command.
@@ -198,23 +277,158 @@ async fn u1_a_meter_with_unknown_settings_is_found_on_a_real_line() {
     });
     let mut found = None;
     while let Some(event) = told.recv().await {
-        if let Event::Identified {
-            settings,
-            unit,
-            matches,
-        } = event
-        {
-            found = Some((settings, unit, matches));
+        if let Event::Identified { spot, matches, .. } = event {
+            found = Some((spot, matches));
             break;
         }
     }
     scan.abort();
-    let (settings, unit, matches) = found.expect("the meter is found");
+    let (spot, matches) = found.expect("the meter is found");
     // A pseudo-terminal drops parity, so the first settings of this speed are taken for the right ones.
-    assert_eq!((settings.map(|s| s.baud), unit), (Some(19_200), 5));
+    assert_eq!(
+        (spot.settings.map(|s| s.baud), spot.who),
+        (Some(19_200), Who::Unit(5))
+    );
     assert!(
         matches.iter().any(|m| m.profile.id() == "eastron-sdm630"),
         "{matches:?}"
     );
     drop(world);
+}
+
+/// What of its protocol is found on a pseudo-terminal at its real speed, with these devices on it, the configuration, and
+/// how many requests were sent.
+async fn found_on_a_real_line(id: &str, units: &[u8], format: Format) -> (Vec<(Spot, String)>, Loaded, u64) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("line.tty");
+    let profile = shipped(id);
+    let mut setup = LineSetup::new(&path, format);
+    setup.check_speed = true;
+    let device = |unit: &u8| DeviceSpec::new(format!("unit{unit}"), Arc::clone(&profile), *unit);
+    let spec = WorldSpec {
+        lines: vec![("line".into(), setup, units.iter().map(device).collect())],
+        servers: Vec::new(),
+    };
+    let world = World::start(spec, Arc::new(RealClock::start()))
+        .await
+        .expect("the hardware");
+    let mut profiles = identify::order(&Library::builtin(), true);
+    let alike = |other: &Profile| match profile.protocol() {
+        Protocol::Modbus => {
+            identify::framed(other, Framing::Ascii) == identify::framed(&profile, Framing::Ascii)
+        }
+        protocol => other.protocol() == protocol,
+    };
+    profiles.retain(|other| other.protocol() == profile.protocol() && alike(other));
+    let target = Target::Serial { path };
+    let mut line = Real::new(target.clone(), Duration::ZERO);
+    let (mut found, mut findings) = (Vec::new(), Vec::new());
+    let mut tell = |event: Event| {
+        if let Event::Identified { spot, matches, .. } = event {
+            found.push((spot.clone(), matches[0].profile.id().to_owned()));
+            findings.push(Finding { spot, matches });
+        }
+    };
+    serial(&mut line, Depth::Likely, &profiles, &mut tell)
+        .await
+        .expect("the port stays");
+    let requests = world.line("line").expect("a line").stats().requests;
+    let mut stanza = Stanza::default();
+    stanza.add(&target, &findings);
+    // Where a device does not protect itself the operator has to say that he accepts that.
+    let text = stanza
+        .text()
+        .replace("# accept_no_failsafe", "accept_no_failsafe");
+    (found, read_back(&text), requests)
+}
+
+/// One device is found as what it is, and its configuration leads to it.
+async fn is_found(id: &str, format: Format, spoken: Speech, who: Who) {
+    let unit = match who {
+        Who::Unit(unit) => unit,
+        Who::Address(_) | Who::Alone => 1,
+    };
+    let (found, loaded, _) = found_on_a_real_line(id, &[unit], format).await;
+    let [(spot, name)] = &found[..] else {
+        panic!("{id}: {found:?}")
+    };
+    assert_eq!((spot.speech, &spot.who, name.as_str()), (spoken, &who, id));
+    assert_eq!(spot.settings.map(|settings| settings.baud), Some(format.baud));
+    let bus = &loaded.setup.buses[0];
+    assert_eq!(bus.protocol, spoken.protocol());
+    assert!(spoken.framing().is_none_or(|framing| framing == bus.framing));
+    assert!(matches!(bus.link, Link::Serial { baud, .. } if baud == format.baud));
+    assert_eq!(bus.devices[0].profile, id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sleeping_box_of_abl_is_found_on_a_real_line() {
+    let spoken = Speech::Modbus(Framing::Ascii);
+    is_found("abl-emh1", Format::even(38_400), spoken, Who::Unit(3)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wall_connectors_are_heard_on_a_real_line_and_nothing_is_sent() {
+    let id = "tesla-wall-connector-gen2";
+    let (found, loaded, requests) = found_on_a_real_line(id, &[0x34, 0xAB], Format::none(9_600)).await;
+    assert_eq!(requests, 0);
+    let mut who: Vec<&Who> = found.iter().map(|(spot, _)| &spot.who).collect();
+    who.sort_by_key(|who| who.to_string());
+    let address = |text: &str| Who::Address(text.to_owned());
+    assert_eq!(who, [&address("1234"), &address("12AB")]);
+    let mut addresses: Vec<Option<&str>> = loaded.setup.buses[0]
+        .devices
+        .iter()
+        .map(|device| device.address.as_deref())
+        .collect();
+    addresses.sort_unstable();
+    assert_eq!(addresses, [Some("1234"), Some("12AB")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_evse_is_found_on_a_real_line() {
+    is_found(
+        "openevse",
+        Format::none(115_200),
+        Speech::Other(Protocol::Rapi),
+        Who::Alone,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_sml_meter_is_heard_on_a_real_line() {
+    is_found(
+        "sml-meter",
+        Format::none(9_600),
+        Speech::Other(Protocol::Sml),
+        Who::Alone,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_ports_are_heard_on_real_lines() {
+    let spoken = Speech::Other(Protocol::DsmrP1);
+    let old = Format {
+        data_bits: 7,
+        ..Format::even(9_600)
+    };
+    tokio::join!(
+        is_found("dsmr-p1", Format::none(115_200), spoken, Who::Alone),
+        is_found("dsmr-p1-v2", old, spoken, Who::Alone),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn iec_62056_21_meters_are_heard_or_called_on_real_lines() {
+    let spoken = Speech::Other(Protocol::Iec62056);
+    let seven = |baud| Format {
+        data_bits: 7,
+        ..Format::even(baud)
+    };
+    tokio::join!(
+        is_found("iec62056-push-meter", seven(9_600), spoken, Who::Alone),
+        is_found("iec62056-meter", seven(300), spoken, Who::Alone),
+    );
 }

@@ -248,7 +248,6 @@ impl Meter {
                 setup,
                 profile: profile.clone(),
             }],
-            seed: 1,
         };
         let mut meter = Self(stream_machine(profile.protocol(), port).expect("a machine"));
         meter.0.handle(now(0), StreamInput::PortBack);

@@ -5,7 +5,7 @@ use crate::device::{Serial, SerialFraming};
 use crate::domain::{Link, Parity};
 use std::io;
 use std::time::Duration;
-use tokio_serial::{DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
+use tokio_serial::{ClearBuffer, DataBits, SerialPort, SerialPortBuilderExt, SerialStream, StopBits};
 
 /// Above this speed silence is fixed (Modbus over Serial Line V1.02, 2.5.1.1).
 const FIXED_ABOVE_BAUD: u32 = 19_200;
@@ -98,7 +98,8 @@ pub(crate) fn settings(link: &Link) -> Option<Serial> {
     }
 }
 
-/// Opens a serial port by its stable path, for this process alone, without flow control.
+/// Opens a serial port by its stable path, for this process alone, without flow control. What came in before, perhaps
+/// at another speed, is dropped.
 ///
 /// A pseudo-terminal drops parity and answers ENOTTY to modem lines; neither is asked for, so it opens like a port.
 pub(crate) fn open(link: &Link) -> io::Result<Box<dyn Wire>> {
@@ -111,6 +112,7 @@ pub(crate) fn open(link: &Link) -> io::Result<Box<dyn Wire>> {
         .stop_bits(stop_bits(settings.stop_bits))
         .open_native_async()
         .map_err(io::Error::from)?;
+    port.clear(ClearBuffer::Input)?;
     Ok(Box::new(port))
 }
 

@@ -5,7 +5,7 @@ use super::shift::{Sense, Trial, sense};
 use super::survey::{Survey, survey};
 use super::{Cause, Finding, ranked};
 use crate::bus::frame::rtu;
-use crate::commission::identify::identify;
+use crate::commission::identify::{Memory, identify};
 use crate::commission::judge::called;
 use crate::commission::medium::Medium;
 use crate::commission::scan::LISTEN;
@@ -178,17 +178,7 @@ fn traffic(overheard: &[u8]) -> Option<Finding> {
     if overheard.len() <= 2 {
         return None;
     }
-    let mut units: Vec<u8> = Vec::new();
-    let mut rest = overheard;
-    while rest.len() >= 4 {
-        match rtu::sound_any(rest) {
-            Some(len) => {
-                units.push(rest[0]);
-                rest = &rest[len..];
-            }
-            None => rest = &rest[1..],
-        }
-    }
+    let mut units: Vec<u8> = rtu::sound_all(overheard).map(|frame| frame[0]).collect();
     let frames = units.len();
     units.sort_unstable();
     units.dedup();
@@ -341,7 +331,7 @@ async fn sense_of<M: Medium>(
             break;
         }
     }
-    let known = identify(talk, unit, library, None).await?;
+    let known = identify(talk, unit, library, None, Memory::default()).await?;
     let names: Vec<&str> = known.iter().map(|found| found.profile.id()).take(3).collect();
     if !plain.fits {
         let (evidence, next) = if names.is_empty() {

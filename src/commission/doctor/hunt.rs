@@ -4,8 +4,9 @@ use super::examine::{Line, Subject, talk};
 use super::survey::{Survey, knock};
 use super::{Cause, Finding};
 use crate::commission::medium::Medium;
-use crate::commission::{LIKELY_UNITS, ParityBit, Settings, USUAL};
+use crate::commission::{LIKELY_UNITS, Settings, USUAL};
 use crate::device::Profile;
+use crate::domain::Parity;
 use std::io;
 use std::time::Duration;
 
@@ -143,17 +144,16 @@ fn nobody(seen: &Survey, others_live: bool) -> Vec<Finding> {
 /// then the usual ones.
 fn others(own: Settings, profile: Option<&Profile>) -> Vec<Settings> {
     let delivered = profile.and_then(|profile| profile.link().serial.map(Settings::from));
-    let parities = [ParityBit::None, ParityBit::Even, ParityBit::Odd];
-    let variants = parities.iter().flat_map(|parity| {
+    let variants = Parity::ALL.into_iter().flat_map(|parity| {
         [1, 2].map(|stop_bits| Settings {
-            parity: *parity,
+            parity,
             stop_bits,
             ..own
         })
     });
     let usual = USUAL
         .into_iter()
-        .flat_map(|settings| parities.map(|parity| Settings { parity, ..settings }));
+        .flat_map(|settings| Parity::ALL.map(|parity| Settings { parity, ..settings }));
     let mut list: Vec<Settings> = Vec::new();
     for settings in delivered.into_iter().chain(variants).chain(USUAL).chain(usual) {
         if settings != own && !list.contains(&settings) {
@@ -167,7 +167,7 @@ fn set_otherwise(own: Settings, right: Settings) -> Finding {
     let (cause, what) = if own.baud != right.baud {
         (Cause::WrongBaud, format!("baud = {}", right.baud))
     } else if own.parity != right.parity {
-        let word = crate::commission::parity_word(right.parity);
+        let word = right.parity.word();
         (Cause::WrongParity, format!("parity = \"{word}\""))
     } else {
         (Cause::WrongStopBits, format!("stop_bits = {}", right.stop_bits))

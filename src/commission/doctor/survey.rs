@@ -19,8 +19,6 @@ pub(super) struct Tally {
     pub asked: u32,
     /// Answered or refused.
     pub alive: u32,
-    /// Answers of normal form among them.
-    pub replies: u32,
     /// Nothing heard.
     pub silent: u32,
     /// Nothing but our own request heard.
@@ -55,11 +53,7 @@ impl Tally {
 
     fn count(&mut self, verdict: &Verdict) {
         match verdict {
-            Verdict::Reply(_) => {
-                self.alive += 1;
-                self.replies += 1;
-            }
-            Verdict::Exception(_) => self.alive += 1,
+            Verdict::Reply(_) | Verdict::Exception(_) => self.alive += 1,
             Verdict::Silence => self.silent += 1,
             Verdict::OnlyEcho => self.only_echo += 1,
             Verdict::Foreign(FrameError::Unit { .. }) => self.foreign += 1,

@@ -12,9 +12,11 @@ use crate::device::obis::listener::silence;
 use crate::device::obis::map::{Facts, observe};
 use crate::device::obis::presence::Presence;
 use crate::device::obis::shape::Shapes;
+use crate::device::obis::text::line_start;
 use crate::device::{Profile, Serial, StreamDevice, StreamEffect, StreamInput, StreamMachine, StreamPort};
 use crate::domain::{DriveError, Mono, Now};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +124,7 @@ impl Asker {
         let Some(meter) = self.next_meter().filter(|meter| due(*meter)) else {
             return;
         };
-        let request = format!("/?{}!\r\n", self.meters[meter].address);
+        let request = sign_on(&self.meters[meter].address);
         let until = now.plus(self.length(request.len()) + REACTION + SLACK);
         self.raw.clear();
         self.write(request.as_bytes());
@@ -173,9 +175,9 @@ impl Asker {
         }
         self.raw.extend(bytes.iter().map(|byte| byte & 0x7F));
         if let Stage::Called { meter, begun, .. } = self.stage
-            && let Some((offered, end)) = identification(&self.raw)
+            && let Some((offered, line)) = identification(&self.raw)
         {
-            self.raw.drain(..end);
+            self.raw.drain(..line.end);
             self.identified(now, meter, begun, offered);
         }
         if let Stage::Reading { meter, begun, .. } = self.stage {
@@ -300,16 +302,21 @@ impl StreamMachine for Asker {
     }
 }
 
-/// The speed character of an identification line `/XXXZ...`, and where the line ends. Our own request, which an
-/// optical head mirrors, is passed over.
-fn identification(raw: &[u8]) -> Option<(u8, usize)> {
+/// The request that begins a readout, to the meter of this number; empty: to whichever there is.
+pub(in crate::device) fn sign_on(address: &str) -> String {
+    format!("/?{address}!\r\n")
+}
+
+/// The speed character of an identification line `/XXXZ...` of 7 bits, and where the line stands, its end included. Our
+/// own request, which an optical head mirrors, is passed over.
+pub(in crate::device) fn identification(raw: &[u8]) -> Option<(u8, Range<usize>)> {
     let mut from = 0;
     loop {
-        let start = super::line_start(raw, from)?;
+        let start = line_start(raw, b'/', from)?;
         let end = start + raw[start..].iter().position(|byte| *byte == b'\n')?;
         match &raw[start..end] {
             [b'/', a, b, c, speed, ..] if [a, b, c].iter().all(|letter| letter.is_ascii_alphabetic()) => {
-                return Some((*speed, end + 1));
+                return Some((*speed, start..end + 1));
             }
             _ => from = end + 1,
         }

@@ -13,7 +13,7 @@ pub(super) mod readout;
 use super::obis::item::Item;
 use super::obis::listener::{Damage, Telegrams};
 use super::obis::shape::Shapes;
-use super::obis::text;
+use super::obis::text::{self, line_start};
 use readout::{Found, find};
 
 /// Longest readout.
@@ -31,7 +31,7 @@ impl Telegrams for Pushed {
         self.raw.extend(bytes.iter().map(|byte| byte & 0x7F));
         let mut found = Vec::new();
         loop {
-            let Some(start) = line_start(&self.raw, 0) else {
+            let Some(start) = line_start(&self.raw, b'/', 0) else {
                 text::keep_last(&mut self.raw);
                 return found;
             };
@@ -43,7 +43,7 @@ impl Telegrams for Pushed {
                 }
                 return found;
             };
-            let next = line_start(&self.raw, body).map(|next| next - body);
+            let next = line_start(&self.raw, b'/', body).map(|next| next - body);
             let (result, count) = match find(&self.raw[body..], next) {
                 Found::Nothing if self.raw.len() > LONGEST => (Err(Damage::TooLong), self.raw.len() - body),
                 Found::Nothing => return found,
@@ -61,12 +61,6 @@ impl Telegrams for Pushed {
         self.raw.clear();
         self.shapes.forget();
     }
-}
-
-/// The first identification line, from `from` on.
-fn line_start(raw: &[u8], from: usize) -> Option<usize> {
-    let starts = |at: usize| at == 0 || matches!(raw[at - 1], b'\n' | b'\r');
-    (from..raw.len()).find(|at| raw[*at] == b'/' && starts(*at))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(in crate::device) enum Found {
 pub(in crate::device) fn find(raw: &[u8], next: Option<usize>) -> Found {
     let here = next.map_or(raw, |next| &raw[..next]);
     let stx = here.iter().position(|byte| *byte == STX);
-    let found = match (stx, end(here)) {
+    let found = match (stx, text::line_start(here, b'!', 0)) {
         // What comes behind the end of a readout is none of it, whether or not it is there yet.
         (Some(stx), end) if end.is_none_or(|end| stx < end) => checked(here, stx),
         (_, Some(end)) => plain(here, end),
@@ -52,12 +52,6 @@ fn checked(raw: &[u8], stx: usize) -> Found {
     let mut items = Vec::new();
     lines(&raw[stx + 1..etx], &mut items);
     Found::Checked(items, etx + 2)
-}
-
-/// The first `!` at the start of a line.
-fn end(raw: &[u8]) -> Option<usize> {
-    let ends = |at: &usize| raw[*at] == b'!' && (*at == 0 || matches!(raw[at - 1], b'\n' | b'\r'));
-    (0..raw.len()).find(ends)
 }
 
 fn plain(raw: &[u8], end: usize) -> Found {

@@ -46,17 +46,17 @@ pub enum Damage {
 }
 
 /// A meter that speaks by itself, alone on its port.
-pub(in crate::device) struct Listener<T> {
-    telegrams: T,
+pub(in crate::device) struct Listener {
+    telegrams: Box<dyn Telegrams>,
     profile: Arc<Profile>,
     presence: Presence,
     facts: Facts,
     effects: VecDeque<StreamEffect>,
 }
 
-impl<T: Telegrams> Listener<T> {
+impl Listener {
     /// The machine of one device.
-    pub fn new(device: &StreamDevice, telegrams: T) -> Self {
+    pub fn new(device: &StreamDevice, telegrams: Box<dyn Telegrams>) -> Self {
         let silence = silence(device);
         Self {
             telegrams,
@@ -86,7 +86,7 @@ impl<T: Telegrams> Listener<T> {
     }
 }
 
-impl<T: Telegrams> StreamMachine for Listener<T> {
+impl StreamMachine for Listener {
     fn handle(&mut self, now: Now, input: StreamInput) {
         let now = now.mono;
         match input {

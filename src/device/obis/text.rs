@@ -17,6 +17,12 @@ pub(in crate::device) fn keep_last(raw: &mut Vec<u8>) {
     }
 }
 
+/// The first such byte, from `from` on, at the start of a line.
+pub(in crate::device) fn line_start(raw: &[u8], wanted: u8, from: usize) -> Option<usize> {
+    let starts = |at: usize| at == 0 || matches!(raw[at - 1], b'\n' | b'\r');
+    (from..raw.len()).find(|at| raw[*at] == wanted && starts(*at))
+}
+
 /// Takes the data sets of one line. A line that begins with a bracket continues the code before it.
 /// `false`: it is no data line.
 pub(in crate::device) fn line(line: &str, items: &mut Vec<Item>) -> bool {

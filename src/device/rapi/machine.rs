@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Wait for an answer.
-const ANSWER: Duration = Duration::from_millis(500);
+pub(in crate::device) const ANSWER: Duration = Duration::from_millis(500);
 /// A command that has to wait for the lease, or for the device to be known, is given up after this.
 const HOLD: Duration = Duration::from_secs(10);
 /// Without these nothing is offered.

@@ -24,5 +24,27 @@ mod setup;
 mod tests;
 mod values;
 
+use ask::Ask;
+use codec::{Line, Liner, encode};
+pub(super) use machine::ANSWER;
 pub use machine::RapiLine;
 pub use setup::RapiSetup;
+
+/// The question for the version, which every firmware knows and which changes nothing.
+pub(super) fn version_request() -> Vec<u8> {
+    encode(&Ask::Version.text(), None)
+}
+
+/// Firmware and protocol, where its answer is among the bytes.
+pub(super) fn version(bytes: &[u8]) -> Option<(String, String)> {
+    let is_version =
+        |word: &String| word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit());
+    let mut liner = Liner::default();
+    bytes.iter().find_map(|byte| match liner.push(*byte)? {
+        Line::Answer { ok: true, words, .. } => match words.as_slice() {
+            [firmware, protocol] if is_version(protocol) => Some((firmware.clone(), protocol.clone())),
+            _ => None,
+        },
+        Line::Answer { ok: false, .. } | Line::State(_) | Line::Boot => None,
+    })
+}

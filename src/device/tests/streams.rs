@@ -48,7 +48,6 @@ impl Bench {
         let port = StreamPort {
             serial: profile.link().serial.filter(|_| serial),
             devices,
-            seed: 0,
         };
         let machine = stream_machine(profile.protocol(), port).expect("a machine");
         let mut bench = Self {

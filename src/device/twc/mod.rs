@@ -30,4 +30,51 @@ mod tests;
 mod unit;
 mod vin;
 
+use codec::{Deframer, Said, Version, parse};
 pub use machine::{TwcLine, TwcUnit};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A unit without a master announces itself this often.
+pub(super) const READY_EVERY: Duration = Duration::from_secs(10);
+
+/// A unit that was heard on a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Overheard {
+    /// Its id as the configuration writes it.
+    pub(super) address: String,
+    /// Its current and protocol in words.
+    pub(super) says: String,
+    /// It answers a master.
+    pub(super) led: bool,
+}
+
+/// The units that speak in these bytes, by their ids. Their energy, VIN and acknowledgements are answers to a master too,
+/// but none comes without heartbeats.
+pub(super) fn overheard(bytes: &[u8]) -> Vec<Overheard> {
+    let mut units: BTreeMap<[u8; 2], Overheard> = BTreeMap::new();
+    let mut deframer = Deframer::default();
+    for frame in bytes
+        .iter()
+        .filter_map(|byte| deframer.push(crate::domain::Mono(0), *byte))
+    {
+        let (id, version, current, led) = match parse(&frame) {
+            Some(Said::LinkReady { id, most, version }) => (id, version, most, false),
+            Some(Said::Heartbeat {
+                id, limit, version, ..
+            }) => (id, version, limit, true),
+            Some(Said::Energy { .. } | Said::Vin { .. } | Said::Switched { .. }) | None => continue,
+        };
+        let form = if version == Version::One { 1 } else { 2 };
+        let [hi, lo] = id.0;
+        units.insert(
+            id.0,
+            Overheard {
+                address: format!("{hi:02X}{lo:02X}"),
+                says: format!("{} A, protocol {form}", current / 100),
+                led,
+            },
+        );
+    }
+    units.into_values().collect()
+}
