@@ -44,6 +44,7 @@ fn csms() -> CsmsSetup {
     CsmsSetup {
         name: "main".into(),
         url: "ws://localhost/CP1".into(),
+        secure_url: None,
         version: OcppVersion::V16,
         security: Security::None,
         reconnect_min: seconds(1),

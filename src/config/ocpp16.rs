@@ -40,14 +40,14 @@ const DAY: Kind = Count(0, 86_400);
 
 /// Every standard key of the profiles Core, Local Auth List, Reservation, Smart Charging and Security, and ours.
 const KEYS: &[(&str, Kind)] = &[
-    ("AdditionalRootCertificateCheck", Absent),
+    ("AdditionalRootCertificateCheck", ReadOnly),
     ("AllowOfflineTxForUnknownId", Flag),
     ("AuthorizationCacheEnabled", Flag),
     ("AuthorizationKey", Secret),
     ("AuthorizeRemoteTxRequests", Flag),
     ("BlinkRepeat", Absent),
-    ("CertificateSignedMaxChainSize", Absent),
-    ("CertificateStoreMaxLength", Absent),
+    ("CertificateSignedMaxChainSize", ReadOnly),
+    ("CertificateStoreMaxLength", ReadOnly),
     ("ChargeProfileMaxStackLevel", ReadOnly),
     ("ChargingScheduleAllowedChargingRateUnit", ReadOnly),
     ("ChargingScheduleMaxPeriods", ReadOnly),

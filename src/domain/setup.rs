@@ -220,6 +220,8 @@ pub struct CsmsSetup {
     pub name: String,
     /// Full URL with the identity filled in, prefix and trailing slash as configured.
     pub url: String,
+    /// Where it is reached by TLS once it has raised the security profile; `None`: at `url`, with `wss`.
+    pub secure_url: Option<String>,
     /// The one version offered.
     pub version: OcppVersion,
     /// Transport security.
@@ -238,6 +240,19 @@ pub struct CsmsSetup {
     pub boot_retry: Duration,
     /// Whose sessions it is told of.
     pub tags: TagRule,
+}
+
+impl CsmsSetup {
+    /// The security profile as configured: 0 none, 1 password, 2 password within TLS, 3 client certificate.
+    #[must_use]
+    pub fn profile(&self) -> u8 {
+        match (&self.security, self.url.starts_with("wss:")) {
+            (Security::None, _) => 0,
+            (Security::Basic { .. }, false) => 1,
+            (Security::Basic { .. }, true) => 2,
+            (Security::Client { .. }, _) => 3,
+        }
+    }
 }
 
 /// Security profile of a back end (1.6 whitepaper ed. 3 section 2; 2.0.1 A00).

@@ -26,6 +26,7 @@ mod read;
 mod routing;
 mod schedule;
 mod statuses;
+mod vault;
 mod wallclock;
 
 pub mod v16;

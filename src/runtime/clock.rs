@@ -100,6 +100,10 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    fn floor_ms(&self) -> i64 {
+        self.known().floor + ms(self.mono())
+    }
+
     fn now(&self) -> Now {
         let mono = self.mono();
         let known = *self.known();

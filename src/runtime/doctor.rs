@@ -50,7 +50,9 @@ pub async fn configured(path: &Path, options: &LoadOptions) -> Result<Vec<Report
         for csms in &cp.csms {
             let gateway = link(&status, &cp.id, &csms.name);
             let trust_dir = loaded.setup.trust_dir.clone();
-            subjects.push(subject(csms.clone(), cp.id.clone(), trust_dir, gateway));
+            let mut of_link = subject(csms.clone(), cp.id.clone(), trust_dir, gateway);
+            of_link.state_dir = Some(loaded.setup.state_dir.clone());
+            subjects.push(of_link);
         }
     }
     Ok(join_all(subjects.into_iter().map(examine)).await)
@@ -84,6 +86,7 @@ fn subject(csms: CsmsSetup, cp: CpId, trust_dir: Option<PathBuf>, gateway: Gatew
         csms,
         cp,
         trust_dir,
+        state_dir: None,
         clock: Arc::new(SystemClock::new(BootId(0), None, FLOOR_UNIX_MS)),
         machine_unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         gateway,
@@ -149,6 +152,7 @@ fn setup(loose: &Loose) -> Result<(CpId, CsmsSetup), Unfit> {
     let csms = CsmsSetup {
         name: "named".to_owned(),
         url: loose.url.replace("{id}", &id),
+        secure_url: None,
         version: loose.version,
         security,
         reconnect_min: CONNECT_WAIT,

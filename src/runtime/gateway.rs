@@ -330,6 +330,7 @@ impl Gateway {
             clock: self.clock.clone(),
             store: self.store.clone(),
             trust_dir: self.setup.trust_dir.clone(),
+            state_dir: self.setup.state_dir.clone(),
             epochs: self.epochs().await,
         }
     }

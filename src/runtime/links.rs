@@ -6,6 +6,7 @@ use super::gateway::GatewayError;
 use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, ReaderId};
 use crate::ocpp::Machine;
 use crate::store::Store;
+use crate::uplink::vault::Vault;
 use crate::uplink::{self, FromUplink, ToUplink, UplinkHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub(super) struct LinkWorld {
     pub clock: Arc<dyn Clock>,
     pub store: Store,
     pub trust_dir: Option<PathBuf>,
+    pub state_dir: PathBuf,
     /// Known epochs of earlier runs.
     pub epochs: Vec<(BootId, i64)>,
 }
@@ -75,10 +77,15 @@ impl Link {
             store: world.store,
             cp: cp.id.clone(),
         });
-        let uplink = uplink::spawn(
+        let vault = Vault::open(
             csms.clone(),
             cp.id.clone(),
             world.trust_dir,
+            Some(&world.state_dir),
+            Arc::clone(&world.clock),
+        );
+        let uplink = uplink::spawn(
+            vault,
             machine,
             feed,
             world.clock,

@@ -6,9 +6,12 @@
 
 use super::super::measurands::{self, MAX_MEASURANDS, USUAL};
 use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
+use super::credentials::PROFILE_KEY;
 use super::measure;
 use super::readonly::OWN_KEYS;
-use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase, Security};
+use crate::domain::{
+    CHAIN_MAX, CpSetup, CsmsSetup, LOCAL_LIST_MAX, Measurand, MilliWattHours, Params, Phase, ROOTS_MAX,
+};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,6 +42,8 @@ enum Kind {
     Rotation,
     /// Text as it comes.
     Text,
+    /// Written by way of whoever keeps the credentials.
+    Credential,
 }
 
 /// One key.
@@ -72,9 +77,12 @@ const DAY: Kind = Kind::Int(0, 86_400);
 
 /// Every key, in the order GetConfiguration tells them. Empty read-only values are filled in at the start.
 const TABLE: &[Key] = &[
+    ro("AdditionalRootCertificateCheck", "false"),
     rw("AllowOfflineTxForUnknownId", Kind::Bool, "false"),
     rw("AuthorizationCacheEnabled", Kind::Bool, "true"),
     rw("AuthorizeRemoteTxRequests", Kind::Bool, "false"),
+    ro("CertificateSignedMaxChainSize", ""),
+    ro("CertificateStoreMaxLength", ""),
     rw("ClockAlignedDataInterval", DAY, "0"),
     rw("ConnectionTimeOut", Kind::Int(1, 86_400), "60"),
     rw("ConnectorPhaseRotation", Kind::Rotation, ""),
@@ -101,7 +109,7 @@ const TABLE: &[Key] = &[
     ro("NumberOfConnectors", ""),
     ro("ReserveConnectorZeroSupported", "true"),
     rw("ResetRetries", Kind::Int(0, 10), "1"),
-    ro("SecurityProfile", ""),
+    rw("SecurityProfile", Kind::Credential, ""),
     ro("SendLocalListMaxLength", ""),
     rw("StopTransactionOnEVSideDisconnect", Kind::Bool, "true"),
     rw("StopTransactionOnInvalidId", Kind::Bool, "true"),
@@ -151,6 +159,7 @@ fn normal(key: &Key, value: &str, connectors: usize) -> Result<String, &'static 
         Kind::Measurands => measure::parse_list(value, MAX_MEASURANDS).map(|_| strip_blanks(value)),
         Kind::Rotation => rotation(value, connectors),
         Kind::Text => Ok(value.to_owned()),
+        Kind::Credential => Err("set over OCPP only"),
     }
 }
 
@@ -239,14 +248,10 @@ impl Keys {
                 format!("{}.{rotation}", evse.id)
             })
             .collect();
-        let profile = match (&csms.security, csms.url.starts_with("wss:")) {
-            (Security::None, _) => 0,
-            (Security::Basic { .. }, false) => 1,
-            (Security::Basic { .. }, true) => 2,
-            (Security::Client { .. }, _) => 3,
-        };
         for (name, value) in [
-            ("SecurityProfile", profile.to_string()),
+            ("CertificateSignedMaxChainSize", CHAIN_MAX.to_string()),
+            ("CertificateStoreMaxLength", ROOTS_MAX.to_string()),
+            ("SecurityProfile", csms.profile().to_string()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
                 "ConnectorPhaseRotationMaxLength",
@@ -324,7 +329,12 @@ impl Keys {
         key.writable && (!self.read_only || OWN_KEYS.contains(&key.name))
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// The security profile in use.
+    pub(super) fn tell_profile(&mut self, profile: u8) {
+        self.values.insert(PROFILE_KEY, profile.to_string());
+    }
+
+    pub(super) fn text(&self, name: &str) -> &str {
         self.values.get(name).map_or("", String::as_str)
     }
 

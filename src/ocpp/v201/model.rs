@@ -5,7 +5,7 @@ use super::super::schedule::{MAX_PERIODS, MAX_STACK_LEVEL};
 use super::measure;
 use super::readonly::OWN_VARIABLES;
 use super::variables::{Entry, Refusal, TABLE, find, normal};
-use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params, Security};
+use crate::domain::{CpSetup, CsmsSetup, Measurand, MilliWattHours, Params};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,12 +26,6 @@ impl Model {
             read_only: !cp.is_controlled_by(csms),
         };
         let seconds = |wait: Duration| wait.as_secs().max(u64::from(!wait.is_zero())).to_string();
-        let profile = match (&csms.security, csms.url.starts_with("wss:")) {
-            (Security::None, _) => 0,
-            (Security::Basic { .. }, false) => 1,
-            (Security::Basic { .. }, true) => 2,
-            (Security::Client { .. }, _) => 3,
-        };
         for (name, value) in [
             (
                 "OCPPCommCtrlr.MessageTimeout[Default]",
@@ -39,7 +33,7 @@ impl Model {
             ),
             ("OCPPCommCtrlr.WebSocketPingInterval", seconds(csms.ping)),
             ("SecurityCtrlr.Identity", cp.id.to_string()),
-            ("SecurityCtrlr.SecurityProfile", profile.to_string()),
+            ("SecurityCtrlr.SecurityProfile", csms.profile().to_string()),
             ("SmartChargingCtrlr.PeriodsPerSchedule", MAX_PERIODS.to_string()),
             (
                 "SmartChargingCtrlr.ProfileStackLevel",
