@@ -81,7 +81,11 @@ fn secure_url(keys: &CsmsKeys, id: Option<&str>, context: &mut Context<'_>) -> O
     let filled = template.replace("{id}", id.unwrap_or("id"));
     let usable = Url::parse(&filled).is_ok_and(|parsed| parsed.scheme() == "wss" && parsed.host().is_some());
     let credentials = filled.split('/').nth(2).is_some_and(|host| host.contains('@'));
-    let plain = keys.url.value.as_deref().is_none_or(|url| url.starts_with("ws://"));
+    let plain = keys
+        .url
+        .value
+        .as_deref()
+        .is_none_or(|url| url.starts_with("ws://"));
     let (problem, next) = if !usable || filled.contains(char::is_whitespace) {
         ("is not a URL of TLS", "begin it with wss://")
     } else if credentials {

@@ -3,8 +3,8 @@
 use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
 use crate::domain::{
-    Command, Credentials, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo, TxId, VaultAnswer,
-    VaultRequest,
+    Command, Credentials, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo, TxId,
+    VaultAnswer, VaultRequest,
 };
 use ocpp_kit::Version;
 use ocpp_kit::rpc::{CallError, ErrorCode};

@@ -133,11 +133,15 @@ mod tests {
     #[test]
     fn a_certificate_is_renewed_a_month_before_its_end_with_growing_waits() {
         let mut renewal = Renewal::default();
-        let due = |renewal: &Renewal, mono_s| renewal.is_due(at(mono_s, END - 29 * DAY_MS, ClockQuality::Ntp));
+        let due =
+            |renewal: &Renewal, mono_s| renewal.is_due(at(mono_s, END - 29 * DAY_MS, ClockQuality::Ntp));
         assert!(!due(&renewal, 0), "there is none");
         renewal.learn(Some(END));
         assert!(!renewal.is_due(at(0, END - 31 * DAY_MS, ClockQuality::Ntp)));
-        assert!(!renewal.is_due(at(0, END, ClockQuality::Restored)), "nobody knows the time");
+        assert!(
+            !renewal.is_due(at(0, END, ClockQuality::Restored)),
+            "nobody knows the time"
+        );
         let (mut mono_s, mut waits) = (0, Vec::new());
         for number in 1..=7 {
             assert!(due(&renewal, mono_s));

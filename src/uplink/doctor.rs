@@ -192,7 +192,14 @@ pub async fn examine(subject: Subject) -> Report {
         ..subject.csms.clone()
     };
     let state_dir = subject.state_dir.as_deref();
-    let dial = Vault::open(csms, subject.cp.clone(), subject.trust_dir, state_dir, subject.clock).dial();
+    let dial = Vault::open(
+        csms,
+        subject.cp.clone(),
+        subject.trust_dir,
+        state_dir,
+        subject.clock,
+    )
+    .dial();
     visit.clock(subject.machine_unix_ms);
     match dial.approach(&mut |passed| visit.passed(&passed)).await {
         Err(error) => visit.failed(&error),

@@ -289,8 +289,12 @@ impl ConnectError {
             | Self::NoSubprotocol { .. }
             | Self::WrongSubprotocol { .. }
             | Self::BadUrl { .. }
-            | Self::Timeout { stage: Stage::Tls, .. } => true,
-            Self::Dns { .. } | Self::Refused { .. } | Self::Unreachable { .. } | Self::Timeout { .. } => false,
+            | Self::Timeout {
+                stage: Stage::Tls, ..
+            } => true,
+            Self::Dns { .. } | Self::Refused { .. } | Self::Unreachable { .. } | Self::Timeout { .. } => {
+                false
+            }
         }
     }
 

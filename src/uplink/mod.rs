@@ -37,8 +37,8 @@ mod wire;
 pub use error::{ConnectError, Stage};
 
 use crate::domain::{
-    Batch, BootId, Clock, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome,
-    Params, ResetKind, Row, TokenInfo, TxId,
+    Batch, BootId, Clock, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, Params, ResetKind, Row,
+    TokenInfo, TxId,
 };
 use crate::ocpp::{Facts, Machine};
 use futures_util::future::BoxFuture;

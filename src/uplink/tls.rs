@@ -60,9 +60,7 @@ pub(super) fn client_config(
             .map_err(|error| failed(error.to_string()))?;
     // Without any root nobody is trusted, which the library's own verifier says in the same words.
     let builder = match trust::verifier(roots.clone(), clock) {
-        Some(verifier) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier),
+        Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
         None => builder.with_root_certificates(roots),
     };
     let mut config = match login {
@@ -78,7 +76,9 @@ pub(super) fn client_config(
             let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
             let secret = PrivateKeyDer::from_pem_slice(key.as_bytes());
             let (Ok(chain), Ok(secret)) = (chain, secret) else {
-                return Err(failed("the client certificate that was kept is damaged".to_owned()));
+                return Err(failed(
+                    "the client certificate that was kept is damaged".to_owned(),
+                ));
             };
             builder
                 .with_client_auth_cert(chain, secret)

@@ -53,9 +53,9 @@ impl Moment {
         let mut at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         for _ in 0..CHAIN_LENGTH {
             match check(at) {
-                Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }))
-                    if !self.is_now && not_before.as_secs() > at.as_secs() =>
-                {
+                Err(Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                    not_before, ..
+                })) if !self.is_now && not_before.as_secs() > at.as_secs() => {
                     at = not_before;
                 }
                 other => return other,
@@ -252,8 +252,14 @@ mod tests {
         assert_eq!((moment.unix_s, moment.is_now), (1_790_000_000, false));
         assert!(moment.is_within(0, 1_790_000_000));
         assert!(!moment.is_within(0, 1_789_999_999), "it ended before the floor");
-        assert!(moment.is_within(1_800_000_000, 1_900_000_000), "the present may be later");
-        let known = Moment { is_now: true, ..moment };
+        assert!(
+            moment.is_within(1_800_000_000, 1_900_000_000),
+            "the present may be later"
+        );
+        let known = Moment {
+            is_now: true,
+            ..moment
+        };
         assert!(!known.is_within(1_800_000_000, 1_900_000_000));
         assert!(known.is_within(1_790_000_000, 1_790_000_000));
     }
@@ -276,12 +282,21 @@ mod tests {
                 Ok(at.as_secs())
             }
         };
-        let floor = Moment { unix_s: 100, is_now: false };
-        let known = Moment { unix_s: 100, is_now: true };
+        let floor = Moment {
+            unix_s: 100,
+            is_now: false,
+        };
+        let known = Moment {
+            unix_s: 100,
+            is_now: true,
+        };
         assert_eq!(floor.judge(chain(&[(0, 200), (150, 300)])), Ok(150));
         assert!(known.judge(chain(&[(0, 200), (150, 300)])).is_err());
         assert_eq!(floor.judge(chain(&[(120, 200), (150, 300), (10, 180)])), Ok(150));
-        assert!(floor.judge(chain(&[(0, 140), (150, 300)])).is_err(), "never valid together");
+        assert!(
+            floor.judge(chain(&[(0, 140), (150, 300)])).is_err(),
+            "never valid together"
+        );
         assert!(floor.judge(chain(&[(0, 99)])).is_err());
     }
 }

@@ -100,7 +100,10 @@ fn the_keys_are_those_the_page_says() {
     let untold = page.iter().filter(|(_, row)| row[1] == "W");
     let untold: Vec<&str> = untold.map(|(name, _)| name.as_str()).collect();
     for name in &untold {
-        pair.ask("ChangeConfiguration", json!({"key": name, "value": "a-good-long-value"}));
+        pair.ask(
+            "ChangeConfiguration",
+            json!({"key": name, "value": "a-good-long-value"}),
+        );
         let asked = pair.told.pop_back();
         assert!(matches!(asked, Some(Effect::Vault { .. })), "{name}: {asked:?}");
     }

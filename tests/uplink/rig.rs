@@ -193,14 +193,7 @@ impl Plan {
             self.state_dir.as_deref(),
             self.clock.clone(),
         );
-        let handle = uplink::spawn(
-            vault,
-            machine,
-            feed,
-            self.clock,
-            to_station,
-            11,
-        );
+        let handle = uplink::spawn(vault, machine, feed, self.clock, to_station, 11);
         Rig {
             handle,
             told,

@@ -7,17 +7,15 @@ use super::super::dialect::{Call, Reaction, Reply};
 use super::super::wallclock::to_raw;
 use super::V16;
 use super::accept::say;
-use crate::domain::{
-    CHAIN_MAX, CertificateHash, CertificateUse, HashAlgorithm, Secret, VaultAnswer, VaultRequest,
-};
+use crate::domain::{CertificateHash, CertificateUse, HashAlgorithm, Secret, VaultAnswer, VaultRequest};
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
-    Action, CertificateHashData, CertificateSignedRequest, CertificateSignedResponse, CertificateSignedStatus,
-    CertificateUse as WireUse, ChangeConfigurationResponse, ConfigurationStatus, DeleteCertificateRequest,
-    DeleteCertificateResponse, DeleteCertificateStatus, ExtendedTriggerMessageResponse,
-    GetInstalledCertificateIdsRequest, GetInstalledCertificateIdsResponse, GetInstalledCertificateStatus,
-    HashAlgorithm as WireHash, InstallCertificateRequest, InstallCertificateResponse, InstallCertificateStatus,
-    SignCertificateRequest, TriggerMessageStatus,
+    Action, CertificateHashData, CertificateSignedRequest, CertificateSignedResponse,
+    CertificateSignedStatus, CertificateUse as WireUse, ChangeConfigurationResponse, ConfigurationStatus,
+    DeleteCertificateRequest, DeleteCertificateResponse, DeleteCertificateStatus,
+    ExtendedTriggerMessageResponse, GetInstalledCertificateIdsRequest, GetInstalledCertificateIdsResponse,
+    GetInstalledCertificateStatus, HashAlgorithm as WireHash, InstallCertificateRequest,
+    InstallCertificateResponse, InstallCertificateStatus, SignCertificateRequest, TriggerMessageStatus,
 };
 use serde_json::value::RawValue;
 
@@ -49,9 +47,11 @@ pub(super) fn change(key: &str, value: &str) -> Option<Result<VaultRequest, ()>>
 fn password(value: &str) -> Option<Secret> {
     let whole = value.len().is_multiple_of(2) && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     if (2 * SHORTEST..=LONGEST_TEXT).contains(&value.len()) && whole {
-        let bytes = (0..value.len())
-            .step_by(2)
-            .map(|at| value.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+        let bytes = (0..value.len()).step_by(2).map(|at| {
+            value
+                .get(at..at + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        });
         return bytes.collect::<Option<Vec<u8>>>().map(Secret::new);
     }
     let fits = (SHORTEST..=LONGEST_TEXT).contains(&value.chars().count());
@@ -109,7 +109,9 @@ pub(super) fn install(request: InstallCertificateRequest) -> Reaction {
             usage,
             pem: request.certificate,
         }),
-        None => say(&InstallCertificateResponse::new(InstallCertificateStatus::Rejected)),
+        None => say(&InstallCertificateResponse::new(
+            InstallCertificateStatus::Rejected,
+        )),
     }
 }
 
@@ -137,13 +139,11 @@ pub(super) fn list(request: &GetInstalledCertificateIdsRequest) -> Reaction {
     }
 }
 
-/// CertificateSigned.req (A02, A03).
+/// CertificateSigned.req (A02, A03). A chain longer than `CertificateSignedMaxChainSize` is no such message at all.
 pub(super) fn signed(request: CertificateSignedRequest) -> Reaction {
-    let chain = request.certificate_chain;
-    if chain.len() > CHAIN_MAX {
-        return say(&CertificateSignedResponse::new(CertificateSignedStatus::Rejected));
-    }
-    vault(VaultRequest::Signed { chain })
+    vault(VaultRequest::Signed {
+        chain: request.certificate_chain,
+    })
 }
 
 /// SignCertificate.req (whitepaper 5.17).
@@ -222,14 +222,27 @@ mod tests {
         let long = "g".repeat(40);
         assert_eq!(bytes(&long), Some(long.clone().into_bytes()));
         assert_eq!(bytes("päßwörter_16_lang"), Some("päßwörter_16_lang".into()));
-        for bad in ["", "fifteen-letters", &"g".repeat(41), &"0".repeat(42), "a line\nof two lines"] {
+        for bad in [
+            "",
+            "fifteen-letters",
+            &"g".repeat(41),
+            &"0".repeat(42),
+            "a line\nof two lines",
+        ] {
             assert_eq!(bytes(bad), None, "{bad:?}");
         }
     }
 
     #[test]
     fn a_profile_is_one_digit() {
-        for (value, profile) in [("0", Some(0)), ("3", Some(3)), (" 2 ", Some(2)), ("4", None), ("02", None), ("", None)] {
+        for (value, profile) in [
+            ("0", Some(0)),
+            ("3", Some(3)),
+            (" 2 ", Some(2)),
+            ("4", None),
+            ("02", None),
+            ("", None),
+        ] {
             let wanted = profile.map(VaultRequest::Profile).ok_or(());
             assert_eq!(change("securityprofile", value), Some(wanted), "{value:?}");
         }

@@ -24,8 +24,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo,
-    VaultAnswer, VaultRequest,
+    CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice,
+    TokenInfo, VaultAnswer, VaultRequest,
 };
 use keys::Keys;
 use ocpp_kit::Version;

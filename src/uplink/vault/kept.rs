@@ -212,7 +212,12 @@ mod tests {
     fn a_damaged_file_is_put_aside_and_never_a_panic() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("main.json");
-        for bad in [&b"{"[..], b"\xff\xfe", b"{\"held\":{\"password\":\"0g\"}}", b"{\"held\":{\"password\":\"\xc3\xa4a\"}}"] {
+        for bad in [
+            &b"{"[..],
+            b"\xff\xfe",
+            b"{\"held\":{\"password\":\"0g\"}}",
+            b"{\"held\":{\"password\":\"\xc3\xa4a\"}}",
+        ] {
             std::fs::write(&path, bad).unwrap();
             assert!(load(&path) == Kept::default());
             assert!(!path.exists() && path.with_extension("json.bad").exists());

@@ -411,7 +411,11 @@ impl Vault {
             Some("profile 1 would give TLS up")
         } else if to < 3 && self.password(base).is_none() {
             Some("there is no password")
-        } else if to >= 2 && !self.central_roots().any(|one| x509::check_root(&one, moment).is_ok()) {
+        } else if to >= 2
+            && !self
+                .central_roots()
+                .any(|one| x509::check_root(&one, moment).is_ok())
+        {
             Some("there is no root certificate of the CSMS")
         } else if to >= 3 && !self.has_client(base, moment) {
             Some("there is no valid certificate of the charge point")
@@ -496,14 +500,19 @@ impl Vault {
             });
         }
         if self.trusts_peer(&self.kept, moment) && !self.trusts_peer(&next, moment) {
-            return Verdict::of(VaultAnswer::Failed("the present connection is checked against it"));
+            return Verdict::of(VaultAnswer::Failed(
+                "the present connection is checked against it",
+            ));
         }
         Verdict::changed(next, false, "root certificate deleted")
     }
 
     fn is_our_own(&self, wanted: &CertificateHash) -> bool {
         let clients = [Some(&self.kept.held), self.kept.trial.as_ref()];
-        let mut clients = clients.into_iter().flatten().filter_map(|held| held.client.as_ref());
+        let mut clients = clients
+            .into_iter()
+            .flatten()
+            .filter_map(|held| held.client.as_ref());
         clients.any(|client| {
             let chain = x509::chain(&client.chain).unwrap_or_default();
             chain.first().is_some_and(|own| x509::is_named(own, wanted))

@@ -228,7 +228,9 @@ pub(super) fn check_own(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{BasicConstraints, CertificateSigningRequestParams, IsCa, Issuer, SerialNumber, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateSigningRequestParams, IsCa, Issuer, SerialNumber, date_time_ymd,
+    };
 
     const NOW: Moment = Moment {
         unix_s: 1_790_000_000,
@@ -258,10 +260,16 @@ mod tests {
         let leaf_key = KeyPair::generate().unwrap();
         let mut leaf = CertificateParams::new(["leaf".to_owned()]).unwrap();
         let signed = leaf.signed_by(&leaf_key, &issuer).unwrap();
-        assert_eq!(check_root(signed.der(), NOW), Err("it is not that of an authority"));
+        assert_eq!(
+            check_root(signed.der(), NOW),
+            Err("it is not that of an authority")
+        );
         leaf.is_ca = IsCa::ExplicitNoCa;
         let signed = leaf.self_signed(&leaf_key).unwrap();
-        assert_eq!(check_root(signed.der(), NOW), Err("it is not that of an authority"));
+        assert_eq!(
+            check_root(signed.der(), NOW),
+            Err("it is not that of an authority")
+        );
         let (mut old, key) = ca("Old");
         old.not_after = date_time_ymd(2026, 1, 1);
         let old = old.self_signed(&key).unwrap();
@@ -296,15 +304,25 @@ mod tests {
         let root = params.self_signed(&key).unwrap();
         let found = hash_of_root(root.der(), HashAlgorithm::Sha256).unwrap();
         assert_eq!(found.serial, "FFF");
-        assert_eq!(found.issuer_key, hash(HashAlgorithm::Sha256, key.public_key_raw()));
+        assert_eq!(
+            found.issuer_key,
+            hash(HashAlgorithm::Sha256, key.public_key_raw())
+        );
         let der = root.der().to_vec();
         let name = parse(root.der()).unwrap().issuer().as_raw().to_vec();
         assert!(name.starts_with(&[0x30]) && der.windows(name.len()).any(|part| part == name));
-        assert_eq!(usize::from(name[1]), name.len() - 2, "the whole of it, tag and length too");
+        assert_eq!(
+            usize::from(name[1]),
+            name.len() - 2,
+            "the whole of it, tag and length too"
+        );
         assert_eq!(found.issuer_name, hash(HashAlgorithm::Sha256, &name));
         assert_eq!(found.issuer_name.len(), 64);
         for (algorithm, length) in [(HashAlgorithm::Sha384, 96), (HashAlgorithm::Sha512, 128)] {
-            assert_eq!(hash_of_root(root.der(), algorithm).unwrap().issuer_key.len(), length);
+            assert_eq!(
+                hash_of_root(root.der(), algorithm).unwrap().issuer_key.len(),
+                length
+            );
         }
         let upper = CertificateHash {
             issuer_key: found.issuer_key.to_uppercase(),
@@ -328,11 +346,16 @@ mod tests {
                 (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 1, 1));
             vec![csr.signed_by(&issuer).unwrap().der().clone()]
         };
-        let check = |chain: &[CertificateDer<'static>], names| check_own(chain, &ours, names, roots.clone(), NOW);
+        let check =
+            |chain: &[CertificateDer<'static>], names| check_own(chain, &ours, names, roots.clone(), NOW);
         let names = ("CP1", "Operator");
         let good = sign(&csr, (2025, 2030));
         assert_eq!(check(&good, names), Ok(()));
-        assert_eq!(check(&sign(&csr, (2028, 2030)), names), Ok(()), "it may begin later");
+        assert_eq!(
+            check(&sign(&csr, (2028, 2030)), names),
+            Ok(()),
+            "it may begin later"
+        );
         assert_eq!(check(&sign(&csr, (2020, 2026)), names), Err("it has expired"));
         for wrong in [("CP2", "Operator"), ("CP1", "Other")] {
             assert_eq!(
@@ -347,7 +370,9 @@ mod tests {
         );
         let (stranger, key) = ca("Stranger");
         let mut theirs = RootCertStore::empty();
-        theirs.add(stranger.self_signed(&key).unwrap().der().clone()).unwrap();
+        theirs
+            .add(stranger.self_signed(&key).unwrap().der().clone())
+            .unwrap();
         assert!(check_own(&good, &ours, names, theirs, NOW).is_err());
         assert!(check_own(&good, &ours, names, RootCertStore::empty(), NOW).is_err());
         assert!(check(&[], names).is_err());

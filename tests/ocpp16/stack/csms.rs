@@ -1,9 +1,9 @@
 //! The CSMS of a story: it accepts everything unless the story says otherwise.
 
-use serde_json::{Value, json};
 use retrovolt::uplink::ConnectError;
 use retrovolt::uplink::vault::Appearance;
 use rustls::pki_types::CertificateDer;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub struct Csms {

@@ -582,7 +582,13 @@ impl Stack {
 
 fn keep(cp: &CpSetup, folder: &tempfile::TempDir, face: &Arc<Face>) -> Vault {
     let clock: Arc<dyn Clock> = face.clone();
-    Vault::open(cp.csms[0].clone(), cp.id.clone(), None, Some(folder.path()), clock)
+    Vault::open(
+        cp.csms[0].clone(),
+        cp.id.clone(),
+        None,
+        Some(folder.path()),
+        clock,
+    )
 }
 
 fn machines(cp: &CpSetup, seed: u64, disk: &Disk) -> (Station, Machine) {
