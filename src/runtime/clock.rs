@@ -164,6 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn the_floor_is_the_later_of_the_last_run_and_the_build_and_goes_on() {
+        for (last, floor) in [
+            (None, FLOOR),
+            (Some(FLOOR - 1), FLOOR),
+            (Some(FLOOR + 9), FLOOR + 9),
+        ] {
+            let clock = SystemClock::new(BootId(1), last, FLOOR);
+            assert!((floor..floor + 60_000).contains(&clock.floor_ms()), "{last:?}");
+        }
+        // The system's clock is ahead of an old floor, but nobody vouches for it.
+        let clock = SystemClock::new(BootId(1), Some(1), 2);
+        assert!(clock.now().wall.unix_ms > 60_000 && clock.floor_ms() < 60_000);
+    }
+
+    #[test]
     fn a_csms_sets_the_clock_but_not_before_the_floor() {
         let clock = SystemClock::new(BootId(1), Some(FLOOR + 5_000), FLOOR);
         assert_eq!(clock.now().wall.quality, ClockQuality::Restored);

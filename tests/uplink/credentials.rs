@@ -25,7 +25,9 @@ async fn served(door: &Door) -> (crate::rig::Served, String) {
     let look = |request: &Request, mut response: Response| {
         let login = request.headers()["authorization"].to_str().expect("text");
         let login = login.strip_prefix("Basic ").expect("HTTP Basic");
-        let login = base64::engine::general_purpose::STANDARD.decode(login).expect("base64");
+        let login = base64::engine::general_purpose::STANDARD
+            .decode(login)
+            .expect("base64");
         shown = String::from_utf8(login).expect("text");
         let value = "ocpp1.6".parse().expect("a header value");
         response.headers_mut().insert("sec-websocket-protocol", value);
@@ -108,7 +110,13 @@ async fn what_cannot_be_kept_is_not_accepted() {
     let change = json!({"key": "AuthorizationKey", "value": NEW});
     let answer = ask(&mut socket, "a", "ChangeConfiguration", change).await;
     assert_eq!(answer["status"], "Rejected");
-    let again = ask(&mut socket, "b", "GetConfiguration", json!({"key": ["SecurityProfile"]})).await;
+    let again = ask(
+        &mut socket,
+        "b",
+        "GetConfiguration",
+        json!({"key": ["SecurityProfile"]}),
+    )
+    .await;
     assert_eq!(again["configurationKey"][0]["value"], "1");
     rig.stop().await;
 }
