@@ -125,6 +125,7 @@ fn csms(version: OcppVersion) -> CsmsSetup {
     CsmsSetup {
         name: "main".into(),
         url: "ws://localhost/CP1".into(),
+        secure_url: None,
         version,
         security: Security::None,
         reconnect_min: seconds(1),

@@ -10,6 +10,7 @@ mod probe;
 mod profile;
 mod register;
 mod scan;
+mod security_log;
 mod status;
 
 use crate::config;
@@ -54,6 +55,8 @@ enum Verb {
     Commission(commission::CommissionArgs),
     /// Find out what is wrong with buses, devices and CSMSs: each with its cause and the next step.
     Doctor(doctor::DoctorArgs),
+    /// Show the security events of this gateway, and whether anybody has tampered with their log.
+    SecurityLog(security_log::SecurityLogArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Verb::Commission(args) => in_runtime(commission::run(args)),
         Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::SecurityLog(args) => security_log::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);

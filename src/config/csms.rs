@@ -47,19 +47,22 @@ pub(super) fn read(section: &Section<'_>, id: Option<&str>, context: &mut Contex
     waits(&keys, context);
     let security = security(&keys, url.as_ref().map(|(url, _)| url), context);
     let tags = tags::read(&keys, context);
-    let setup = setup(&keys, url.map(|(_, text)| text), security, tags);
+    let secure_url = secure_url(&keys, id, context);
+    let setup = setup(&keys, url.map(|(_, text)| text), secure_url, security, tags);
     Csms { keys, setup }
 }
 
 fn setup(
     keys: &CsmsKeys,
     url: Option<String>,
+    secure_url: Option<String>,
     security: Option<Security>,
     tags: Option<TagRule>,
 ) -> Option<CsmsSetup> {
     Some(CsmsSetup {
         name: keys.name.value.clone()?,
         url: url?,
+        secure_url,
         version: version(keys.version.value.as_deref()?),
         security: security?,
         reconnect_min: keys.reconnect_min.value?,
@@ -70,6 +73,30 @@ fn setup(
         boot_retry: keys.boot_retry.value?,
         tags: tags?,
     })
+}
+
+/// The URL for TLS, filled in.
+fn secure_url(keys: &CsmsKeys, id: Option<&str>, context: &mut Context<'_>) -> Option<String> {
+    let template = keys.secure_url.value.as_deref()?;
+    let filled = template.replace("{id}", id.unwrap_or("id"));
+    let usable = Url::parse(&filled).is_ok_and(|parsed| parsed.scheme() == "wss" && parsed.host().is_some());
+    let credentials = filled.split('/').nth(2).is_some_and(|host| host.contains('@'));
+    let plain = keys
+        .url
+        .value
+        .as_deref()
+        .is_none_or(|url| url.starts_with("ws://"));
+    let (problem, next) = if !usable || filled.contains(char::is_whitespace) {
+        ("is not a URL of TLS", "begin it with wss://")
+    } else if credentials {
+        ("carries a user or password", "take it out")
+    } else if !plain {
+        ("has no effect, because url uses TLS already", "remove it")
+    } else {
+        return Some(filled);
+    };
+    keys.secure_url.error(&mut context.found, problem, WANTED, next);
+    None
 }
 
 /// What a URL is expected to be.

@@ -232,6 +232,9 @@ impl Page {
         self.header("[[charge_point.csms]]");
         self.text("name", &csms.name);
         self.text("url", &csms.url);
+        if let Some(url) = &csms.secure_url {
+            self.text("secure_url", url);
+        }
         self.text(
             "version",
             match csms.version {

@@ -179,6 +179,8 @@ settings! {
     name: String = Kind::Id, Is("main"), "\"main\"", "Its name in logs.";
     url: String = Kind::Text { max: 512 }, Required, "\"wss://csms.example.com/ocpp/{id}\"",
         "WebSocket URL. `{id}` becomes the charge point's id; prefix and trailing slash are kept as written.";
+    secure_url: String = Kind::Text { max: 512 }, Absent("`url` with `wss`"), "\"wss://csms.example.com:8443/ocpp/{id}\"",
+        "Where the back end is reached by TLS once it has raised `SecurityProfile` to 2 or 3 over OCPP. Only for a `url` that begins with `ws://`.";
     version: String = Kind::OneOf(&["1.6", "2.0.1"]), Is("1.6"), "\"1.6\"", "OCPP version; exactly this one is offered.";
     security: String = Kind::OneOf(&["none", "basic", "client"]), Is("none"), "\"basic\"",
         "`none`; `basic`: the id and a password (security profiles 1 and 2); `client`: a client certificate (profile 3).";

@@ -15,10 +15,7 @@ pub(super) type Names = Given<BTreeMap<String, (String, Place)>>;
 
 /// Standard keys of features that the gateway does not have.
 const ABSENT: &[&str] = &[
-    "AdditionalRootCertificateCheck",
     "BlinkRepeat",
-    "CertificateSignedMaxChainSize",
-    "CertificateStoreMaxLength",
     "LightIntensity",
     "SupportedFeatureProfilesMaxLength",
 ];
@@ -114,6 +111,11 @@ fn unfit(name: &str, value: &str, problem: &str) -> Refusal {
             )
         }
         Some(Kind::Measurands) => measurands(value, shown),
+        Some(Kind::Credential) => (
+            format!("{name} is {problem}"),
+            "what [charge_point.csms] says".to_owned(),
+            "remove it".to_owned(),
+        ),
         Some(Kind::Text) | None => (shown, "a shorter text".to_owned(), "shorten it".to_owned()),
     }
 }

@@ -19,6 +19,7 @@ mod setup;
 mod tags;
 mod time;
 mod units;
+mod vault;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use command::{
@@ -50,5 +51,9 @@ pub use setup::{
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};
+pub use vault::{
+    CHAIN_MAX, CertificateHash, CertificateUse, Credentials, HashAlgorithm, ROOTS_MAX, Secret, VaultAnswer,
+    VaultRequest,
+};
 
 pub(crate) use units::write_milli;

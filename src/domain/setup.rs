@@ -256,6 +256,8 @@ pub struct CsmsSetup {
     pub name: String,
     /// Full URL with the identity filled in, prefix and trailing slash as configured.
     pub url: String,
+    /// Where it is reached by TLS once it has raised the security profile; `None`: at `url`, with `wss`.
+    pub secure_url: Option<String>,
     /// The one version offered.
     pub version: OcppVersion,
     /// Transport security.

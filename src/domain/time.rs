@@ -84,6 +84,12 @@ impl Now {
 pub trait Clock: Send + Sync {
     /// The present.
     fn now(&self) -> Now;
+
+    /// Unix milliseconds before which the present cannot be: the end of the last run or the build, and what has
+    /// passed since the start. Where the wall clock is not trusted, this is all that is known of the time.
+    fn floor_ms(&self) -> i64 {
+        self.now().wall.unix_ms
+    }
 }
 
 /// Counts the starts of the process; [`Mono`] of different boots cannot be compared.

@@ -1,8 +1,8 @@
 //! What goes into a [`Machine`](super::Machine) and what comes out.
 
 use crate::domain::{
-    Batch, BootId, Command, CommandId, CpSetup, DeviceFact, EvseId, IdToken, Notice, Outcome, Params,
-    ResetKind, Row, TokenInfo, TxId,
+    Batch, BootId, Command, CommandId, CpSetup, Credentials, DeviceFact, EvseId, IdToken, Notice, Outcome,
+    Params, ResetKind, Row, TokenInfo, TxId, VaultAnswer, VaultRequest,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -45,6 +45,15 @@ pub enum Input {
         /// The answer.
         outcome: Outcome,
     },
+    /// The answer to [`Effect::Vault`].
+    Vault {
+        /// Of which request.
+        id: CommandId,
+        /// The answer.
+        answer: VaultAnswer,
+    },
+    /// How the link presents itself; told before [`Input::Connected`] and whenever it has changed.
+    Credentials(Credentials),
     /// The trusted wall time of a run of the process is known (better): Unix milliseconds at its `Mono(0)`.
     Epoch {
         /// Which run.
@@ -90,6 +99,13 @@ pub enum Effect {
         id: CommandId,
         /// The request.
         command: Command,
+    },
+    /// A request to whoever keeps the credentials of this link, to be answered with [`Input::Vault`].
+    Vault {
+        /// Ties the answer to it.
+        id: CommandId,
+        /// The request.
+        request: VaultRequest,
     },
     /// Verdict on a token; `None`: the CSMS could not be asked.
     Authorized {

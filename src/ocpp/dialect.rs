@@ -3,7 +3,8 @@
 use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
 use crate::domain::{
-    Command, EvseId, IdToken, Now, OTHER_IN_CONTROL, Outcome, Params, Row, StatusNotice, TokenInfo, TxId,
+    Command, Credentials, EvseId, IdToken, Now, OTHER_IN_CONTROL, Outcome, Params, Row, StatusNotice,
+    TokenInfo, TxId, VaultAnswer, VaultRequest,
 };
 use ocpp_kit::Version;
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -98,6 +99,8 @@ pub enum Reply {
     Error(CallError),
     /// By the station: [`Dialect::answer`] renders its outcome.
     Ask(Command),
+    /// By the keeper of the credentials: [`Dialect::vault_answer`] renders its answer.
+    Vault(VaultRequest),
 }
 
 impl Reply {
@@ -233,6 +236,21 @@ pub trait Dialect: Send {
     /// A row was not answered: whether that is the end of it.
     fn row_unanswered(&mut self, _row: &Row) -> bool {
         false
+    }
+
+    /// Takes note of how the link presents itself.
+    fn credentials(&mut self, _credentials: Credentials) {}
+    /// A request for a new certificate; `None`: this version, or this charge point, makes none.
+    fn certificate_request(&self) -> Option<VaultRequest> {
+        None
+    }
+    /// SignCertificate with this request.
+    fn sign_certificate(&self, _csr: &str) -> Option<Call> {
+        None
+    }
+    /// Renders the answer to [`Reply::Vault`], as [`Dialect::answer`].
+    fn vault_answer(&mut self, action: &str, _answer: &VaultAnswer) -> Result<Box<RawValue>, CallError> {
+        Err(CallError::not_supported(action))
     }
 
     /// A CALL of the peer.

@@ -80,14 +80,12 @@ impl Machine {
             }
             Reply::Ask(command) => {
                 let id = self.command(command);
-                self.asked.insert(
-                    id,
-                    Asked {
-                        message,
-                        action,
-                        payload,
-                    },
-                );
+                self.asked.insert(id, Asked::new(message, action, payload));
+            }
+            Reply::Vault(request) => {
+                let id = self.next_command_id();
+                self.asked.insert(id, Asked::new(message, action, payload));
+                self.out.push_back(Effect::Vault { id, request });
             }
         }
         for command in commands {
@@ -107,7 +105,7 @@ impl Machine {
         }
     }
 
-    fn trigger(&mut self, now: Now, wanted: Triggered) {
+    pub(super) fn trigger(&mut self, now: Now, wanted: Triggered) {
         match wanted {
             Triggered::Boot => {
                 self.boot_reason = BootReason::Triggered;
@@ -146,7 +144,7 @@ impl Machine {
         }
     }
 
-    fn send_error(&mut self, message: &str, error: &CallError) {
+    pub(super) fn send_error(&mut self, message: &str, error: &CallError) {
         let text = frame::error_text(message, error, self.dialect.version());
         self.out.push_back(Effect::Send(text));
     }

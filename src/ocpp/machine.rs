@@ -9,6 +9,7 @@ use super::routing::Routing;
 use super::statuses::Statuses;
 use super::v16::V16;
 use super::v201::V201;
+use super::vault::Renewal;
 use super::wallclock::Epochs;
 use crate::domain::{
     Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
@@ -36,6 +37,16 @@ pub(super) struct Asked {
     pub(super) message: String,
     pub(super) action: String,
     pub(super) payload: Box<RawValue>,
+}
+
+impl Asked {
+    pub(super) fn new(message: String, action: String, payload: Box<RawValue>) -> Self {
+        Self {
+            message,
+            action,
+            payload,
+        }
+    }
 }
 
 /// What waits for a commit of settings.
@@ -71,7 +82,7 @@ pub struct Machine {
     pub(super) closing: bool,
     pub(super) session: u64,
     lost_at: Option<Mono>,
-    online: bool,
+    pub(super) online: bool,
     pub(super) asked: BTreeMap<CommandId, Asked>,
     last_command: u64,
     pub(super) authorizes: VecDeque<(u64, IdToken)>,
@@ -84,6 +95,9 @@ pub struct Machine {
     last_commit: u64,
     deferred: BTreeMap<u64, Deferred>,
     pub(super) reboot_by: Option<Mono>,
+    /// The connection is given up for one with new credentials: as soon as no CALL of ours waits, by then at the latest.
+    pub(super) leave_by: Option<Mono>,
+    pub(super) renewal: Renewal,
     /// Since when the oldest row waits for the epoch of its run.
     pub(super) held_since: Option<Mono>,
     /// Until when statuses and heartbeats wait for the step that is on its way to the disk, and whether that is over.
@@ -142,6 +156,8 @@ impl Machine {
             last_commit: 0,
             deferred: BTreeMap::new(),
             reboot_by: None,
+            leave_by: None,
+            renewal: Renewal::default(),
             held_since: None,
             settle_by: None,
             ping,
@@ -180,6 +196,11 @@ impl Machine {
             Input::Params(params) => self.follow(&params),
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
             Input::Answer { id, outcome } => self.answer(id, &outcome),
+            Input::Vault { id, answer } => self.vault_answered(now, id, &answer),
+            Input::Credentials(credentials) => {
+                self.dialect.credentials(credentials);
+                self.renewal.learn(credentials.expires_ms);
+            }
             Input::Epoch {
                 boot,
                 unix_ms_at_zero,
@@ -207,12 +228,13 @@ impl Machine {
             .outstanding()
             .map(|waiting| (waiting.deadline, "message time-out"));
         let reboot = self.reboot_by.map(|at| (at, "reset"));
+        let leave = self.leave_by.map(|at| (at, "new credentials"));
         let idle = if timeout.is_none() {
             self.idle_deadline()
         } else {
             None
         };
-        [timeout, reboot, idle].into_iter().flatten().min()
+        [timeout, reboot, leave, idle].into_iter().flatten().min()
     }
 
     /// The machine at a glance.
@@ -266,6 +288,8 @@ impl Machine {
         self.triggered.clear();
         self.statuses.disconnected();
         self.heartbeat_now = false;
+        self.leave_by = None;
+        self.renewal.disconnected();
         for (request, _) in std::mem::take(&mut self.authorizes) {
             self.out.push_back(Effect::Authorized {
                 request,

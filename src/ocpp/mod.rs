@@ -27,6 +27,7 @@ mod routing;
 mod schedule;
 mod statuses;
 mod steering;
+mod vault;
 mod wallclock;
 
 pub mod v16;

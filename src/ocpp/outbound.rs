@@ -25,6 +25,10 @@ const CLOCK_EVERY: Duration = Duration::from_secs(24 * 3600);
 impl Machine {
     /// Sends and asks for whatever can be sent and asked for now.
     pub(super) fn pump(&mut self, now: Now) {
+        if self.leave_when_due(now) {
+            return;
+        }
+        self.renew(now);
         if self.connected
             && !self.closing
             && self.engine.outstanding().is_none()

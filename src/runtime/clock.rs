@@ -100,6 +100,10 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    fn floor_ms(&self) -> i64 {
+        self.known().floor + ms(self.mono())
+    }
+
     fn now(&self) -> Now {
         let mono = self.mono();
         let known = *self.known();
@@ -157,6 +161,21 @@ mod tests {
         assert!(now.wall.unix_ms >= FLOOR);
         assert_eq!(now.wall.quality, ClockQuality::Unset);
         assert_eq!(clock.epoch(), None);
+    }
+
+    #[test]
+    fn the_floor_is_the_later_of_the_last_run_and_the_build_and_goes_on() {
+        for (last, floor) in [
+            (None, FLOOR),
+            (Some(FLOOR - 1), FLOOR),
+            (Some(FLOOR + 9), FLOOR + 9),
+        ] {
+            let clock = SystemClock::new(BootId(1), last, FLOOR);
+            assert!((floor..floor + 60_000).contains(&clock.floor_ms()), "{last:?}");
+        }
+        // The system's clock is ahead of an old floor, but nobody vouches for it.
+        let clock = SystemClock::new(BootId(1), Some(1), 2);
+        assert!(clock.now().wall.unix_ms > 60_000 && clock.floor_ms() < 60_000);
     }
 
     #[test]

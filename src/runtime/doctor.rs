@@ -49,7 +49,9 @@ pub async fn configured(path: &Path, options: &LoadOptions) -> Result<Vec<Report
         for csms in &cp.csms {
             let gateway = link(&status, &cp.id, &csms.name);
             let trust_dir = loaded.setup.trust_dir.clone();
-            subjects.push(subject(csms.clone(), cp.id.clone(), trust_dir, gateway));
+            let mut of_link = subject(csms.clone(), cp.id.clone(), trust_dir, gateway);
+            of_link.state_dir = Some(loaded.setup.state_dir.clone());
+            subjects.push(of_link);
         }
     }
     Ok(join_all(subjects.into_iter().map(examine)).await)
@@ -83,6 +85,7 @@ fn subject(csms: CsmsSetup, cp: CpId, trust_dir: Option<PathBuf>, gateway: Gatew
         csms,
         cp,
         trust_dir,
+        state_dir: None,
         clock: Arc::new(SystemClock::for_a_tool()),
         machine_unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         gateway,
@@ -148,6 +151,7 @@ fn setup(loose: &Loose) -> Result<(CpId, CsmsSetup), Unfit> {
     let csms = CsmsSetup {
         name: "named".to_owned(),
         url: loose.url.replace("{id}", &id),
+        secure_url: None,
         version: loose.version,
         security,
         reconnect_min: CONNECT_WAIT,

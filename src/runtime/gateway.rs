@@ -368,6 +368,7 @@ impl Gateway {
             clock: self.clock.clone(),
             store: self.store.clone(),
             trust_dir: self.setup.trust_dir.clone(),
+            state_dir: self.setup.state_dir.clone(),
             epochs: self.epochs().await,
         }
     }
@@ -451,12 +452,16 @@ impl Gateway {
     pub async fn take_time(&self, unix_ms: i64) {
         if let Some(epoch) = self.clock.set_csms(unix_ms) {
             self.tell_epoch(epoch).await;
-            let event = SecurityEvent::new("SettingSystemTime", Some("set by the CSMS"));
-            for point in self.points.values() {
-                let input = Input::Security(event.clone());
-                if point.conductor.to.try_send(ToStation::input(input)).is_err() {
-                    tracing::warn!(cp = %point.setup.id, "too busy to note that its clock was set");
-                }
+            self.note_security(&SecurityEvent::new("SettingSystemTime", Some("set by the CSMS")));
+        }
+    }
+
+    /// Has every charge point note a security event of the gateway.
+    pub fn note_security(&self, event: &SecurityEvent) {
+        for point in self.points.values() {
+            let input = Input::Security(event.clone());
+            if point.conductor.to.try_send(ToStation::input(input)).is_err() {
+                tracing::warn!(cp = %point.setup.id, "too busy to note a security event: {}", event.name);
             }
         }
     }

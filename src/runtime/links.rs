@@ -7,6 +7,7 @@ use super::vitals::{Marker, TURN};
 use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, Mono, ReaderId};
 use crate::ocpp::Machine;
 use crate::store::Store;
+use crate::uplink::vault::Vault;
 use crate::uplink::{self, FromUplink, ToUplink, UplinkHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(super) struct LinkWorld {
     pub clock: Arc<dyn Clock>,
     pub store: Store,
     pub trust_dir: Option<PathBuf>,
+    pub state_dir: PathBuf,
     /// Known epochs of earlier runs.
     pub epochs: Vec<(BootId, i64)>,
 }
@@ -79,16 +81,14 @@ impl Link {
             store: world.store,
             cp: cp.id.clone(),
         });
-        let uplink = uplink::spawn(
+        let vault = Vault::open(
             csms.clone(),
             cp.id.clone(),
             world.trust_dir,
-            machine,
-            feed,
-            world.clock,
-            from_uplink,
-            seed,
+            Some(&world.state_dir),
+            Arc::clone(&world.clock),
         );
+        let uplink = uplink::spawn(vault, machine, feed, world.clock, from_uplink, seed);
         for (boot, unix_ms_at_zero) in world.epochs {
             let _ = uplink.to.try_send(ToUplink::Epoch {
                 boot,

@@ -24,6 +24,7 @@ mod vitals;
 pub use gateway::GatewayError;
 
 use crate::config;
+use crate::domain::SecurityEvent;
 use crate::ocpp::FLOOR_UNIX_MS;
 use crate::store::{Store, StoreError};
 use clock::SystemClock;
@@ -120,6 +121,10 @@ pub async fn run(options: RunOptions) -> ExitCode {
             return exit::SOFTWARE.into();
         }
     };
+    if opened.set_aside.is_some() {
+        let why = "the database was damaged and has been set aside";
+        gateway.note_security(&SecurityEvent::new("SecurityLogWasCleared", Some(why)));
+    }
     let (questions, asked) = mpsc::channel(8);
     let listener = match control::listen(&socket, questions) {
         Ok(task) => Some(task),

@@ -21,7 +21,7 @@ fn uint(value: i64, what: &str) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Corrupt(format!("{what} is {value}")))
 }
 
-fn quality_code(quality: ClockQuality) -> i64 {
+pub(super) fn quality_code(quality: ClockQuality) -> i64 {
     match quality {
         ClockQuality::Unset => 0,
         ClockQuality::Restored => 1,
@@ -30,7 +30,7 @@ fn quality_code(quality: ClockQuality) -> i64 {
     }
 }
 
-fn quality_of(code: i64) -> Result<ClockQuality, StoreError> {
+pub(super) fn quality_of(code: i64) -> Result<ClockQuality, StoreError> {
     match code {
         0 => Ok(ClockQuality::Unset),
         1 => Ok(ClockQuality::Restored),

@@ -4,6 +4,8 @@
 //! all; commits that come in while another is being synced share the next sync. Rows are deleted when every
 //! registered reader of their charge point is past them; a row nobody is registered for is kept.
 //!
+//! Security events are also in a log of their own, which outlives their delivery and shows when it was tampered with.
+//!
 //! A killed process loses nothing that was acknowledged (promise D1). A damaged file is set aside and a new one
 //! begun (D3). A file of a later release is refused (D7).
 
@@ -14,12 +16,14 @@ mod file;
 mod ledger;
 mod reader;
 mod schema;
+mod security;
 mod sum;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use error::StoreError;
+pub use security::{LogFault, SecurityEntry, SecurityLog, read_security_log};
 
 use crate::domain::{Batch, BootId, CpId, ReaderId, Row};
 use reader::Ask;

@@ -13,7 +13,8 @@ const APPLICATION_ID: u32 = 0x5256_4c54;
 
 /// From nothing to the present. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
 /// `meta.high_water` and the readers' cursors keep numbers from being used twice.
-pub(super) const STEPS: &[Step] = &["
+pub(super) const STEPS: &[Step] = &[
+    "
 CREATE TABLE ledger(
   seq INTEGER PRIMARY KEY,
   cp TEXT NOT NULL,
@@ -48,7 +49,26 @@ CREATE TABLE meta(
   value INTEGER NOT NULL,
   sum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE security_log(
+  n INTEGER PRIMARY KEY,
+  cp TEXT NOT NULL,
+  boot INTEGER NOT NULL,
+  mono_ms INTEGER NOT NULL,
+  wall_ms INTEGER NOT NULL,
+  quality INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  info TEXT,
+  hash BLOB NOT NULL
+) STRICT;
+CREATE TABLE security_ends(
+  which TEXT PRIMARY KEY,
+  n INTEGER NOT NULL,
+  hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Tables small enough to be checked at every start, whatever the length of the ledger.
 pub(super) const SMALL_TABLES: &[&str] = &["meta", "readers", "kv", "boots"];

@@ -4,8 +4,8 @@
 use super::error::StoreError;
 use super::ledger::{self, ReaderRow};
 use super::schema::set_meta;
-use super::{Counters, Options, file};
-use crate::domain::{Batch, BootId, CpId, ReaderId};
+use super::{Counters, Options, file, security};
+use crate::domain::{Batch, BootId, CpId, Event, ReaderId};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -272,6 +272,9 @@ fn prune(db: &mut Connection, known: &Known) -> Result<(u64, BTreeSet<CpId>), St
 fn append(db: &Connection, known: &mut Known, batch: &Batch) -> Result<u64, StoreError> {
     for row in &batch.rows {
         ledger::insert(db, known.last + 1, row)?;
+        if let Event::Security(event) = &row.event {
+            security::append(db, &row.cp, &row.at, event)?;
+        }
         known.last += 1;
     }
     for put in &batch.puts {

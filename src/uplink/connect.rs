@@ -5,11 +5,12 @@
 //! * path, prefix and trailing slash go out as they are written (interop rule 12).
 
 use super::error::{ConnectError, Stage};
-use super::tls;
-use crate::domain::{Clock, CpId, CsmsSetup, OcppVersion, Security};
+use super::tls::{self, Login};
+use super::trust;
+use crate::domain::{Clock, CpId, CsmsSetup, OcppVersion};
 use crate::ocpp::MAX_MESSAGE_BYTES;
 use base64::Engine;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,9 +43,13 @@ pub(super) type Socket = WebSocketStream<Box<dyn Stream>>;
 /// What is needed to connect, cloned for each attempt.
 #[derive(Clone)]
 pub(super) struct Dial {
+    /// The URL is that of the security profile in use.
     pub(super) setup: CsmsSetup,
     pub(super) cp: CpId,
+    pub(super) login: Login,
     pub(super) trust_dir: Option<PathBuf>,
+    /// Roots a CSMS has installed.
+    pub(super) installed: Vec<CertificateDer<'static>>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -64,9 +69,19 @@ pub(super) enum Passed {
 /// Told of every step.
 pub(super) type Onlooker<'a> = &'a mut (dyn FnMut(Passed) + Send);
 
+/// What the CSMS showed of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Peer {
+    /// Its name in the URL.
+    pub(super) host: String,
+    /// Its certificate and what it sent with it; empty without TLS.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+}
+
 /// A connection ready for the upgrade.
 pub(super) struct Ready {
     stream: Box<dyn Stream>,
+    chain: Vec<CertificateDer<'static>>,
     request: Request,
     host: String,
     until: Until,
@@ -74,9 +89,13 @@ pub(super) struct Ready {
 
 impl Dial {
     /// One attempt, within the connect time-out.
-    pub(super) async fn open(self) -> Result<Socket, ConnectError> {
+    pub(super) async fn open(self) -> Result<(Socket, Peer), ConnectError> {
         let ready = self.approach(&mut |_| {}).await?;
-        self.upgrade(ready).await
+        let peer = Peer {
+            host: ready.host.clone(),
+            chain: ready.chain.clone(),
+        };
+        Ok((self.upgrade(ready).await?, peer))
     }
 
     /// Name, TCP and TLS: nothing a CSMS takes notice of.
@@ -90,9 +109,13 @@ impl Dial {
             after: self.setup.connect_timeout,
         };
         let tcp = target.connect(until, onlooker).await?;
+        let mut chain = Vec::new();
         let stream: Box<dyn Stream> = if target.tls {
             let tls = until.within(Stage::Tls, self.secure(tcp, &target.host)).await??;
-            let version = tls.get_ref().1.protocol_version();
+            let session = tls.get_ref().1;
+            let shown = session.peer_certificates().unwrap_or_default();
+            chain = shown.iter().map(|one| one.clone().into_owned()).collect();
+            let version = session.protocol_version();
             onlooker(Passed::Secured(
                 version.map_or_else(String::new, |v| format!("{v:?}")),
             ));
@@ -103,6 +126,7 @@ impl Dial {
         let host = target.host;
         Ok(Ready {
             stream,
+            chain,
             request,
             host,
             until,
@@ -153,8 +177,11 @@ impl Dial {
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, offered);
         let agent = HeaderValue::from_static(concat!("retrovolt/", env!("CARGO_PKG_VERSION")));
         headers.insert(header::USER_AGENT, agent);
-        if let Security::Basic { password } = &self.setup.security {
-            let login = base64::engine::general_purpose::STANDARD.encode(format!("{}:{password}", self.cp));
+        if let Login::Basic(password) = &self.login {
+            // The password may be any bytes (A00.FR.205).
+            let mut words = format!("{}:", self.cp).into_bytes();
+            words.extend_from_slice(password.bytes());
+            let login = base64::engine::general_purpose::STANDARD.encode(words);
             let mut login =
                 HeaderValue::from_str(&format!("Basic {login}")).map_err(|error| bad_url(&error))?;
             login.set_sensitive(true);
@@ -168,9 +195,13 @@ impl Dial {
         tcp: TcpStream,
         host: &str,
     ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
-        let (security, trust_dir) = (self.setup.security.clone(), self.trust_dir.clone());
+        let (login, trust_dir, installed) =
+            (self.login.clone(), self.trust_dir.clone(), self.installed.clone());
         let clock = Arc::clone(&self.clock);
-        let read = move || tls::client_config(&security, trust_dir.as_deref(), clock);
+        let read = move || {
+            let roots = trust::roots(trust_dir.as_deref(), &installed);
+            tls::client_config(&login, roots, clock)
+        };
         let other = |reason: String| ConnectError::Tls {
             host: host.to_owned(),
             reason,

@@ -8,8 +8,9 @@
 //! * everything is over within 14 s: [`CONNECT_WAIT`] + [`WATCH`] + [`FAREWELL`];
 //! * no password, key, query or user part of a URL comes into a report.
 
-use super::connect::{Dial, Passed, Socket};
+use super::connect::{Passed, Socket};
 use super::error::{ConnectError, Stage};
+use super::vault::Vault;
 use super::wire::closed_by_peer;
 use crate::domain::{Clock, CpId, CsmsSetup};
 use crate::ocpp::{FLOOR_UNIX_MS, format_utc};
@@ -172,6 +173,8 @@ pub struct Subject {
     pub cp: CpId,
     /// PEM files trusted beside the system's own.
     pub trust_dir: Option<PathBuf>,
+    /// Where the gateway keeps what a CSMS has changed of the credentials; `None`: there is nothing of the kind.
+    pub state_dir: Option<PathBuf>,
     /// The clock certificates are judged by: the gateway's, never behind the build.
     pub clock: Arc<dyn Clock>,
     /// What this machine's clock really says, Unix milliseconds.
@@ -186,15 +189,19 @@ pub async fn examine(subject: Subject) -> Report {
         checks: Vec::new(),
         clock_is_wrong: subject.machine_unix_ms < FLOOR_UNIX_MS,
     };
-    let dial = Dial {
-        setup: CsmsSetup {
-            connect_timeout: subject.csms.connect_timeout.min(CONNECT_WAIT),
-            ..subject.csms.clone()
-        },
-        cp: subject.cp.clone(),
-        trust_dir: subject.trust_dir,
-        clock: subject.clock,
+    let csms = CsmsSetup {
+        connect_timeout: subject.csms.connect_timeout.min(CONNECT_WAIT),
+        ..subject.csms.clone()
     };
+    let state_dir = subject.state_dir.as_deref();
+    let dial = Vault::open(
+        csms,
+        subject.cp.clone(),
+        subject.trust_dir,
+        state_dir,
+        subject.clock,
+    )
+    .dial();
     visit.clock(subject.machine_unix_ms);
     match dial.approach(&mut |passed| visit.passed(&passed)).await {
         Err(error) => visit.failed(&error),

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `run` | the loop: one event, then what follows from it; stop |
 //! | `connect` | DNS, TCP, TLS, upgrade within one time-out; sub-protocol and login |
-//! | `tls` | whom to trust, which certificate to show, what a failure means |
+//! | `tls` | which certificate to show, what a failure means |
+//! | `trust` | whom to trust, and when a certificate counts as valid |
+//! | `vault` | passwords, profile and certificates a CSMS may change, each with its way back |
 //! | `doctor` | what is wrong with the way to a CSMS, step by step |
 //! | `error` | [`ConnectError`]: why not, and the operator's next step |
 //! | `backoff` | waits between attempts |
@@ -28,21 +30,23 @@ mod error;
 mod post;
 mod run;
 mod tls;
+mod trust;
+pub mod vault;
 mod wire;
 
 pub use error::{ConnectError, Stage};
 
 use crate::domain::{
-    Batch, BootId, Clock, Command, CommandId, CpId, CsmsSetup, EvseId, IdToken, Mono, Notice, Outcome,
-    Params, ResetKind, Row, TokenInfo, TxId,
+    Batch, BootId, Clock, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, Params, ResetKind, Row,
+    TokenInfo, TxId,
 };
 use crate::ocpp::{Facts, Machine};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use vault::Vault;
 
 /// The ledger as an uplink sees it; the runtime puts the store behind it.
 pub trait Feed: Send + Sync {
@@ -170,8 +174,7 @@ const INBOX: usize = 64;
 
 /// Starts the task of one (charge point, CSMS). Needs a tokio runtime.
 ///
-/// `trust_dir` holds PEM files trusted beside the system's roots; `seed` sets the jitter and must differ between
-/// uplinks, or they reconnect together. The task ends after [`ToUplink::Stop`], or when every sender of its inbox
+/// `vault` says how to connect; `seed` sets the jitter and must differ between uplinks, or they reconnect together. The task ends after [`ToUplink::Stop`], or when every sender of its inbox
 /// is gone.
 #[must_use]
 #[allow(
@@ -179,9 +182,7 @@ const INBOX: usize = 64;
     reason = "each is another part of the world, wired once by the runtime"
 )]
 pub fn spawn(
-    setup: CsmsSetup,
-    cp: CpId,
-    trust_dir: Option<PathBuf>,
+    vault: Vault,
     machine: Machine,
     feed: Arc<dyn Feed>,
     clock: Arc<dyn Clock>,
@@ -191,14 +192,9 @@ pub fn spawn(
     let (to, inbox) = mpsc::channel(INBOX);
     let (set_status, status) = watch::channel(LinkStatus::default());
     let (beat, heartbeat) = watch::channel(clock.now().mono);
-    let dial = connect::Dial {
-        setup,
-        cp,
-        trust_dir,
-        clock,
-    };
     let uplink = run::Uplink::new(
-        dial,
+        vault::Keeper::new(vault),
+        clock,
         machine,
         desk::Desk::new(feed),
         post::Post::new(to_station),

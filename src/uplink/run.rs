@@ -1,15 +1,17 @@
 //! The loop of one uplink: one event, then what follows from it.
 
 use super::backoff::Backoff;
-use super::connect::{Dial, Socket};
+use super::connect::{Dial, Peer, Socket};
 use super::desk::{Desk, Done, Purpose};
 use super::error::ConnectError;
 use super::post::Post;
+use super::vault::{Keeper, Work};
 use super::wire::{Wire, WireEvent};
 use super::{FromUplink, LinkStatus, ToUplink};
-use crate::domain::{Batch, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
+use crate::domain::{Batch, Clock, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
 use crate::ocpp::{Effect, Input, Machine, Misbehaviour};
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +24,9 @@ const LEAST_SLEEP: Duration = Duration::from_millis(1);
 
 /// A stop waits this long for the answer to the CALL on the way, so that it is not repeated after the restart.
 const STOP_ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection waits so long for credentials that are being written, and again.
+const KEEPER_WAIT: Duration = Duration::from_millis(100);
 
 /// A stop takes at most this long.
 const STOP_WAIT: Duration = Duration::from_secs(6);
@@ -40,7 +45,7 @@ enum Phase {
     /// Until the next attempt.
     Waiting(Instant),
     /// An attempt is under way.
-    Connecting(BoxFuture<'static, Result<Socket, ConnectError>>),
+    Connecting(BoxFuture<'static, Result<(Socket, Peer), ConnectError>>),
     /// Open or closing.
     Open(Box<Wire>),
     /// Never again.
@@ -53,7 +58,8 @@ enum Event {
     Stored(Done),
     Delivered,
     Due,
-    Dialled(Result<Socket, ConnectError>),
+    Dialled(Result<(Socket, Peer), ConnectError>),
+    Kept(Work),
     Wire(WireEvent),
     Time,
 }
@@ -82,7 +88,10 @@ struct Stopping {
 
 /// One uplink.
 pub(super) struct Uplink {
+    /// How the link was, or is next, connected.
     dial: Dial,
+    keeper: Keeper,
+    clock: Arc<dyn Clock>,
     machine: Machine,
     desk: Desk,
     post: Post,
@@ -106,7 +115,8 @@ pub(super) struct Uplink {
 
 impl Uplink {
     pub(super) fn new(
-        dial: Dial,
+        keeper: Keeper,
+        clock: Arc<dyn Clock>,
         machine: Machine,
         desk: Desk,
         post: Post,
@@ -114,12 +124,15 @@ impl Uplink {
         seed: u64,
         watched: (watch::Sender<LinkStatus>, watch::Sender<Mono>),
     ) -> Self {
+        let dial = keeper.dial();
         let mut backoff = Backoff::new(dial.setup.reconnect_min, dial.setup.reconnect_max, seed);
         let phase = Phase::Waiting(Instant::now() + backoff.first());
         Self {
             ping: dial.setup.ping,
             online: false,
             dial,
+            keeper,
+            clock,
             machine,
             desk,
             post,
@@ -146,6 +159,7 @@ impl Uplink {
             let event = tokio::select! {
                 message = self.inbox.recv(), if self.stopping.is_none() => Event::Told(message),
                 done = self.desk.next() => Event::Stored(done),
+                work = self.keeper.next() => Event::Kept(work),
                 () = self.post.deliver() => Event::Delivered,
                 event = self.phase.next(may_read) => event,
                 () = sleep_until(wake) => Event::Time,
@@ -165,8 +179,16 @@ impl Uplink {
             Event::Stored(Done::Written(Purpose::Machine(id))) => self.feed(Input::Committed(id)),
             Event::Stored(Done::Written(Purpose::OwnRows)) => self.feed(Input::LedgerGrew),
             Event::Delivered | Event::Time => {}
-            Event::Due => self.phase = Phase::Connecting(Box::pin(self.dial.clone().open())),
-            Event::Dialled(Ok(socket)) => self.opened(socket),
+            Event::Kept(work) => self.kept(work),
+            // What is being written may be what the connection is to be opened with.
+            Event::Due if !self.keeper.is_idle() => {
+                self.phase = Phase::Waiting(Instant::now() + KEEPER_WAIT);
+            }
+            Event::Due => {
+                self.dial = self.keeper.dial();
+                self.phase = Phase::Connecting(Box::pin(self.dial.clone().open()));
+            }
+            Event::Dialled(Ok((socket, peer))) => self.opened(socket, peer),
             Event::Dialled(Err(error)) => self.not_opened(&error),
             Event::Wire(WireEvent::Text(text)) => self.heard(text),
             Event::Wire(WireEvent::Refused(what)) => self.refused(what),
@@ -197,7 +219,7 @@ impl Uplink {
     }
 
     fn feed(&mut self, input: Input) {
-        self.machine.handle(self.dial.clock.now(), input);
+        self.machine.handle(self.clock.now(), input);
         self.drain();
     }
 
@@ -230,6 +252,7 @@ impl Uplink {
             Effect::NeedRows { after, limit } => self.desk.read(after, limit),
             Effect::Commit { id, batch } => self.desk.write(Purpose::Machine(id), batch),
             Effect::Command { id, command } => self.post.send(FromUplink::Command { id, command }),
+            Effect::Vault { id, request } => self.keeper.ask(id, request),
             Effect::Authorized { request, result } => {
                 self.post.send(FromUplink::Authorized { request, result });
             }
@@ -250,16 +273,29 @@ impl Uplink {
         }
     }
 
-    fn opened(&mut self, socket: Socket) {
+    fn opened(&mut self, socket: Socket, peer: Peer) {
         let patience = self.dial.setup.message_timeout;
         self.phase = Phase::Open(Box::new(Wire::new(socket, self.ping, patience)));
         self.reported = None;
         self.warnings = 0;
+        self.feed(Input::Credentials(self.keeper.credentials()));
+        self.keeper.opened(peer);
         self.tell_link(true, format!("connected, {}", self.dial.subprotocol()));
         self.feed(Input::Connected);
     }
 
+    /// The keeper has done something.
+    fn kept(&mut self, work: Work) {
+        if let Some(SecurityEvent { name, info }) = &work.event {
+            self.report(name, info.as_deref().unwrap_or_default());
+        }
+        if let Some((id, answer)) = work.answer {
+            self.feed(Input::Vault { id, answer });
+        }
+    }
+
     fn not_opened(&mut self, error: &ConnectError) {
+        self.keeper.refused(error);
         self.down(error.detail());
         let event = error.security_event();
         if let Some(name) = event.filter(|_| event != self.reported) {
@@ -292,7 +328,7 @@ impl Uplink {
         let event = SecurityEvent::new(name, Some(info));
         let row = NewRow {
             cp: self.dial.cp.clone(),
-            at: self.dial.clock.now().stamp(),
+            at: self.clock.now().stamp(),
             event: LedgerEvent::Security(event),
         };
         let batch = Batch {
@@ -351,9 +387,14 @@ impl Uplink {
     }
 
     fn on_time(&mut self) {
-        let now = self.dial.clock.now();
+        let now = self.clock.now();
         if self.machine.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
             self.feed(Input::Tick);
+        }
+        if let Phase::Open(wire) = &mut self.phase
+            && self.keeper.switches_now()
+        {
+            wire.close(1000, "the credentials have changed");
         }
         let over = match &mut self.phase {
             Phase::Open(wire) => wire.tick(),
@@ -389,8 +430,8 @@ impl Uplink {
 
     fn is_finished(&self) -> bool {
         self.stopping.is_some_and(|stopping| {
-            let done =
-                matches!(self.phase, Phase::Ended) && self.desk.unwritten() == 0 && self.post.waiting() == 0;
+            let idle = self.desk.unwritten() == 0 && self.post.waiting() == 0 && self.keeper.is_idle();
+            let done = matches!(self.phase, Phase::Ended) && idle;
             done || stopping.end_by <= Instant::now()
         })
     }
@@ -398,7 +439,7 @@ impl Uplink {
     /// When the loop turns again if nothing happens.
     fn wake(&self) -> Instant {
         let now = Instant::now();
-        let mono = self.dial.clock.now().mono;
+        let mono = self.clock.now().mono;
         let machine = self
             .machine
             .next_deadline()
@@ -422,6 +463,6 @@ impl Uplink {
             }
             changed
         });
-        self.heartbeat.send_replace(self.dial.clock.now().mono);
+        self.heartbeat.send_replace(self.clock.now().mono);
     }
 }

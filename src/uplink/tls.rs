@@ -1,21 +1,18 @@
-//! TLS toward a CSMS: whom to trust, which certificate to show, what a failure means.
+//! TLS toward a CSMS: which certificate to show, what a failure means.
 //!
 //! * TLS 1.2 and 1.3, never less, never without checking the certificate (1.6 whitepaper ed. 3 section 2; N5);
-//! * trusted are the system's roots and every PEM file of the trust directory;
-//! * validity is judged by the gateway's own clock, which is never behind the build and does not jump with the
-//!   system's;
 //! * files are read anew for each attempt, so a renewed certificate needs no restart.
 
 use super::error::ConnectError;
-use crate::domain::{Clock, ClockQuality, Security};
+use super::trust::{self, certificates, own_file, pem_words};
+use crate::domain::{Clock, ClockQuality, Secret};
 use crate::ocpp::format_utc;
 use rustls::client::{ClientConfig, Resumption};
-use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved, RootCertStore};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The gateway's clock as TLS sees it.
@@ -34,22 +31,40 @@ impl TimeProvider for GatewayTime {
     }
 }
 
+/// How the charge point says who it is.
+#[derive(Clone)]
+pub(super) enum Login {
+    /// Not at all.
+    Nothing,
+    /// By HTTP Basic with this password.
+    Basic(Secret),
+    /// By a client certificate of the operator's: PEM files.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// By a client certificate that a CSMS has had signed: PEM.
+    Kept { chain: String, key: String },
+}
+
 /// Reads the files and makes the settings of one connection. Blocks on the file system.
 pub(super) fn client_config(
-    security: &Security,
-    trust_dir: Option<&Path>,
+    login: &Login,
+    roots: RootCertStore,
     clock: Arc<dyn Clock>,
 ) -> Result<ClientConfig, ConnectError> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(GatewayTime(clock)))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectError::Tls {
-            host: "any host".to_owned(),
-            reason: error.to_string(),
-        })?
-        .with_root_certificates(roots(trust_dir));
-    let mut config = match security {
-        Security::Client { certificate, key } => {
+    let failed = |reason: String| ConnectError::Tls {
+        host: "any host".to_owned(),
+        reason,
+    };
+    let builder =
+        ClientConfig::builder_with_details(trust::provider(), Arc::new(GatewayTime(Arc::clone(&clock))))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(error.to_string()))?;
+    // Without any root nobody is trusted, which the library's own verifier says in the same words.
+    let builder = match trust::verifier(roots.clone(), clock) {
+        Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
+        None => builder.with_root_certificates(roots),
+    };
+    let mut config = match login {
+        Login::Files { certificate, key } => {
             let chain = certificates(certificate)?;
             let secret =
                 PrivateKeyDer::from_pem_file(key).map_err(|error| own_file(key, &pem_words(&error)))?;
@@ -57,81 +72,23 @@ pub(super) fn client_config(
                 .with_client_auth_cert(chain, secret)
                 .map_err(|error| own_file(key, &error.to_string()))?
         }
-        Security::None | Security::Basic { .. } => builder.with_no_client_auth(),
+        Login::Kept { chain, key } => {
+            let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
+            let secret = PrivateKeyDer::from_pem_slice(key.as_bytes());
+            let (Ok(chain), Ok(secret)) = (chain, secret) else {
+                return Err(failed(
+                    "the client certificate that was kept is damaged".to_owned(),
+                ));
+            };
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|error| failed(error.to_string()))?
+        }
+        Login::Nothing | Login::Basic(_) => builder.with_no_client_auth(),
     };
     // One connection per configuration: kept tickets would only cost memory.
     config.resumption = Resumption::disabled();
     Ok(config)
-}
-
-fn roots(trust_dir: Option<&Path>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    // A machine without system roots is fine where the operator gives his own.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for path in trust_dir.map(pem_files).unwrap_or_default() {
-        let added = certificates(&path).and_then(|found| {
-            found.into_iter().try_for_each(|one| {
-                roots
-                    .add(one)
-                    .map_err(|error| own_file(&path, &error.to_string()))
-            })
-        });
-        // One bad file must not take the good ones down with it.
-        if let Err(error) = added {
-            tracing::warn!("not trusted: {error}");
-        }
-    }
-    roots
-}
-
-fn pem_files(dir: &Path) -> Vec<PathBuf> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) => {
-            if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::warn!("the trust directory {} cannot be read: {error}", dir.display());
-            }
-            return Vec::new();
-        }
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            ["pem", "crt", "cer"]
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| own_file(path, &pem_words(&error)))?;
-    if chain.is_empty() {
-        return Err(own_file(path, "there is no certificate in it"));
-    }
-    Ok(chain)
-}
-
-fn own_file(path: &Path, reason: &str) -> ConnectError {
-    ConnectError::OwnFiles {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
-/// Never quotes the file: a key may stand in it.
-fn pem_words(error: &pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "nothing usable is in it".to_owned(),
-        _ => "it is not well-formed PEM".to_owned(),
-    }
 }
 
 /// What an error of the TLS handshake, or of the first bytes after it, means.

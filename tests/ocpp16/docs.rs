@@ -3,6 +3,7 @@
 
 use crate::pair::Pair;
 use ocpp_kit::v1_6::Action;
+use retrovolt::ocpp::Effect;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -103,7 +104,21 @@ fn the_keys_are_those_the_page_says() {
             assert_eq!(key["value"], row[2].as_str(), "{name}");
         }
     }
-    assert_eq!(told.len(), page.len(), "the page has a key that is not told");
+    let untold = page.iter().filter(|(_, row)| row[1] == "W");
+    let untold: Vec<&str> = untold.map(|(name, _)| name.as_str()).collect();
+    for name in &untold {
+        pair.ask(
+            "ChangeConfiguration",
+            json!({"key": name, "value": "a-good-long-value"}),
+        );
+        let asked = pair.told.pop_back();
+        assert!(matches!(asked, Some(Effect::Vault { .. })), "{name}: {asked:?}");
+    }
+    assert_eq!(
+        told.len() + untold.len(),
+        page.len(),
+        "the page has a key that is not told"
+    );
 }
 
 /// The areas a charge point is certified in.

@@ -45,6 +45,7 @@ pub fn csms(version: OcppVersion) -> CsmsSetup {
     CsmsSetup {
         name: "main".into(),
         url: "ws://localhost/CP1".into(),
+        secure_url: None,
         version,
         security: Security::None,
         reconnect_min: Duration::from_secs(1),

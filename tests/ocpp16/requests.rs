@@ -182,7 +182,6 @@ fn unknown_actions_are_not_implemented_and_known_ones_not_supported() {
     for action in [
         "UpdateFirmware",
         "GetDiagnostics",
-        "InstallCertificate",
         "Heartbeat",
         "StartTransaction",
         "GetLog",

@@ -32,6 +32,7 @@ fn subject(url: &str) -> Subject {
         csms,
         cp: CpId::new(CP),
         trust_dir: None,
+        state_dir: None,
         clock: Arc::new(Noon(ClockQuality::Ntp)),
         machine_unix_ms: TODAY,
         gateway: Gateway::Absent,

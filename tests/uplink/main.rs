@@ -6,6 +6,7 @@
 )]
 
 mod connect;
+mod credentials;
 mod doctor;
 mod hostile;
 mod ledger;

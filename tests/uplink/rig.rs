@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use retrovolt::domain::*;
 use retrovolt::ocpp::Machine;
 use retrovolt::sim::clock::RealClock;
+use retrovolt::uplink::vault::Vault;
 use retrovolt::uplink::{self, Feed, FromUplink, LinkStatus, ToUplink, UplinkHandle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -111,6 +112,9 @@ impl Feed for Shelf {
 pub struct Plan {
     pub csms: CsmsSetup,
     pub trust_dir: Option<PathBuf>,
+    /// Where what a CSMS changes of the credentials is kept.
+    pub state_dir: Option<PathBuf>,
+    pub serial: Option<String>,
     pub restored: Vec<(String, String)>,
     pub shelf: Arc<Shelf>,
     pub clock: Arc<dyn Clock>,
@@ -123,6 +127,7 @@ impl Plan {
         let csms = CsmsSetup {
             name: "main".into(),
             url: url.into(),
+            secure_url: None,
             version: OcppVersion::V16,
             security: Security::None,
             reconnect_min: Duration::from_millis(20),
@@ -136,6 +141,8 @@ impl Plan {
         Self {
             csms,
             trust_dir: None,
+            state_dir: None,
+            serial: None,
             restored: Vec::new(),
             shelf: Shelf::new(),
             clock: Arc::new(RealClock::start()),
@@ -169,7 +176,7 @@ impl Plan {
             id: CpId::new(CP),
             vendor: "Retrovolt".into(),
             model: "Gateway".into(),
-            serial: None,
+            serial: self.serial,
             evses: vec![evse],
             csms: vec![self.csms.clone()],
             keys: BTreeMap::new(),
@@ -180,16 +187,14 @@ impl Plan {
         let machine = Machine::new(&cp, &self.csms, reader, "0.1.0", 7, cursor, &self.restored);
         let (to_station, told) = mpsc::channel(self.room);
         let feed: Arc<dyn Feed> = self.shelf.clone();
-        let handle = uplink::spawn(
+        let vault = Vault::open(
             self.csms,
             cp.id,
             self.trust_dir,
-            machine,
-            feed,
-            self.clock,
-            to_station,
-            11,
+            self.state_dir.as_deref(),
+            self.clock.clone(),
         );
+        let handle = uplink::spawn(vault, machine, feed, self.clock, to_station, 11);
         Rig {
             handle,
             told,

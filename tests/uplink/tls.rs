@@ -20,6 +20,21 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 /// 2026-11-24, wherever and whenever the test runs.
 pub struct Noon(pub ClockQuality);
 
+/// A clock with an empty battery: it says 2099, and all that is certain is that it is not before [`Noon`].
+struct Dead(ClockQuality);
+
+impl Clock for Dead {
+    fn now(&self) -> Now {
+        let mut now = Noon(self.0).now();
+        now.wall.unix_ms = 4_070_908_800_000;
+        now
+    }
+
+    fn floor_ms(&self) -> i64 {
+        Noon(self.0).now().wall.unix_ms
+    }
+}
+
 impl Clock for Noon {
     fn now(&self) -> Now {
         Now {
@@ -219,13 +234,55 @@ async fn time_is_judged_by_the_gateways_clock_and_the_operator_is_told_how_it_kn
     assert!(detail.contains("set by NTP"), "{detail}");
     assert_eq!(events, ["InvalidCsmsCertificate"]);
     let mut plan = world.plan();
-    plan.clock = Arc::new(Noon(ClockQuality::Unset));
+    plan.clock = Arc::new(Noon(ClockQuality::Csms));
     let (detail, _) = world
         .offer(&world.ours.server("localhost", (2079, 2080)), plan)
         .await;
     assert!(detail.contains("is not valid yet"), "{detail}");
     assert!(
-        detail.contains("not set since power-up); set the clock of this machine"),
+        detail.contains("set by a CSMS); set the clock of this machine"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn an_untrusted_clock_counts_for_its_floor_only() {
+    for quality in [ClockQuality::Unset, ClockQuality::Restored] {
+        let world = World::new().await;
+        // Good from the floor on, ended for the clock that says 2099; and issued while the gateway was switched off.
+        for years in [(2025, 2027), (2030, 2080)] {
+            let acceptor = acceptor(&world.ours.server("localhost", years), None);
+            let mut plan = world.plan();
+            plan.clock = Arc::new(Dead(quality));
+            let mut rig = plan.start();
+            world.served(&acceptor, &mut rig).await;
+            rig.stop().await;
+        }
+        let mut plan = world.plan();
+        plan.clock = Arc::new(Dead(quality));
+        let ended = world.ours.server("localhost", (2021, 2026));
+        let (detail, events) = world.offer(&ended, plan).await;
+        assert!(detail.contains("has expired"), "{detail}");
+        assert_eq!(events, ["InvalidCsmsCertificate"]);
+        let mut plan = world.plan();
+        plan.clock = Arc::new(Dead(quality));
+        let (detail, _) = world
+            .offer(&Authority::new("Theirs").server("localhost", (2030, 2080)), plan)
+            .await;
+        assert!(detail.contains("not issued by a trusted authority"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_clock_that_says_2099_is_believed() {
+    let world = World::new().await;
+    let mut plan = world.plan();
+    plan.clock = Arc::new(Dead(ClockQuality::Ntp));
+    let (detail, _) = world
+        .offer(&world.ours.server("localhost", (2025, 2080)), plan)
+        .await;
+    assert!(
+        detail.contains("has expired by the clock of this machine (2099-"),
         "{detail}"
     );
 }

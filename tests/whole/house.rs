@@ -7,7 +7,7 @@ use crate::process::{Process, reader_of};
 use crate::site::{self, Place};
 use crate::south::{self, DEVICES, LINES, World, index_of};
 use retrovolt::device::{self, Library, Reply};
-use retrovolt::domain::{Batch, Command, CpId, DriveError, Mono, Now, Outcome, Rng, Row};
+use retrovolt::domain::{Batch, Command, CpId, DriveError, Mono, Now, Outcome, Rng, Row, VaultAnswer};
 use retrovolt::ocpp;
 use retrovolt::site::Demand;
 use retrovolt::station;
@@ -659,6 +659,13 @@ impl House {
             ocpp::Effect::Misbehaviour(what) => {
                 assert!(!what.is_loss(), "{what}");
                 self.note(format_args!("{cp} {what}"));
+            }
+            ocpp::Effect::Vault { id, request } => {
+                // Nobody here keeps credentials.
+                let answer = VaultAnswer::Refused("there is no place to keep it");
+                self.note(format_args!("{cp} is refused {request:?}"));
+                self.todo
+                    .push_back(Todo::Machine(cp.clone(), ocpp::Input::Vault { id, answer }));
             }
             ocpp::Effect::ClockSet { .. } | ocpp::Effect::Ping(_) => {}
         }

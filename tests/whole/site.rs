@@ -77,6 +77,7 @@ pub fn csms() -> CsmsSetup {
     CsmsSetup {
         name: "main".into(),
         url: "ws://localhost/".into(),
+        secure_url: None,
         version: OcppVersion::V16,
         security: Security::None,
         reconnect_min: Duration::from_secs(1),

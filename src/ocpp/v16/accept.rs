@@ -3,7 +3,7 @@
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
-use super::{V16, answer, keys::MAX_KEYS, readonly};
+use super::{V16, answer, credentials, keys::MAX_KEYS, readonly};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
     ResetKind, RunningTx, TokenKind,
@@ -72,7 +72,11 @@ impl V16 {
     fn accept_request(&mut self, request: CsmsRequest, cx: &CallCx) -> Reaction {
         match request {
             CsmsRequest::ChangeAvailability(request) => self.change_availability(&request),
-            CsmsRequest::ChangeConfiguration(request) => self.change_configuration(&request),
+            CsmsRequest::ChangeConfiguration(request) => self.change_configuration(&request, cx),
+            CsmsRequest::CertificateSigned(request) => credentials::signed(request),
+            CsmsRequest::DeleteCertificate(request) => credentials::delete(request),
+            CsmsRequest::GetInstalledCertificateIds(request) => credentials::list(&request),
+            CsmsRequest::InstallCertificate(request) => credentials::install(request),
             CsmsRequest::ClearCache(_) => ask(Command::ClearCache),
             CsmsRequest::ClearChargingProfile(request) => self.clear_profiles(&request),
             CsmsRequest::DataTransfer(_) => {
@@ -133,7 +137,14 @@ impl V16 {
         }
     }
 
-    fn change_configuration(&mut self, request: &ChangeConfigurationRequest) -> Reaction {
+    fn change_configuration(&mut self, request: &ChangeConfigurationRequest, cx: &CallCx) -> Reaction {
+        if let Some(change) = credentials::change(&request.key, &request.value) {
+            return match change {
+                Ok(wanted) if !cx.read_only => Reply::Vault(wanted).into(),
+                // The credentials of a CSMS that only reads are the operator's.
+                Ok(_) | Err(()) => say(&credentials::changed(false)),
+            };
+        }
         let before = self.keys.params();
         let (status, put) = self.keys.change(&request.key, &request.value);
         let mut reaction = say(&ChangeConfigurationResponse::new(status.clone()));
@@ -307,15 +318,19 @@ fn is_offered(action: Action) -> bool {
     matches!(
         action,
         Action::CancelReservation
+            | Action::CertificateSigned
             | Action::ChangeAvailability
             | Action::ChangeConfiguration
             | Action::ClearCache
             | Action::ClearChargingProfile
             | Action::DataTransfer
+            | Action::DeleteCertificate
             | Action::ExtendedTriggerMessage
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
+            | Action::GetInstalledCertificateIds
             | Action::GetLocalListVersion
+            | Action::InstallCertificate
             | Action::RemoteStartTransaction
             | Action::RemoteStopTransaction
             | Action::ReserveNow

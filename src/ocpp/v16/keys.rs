@@ -11,9 +11,12 @@ use super::super::steering::{
     self, Lists, Steering,
     Steers::{Energy, Flag, Measurands, Seconds},
 };
+use super::credentials::PROFILE_KEY;
 use super::measure;
 use super::readonly::OWN_KEYS;
-use crate::domain::{CpSetup, CsmsSetup, LOCAL_LIST_MAX, PROFILES_MAX, Params, Phase, STOP_SAMPLES_MAX};
+use crate::domain::{
+    CHAIN_MAX, CpSetup, CsmsSetup, LOCAL_LIST_MAX, PROFILES_MAX, Params, Phase, ROOTS_MAX, STOP_SAMPLES_MAX,
+};
 use ocpp_kit::v1_6::{ConfigurationStatus, KeyValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +41,8 @@ pub enum Kind {
     Measurands,
     /// Text as it comes.
     Text,
+    /// Written by way of whoever keeps the credentials.
+    Credential,
 }
 
 /// One key.
@@ -72,9 +77,12 @@ const UNLOCK: &str = "UnlockConnectorOnEVSideDisconnect";
 
 /// Every key, in the order GetConfiguration tells them. Empty read-only values are filled in at the start.
 const TABLE: &[Key] = &[
+    ro("AdditionalRootCertificateCheck", "false"),
     rw("AllowOfflineTxForUnknownId", Kind::Bool, "false"),
     rw("AuthorizationCacheEnabled", Kind::Bool, "true"),
     rw("AuthorizeRemoteTxRequests", Kind::Bool, "false"),
+    ro("CertificateSignedMaxChainSize", ""),
+    ro("CertificateStoreMaxLength", ""),
     rw("ClockAlignedDataInterval", DAY, "0"),
     rw("ConnectionTimeOut", Kind::Int(1, 86_400), "60"),
     // The wiring is the installer's to say.
@@ -103,7 +111,7 @@ const TABLE: &[Key] = &[
     ro("ReserveConnectorZeroSupported", "true"),
     // A reset of the session cannot fail, so that there is nothing to try again.
     ro("ResetRetries", "0"),
-    ro("SecurityProfile", ""),
+    rw("SecurityProfile", Kind::Credential, ""),
     ro("SendLocalListMaxLength", ""),
     rw("StopTransactionOnEVSideDisconnect", Kind::Bool, "true"),
     rw("StopTransactionOnInvalidId", Kind::Bool, "true"),
@@ -152,6 +160,7 @@ fn normal(key: &Key, value: &str) -> Result<String, &'static str> {
         }
         Kind::Measurands => measure::parse_list(value, MAX_MEASURANDS).map(|_| strip_blanks(value)),
         Kind::Text => Ok(value.to_owned()),
+        Kind::Credential => Err("set over OCPP only"),
     }
 }
 
@@ -249,6 +258,8 @@ impl Keys {
             })
             .collect();
         for (name, value) in [
+            ("CertificateSignedMaxChainSize", CHAIN_MAX.to_string()),
+            ("CertificateStoreMaxLength", ROOTS_MAX.to_string()),
             ("SecurityProfile", csms.security_profile().to_string()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
@@ -332,7 +343,12 @@ impl Keys {
         key.writable && !(self.fixed_cables && key.name == UNLOCK)
     }
 
-    fn text(&self, name: &str) -> &str {
+    /// The security profile in use.
+    pub(super) fn tell_profile(&mut self, profile: u8) {
+        self.values.insert(PROFILE_KEY, profile.to_string());
+    }
+
+    pub(super) fn text(&self, name: &str) -> &str {
         self.values.get(name).map_or("", String::as_str)
     }
 

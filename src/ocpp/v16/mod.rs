@@ -1,13 +1,14 @@
-//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging, RemoteTrigger, and of the
-//! security whitepaper what needs no certificates.
+//! OCPP 1.6J: Core, LocalAuthListManagement, Reservation, SmartCharging, RemoteTrigger, and of the security
+//! whitepaper profiles, passwords, certificates and security events.
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
 //! answers, `list` is about tokens sent in advance, `security`
-//! about security events, `keys` is the configuration, `txmap` the
+//! about security events, `credentials` about passwords, profile and certificates, `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
 mod answer;
+mod credentials;
 pub mod keys;
 mod list;
 mod measure;
@@ -23,7 +24,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    CpSetup, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice, TokenInfo,
+    CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice,
+    TokenInfo, VaultAnswer, VaultRequest,
 };
 use keys::Keys;
 use ocpp_kit::Version;
@@ -188,6 +190,22 @@ impl Dialect for V16 {
 
     fn row_unanswered(&mut self, row: &Row) -> bool {
         matches!(row.event, Event::Security(_)) && self.security.unanswered()
+    }
+
+    fn credentials(&mut self, credentials: Credentials) {
+        self.keys.tell_profile(credentials.profile);
+    }
+
+    fn certificate_request(&self) -> Option<VaultRequest> {
+        self.certificate_for()
+    }
+
+    fn sign_certificate(&self, csr: &str) -> Option<Call> {
+        Some(credentials::sign(csr))
+    }
+
+    fn vault_answer(&mut self, action: &str, answer: &VaultAnswer) -> Result<Box<RawValue>, CallError> {
+        credentials::answer(action, answer)
     }
 
     fn accept(&mut self, action: &str, payload: &RawValue, cx: &CallCx) -> Reaction {

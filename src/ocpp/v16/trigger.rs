@@ -4,10 +4,10 @@
 //! there is NotImplemented; connectors that are none of ours are refused where the message is about a connector.
 
 use super::super::api::Registration;
-use super::super::dialect::{CallCx, Reaction, Triggered};
+use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
 use super::V16;
 use super::accept::{Named, ask, say};
-use crate::domain::{Command, EvseId, Trigger, Within};
+use crate::domain::{Command, EvseId, Trigger, VaultRequest, Within};
 use ocpp_kit::v1_6::{
     ExtendedMessageTrigger, ExtendedTriggerMessageRequest, ExtendedTriggerMessageResponse, MessageTrigger,
     TriggerMessageRequest, TriggerMessageResponse, TriggerMessageStatus,
@@ -19,6 +19,8 @@ enum Wanted {
     Heartbeat,
     Status,
     MeterValues,
+    /// A request for a new certificate.
+    Certificate,
     /// A message of a feature that is not there.
     Absent,
 }
@@ -30,6 +32,8 @@ enum Verdict {
     Sent(Triggered),
     /// The station knows.
     Asked(Command),
+    /// The keeper of the credentials knows.
+    Kept(VaultRequest),
 }
 
 impl V16 {
@@ -53,6 +57,7 @@ impl V16 {
             ExtendedMessageTrigger::Heartbeat => Wanted::Heartbeat,
             ExtendedMessageTrigger::StatusNotification => Wanted::Status,
             ExtendedMessageTrigger::MeterValues => Wanted::MeterValues,
+            ExtendedMessageTrigger::SignChargePointCertificate => Wanted::Certificate,
             _ => Wanted::Absent,
         };
         let verdict = self.triggered(&wanted, request.connector_id, cx);
@@ -80,6 +85,7 @@ impl V16 {
                 Verdict::Asked(Command::Trigger(Trigger::MeterValues { evse, within }))
             }
             Wanted::MeterValues => Verdict::Refused,
+            Wanted::Certificate => self.certificate_for().map_or(Verdict::Refused, Verdict::Kept),
             Wanted::Absent => Verdict::Absent,
         }
     }
@@ -94,5 +100,6 @@ fn reaction(verdict: Verdict, answer: impl Fn(TriggerMessageStatus) -> Reaction)
             ..answer(TriggerMessageStatus::Accepted)
         },
         Verdict::Asked(command) => ask(command),
+        Verdict::Kept(request) => Reply::Vault(request).into(),
     }
 }

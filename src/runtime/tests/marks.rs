@@ -14,6 +14,7 @@ fn csms() -> CsmsSetup {
     CsmsSetup {
         name: "main".to_owned(),
         url: "ws://127.0.0.1:1/CP1".to_owned(),
+        secure_url: None,
         version: OcppVersion::V16,
         security: Security::None,
         reconnect_min: Duration::from_secs(1),

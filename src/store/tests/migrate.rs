@@ -56,7 +56,14 @@ async fn a_kill_at_any_step_of_an_upgrade_leaves_every_row_readable() {
         store.close().await;
         return;
     }
-    for (wish, version) in [("within 2", 1), ("after 2", 2), ("within 3", 2), ("after 3", 3)] {
+    for (wish, version) in [
+        ("within 2", 1),
+        ("after 2", 2),
+        ("within 3", 2),
+        ("after 3", 3),
+        ("within 4", 3),
+        ("after 4", 4),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         write_v1(dir.path());
         let status = child_of(NAME, wish, dir.path()).status().unwrap();
@@ -91,7 +98,7 @@ async fn a_later_schema_is_refused_in_words_and_left_untouched() {
     store.close().await;
     let before = std::fs::read(dir.path().join(FILE)).unwrap();
     let error = Store::open(dir.path()).map(drop).unwrap_err();
-    assert_eq!(error, StoreError::Newer { found: 3, known: 1 });
+    assert_eq!(error, StoreError::Newer { found: 4, known: 2 });
     assert!(
         error.to_string().contains("written by a later release"),
         "{error}"

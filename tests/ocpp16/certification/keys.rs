@@ -69,7 +69,7 @@ fn unknown_keys_are_told_apart() {
         "GetConfiguration",
         json!({"key": ["Nonsense", "connectionTIMEout", "SecurityProfile"]}),
         "{\"configurationKey\":[{\"key\":\"ConnectionTimeOut\",\"readonly\":false,\"value\":\"60\"},\
-         {\"key\":\"SecurityProfile\",\"readonly\":true,\"value\":\"0\"}],\"unknownKey\":[\"Nonsense\"]}",
+         {\"key\":\"SecurityProfile\",\"readonly\":false,\"value\":\"0\"}],\"unknownKey\":[\"Nonsense\"]}",
     );
 }
 

@@ -4,6 +4,7 @@
 //! A line is `+seconds message`; `=` marks the answer to the CSMS, `~` what the charger is told.
 
 mod boots;
+mod credentials;
 mod faults;
 mod keys;
 mod lists;

@@ -76,11 +76,7 @@ fn what_is_not_there_is_not_implemented_and_a_boot_is_refused_once_registered() 
             "NotImplemented",
         );
     }
-    for message in [
-        "FirmwareStatusNotification",
-        "LogStatusNotification",
-        "SignChargePointCertificate",
-    ] {
+    for message in ["FirmwareStatusNotification", "LogStatusNotification"] {
         s.asked(
             "ExtendedTriggerMessage",
             json!({"requestedMessage": message}),

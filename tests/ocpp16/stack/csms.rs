@@ -1,5 +1,8 @@
 //! The CSMS of a story: it accepts everything unless the story says otherwise.
 
+use retrovolt::uplink::ConnectError;
+use retrovolt::uplink::vault::Appearance;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -14,6 +17,18 @@ pub struct Csms {
     pub refuses: Vec<(&'static str, &'static str, u32)>,
     /// It does not answer this action.
     pub ignores: Option<&'static str>,
+    /// The password it wants, where it wants one.
+    pub password: Option<Vec<u8>>,
+    /// The client certificate it wants in profile 3, where it wants a certain one.
+    pub certificate: Option<String>,
+    /// It lets nobody in with a lower security profile.
+    pub least_profile: u8,
+    /// It is not reached by TLS.
+    pub no_tls: bool,
+    /// Its own certificate, and what comes with it.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What the last connection looked like.
+    pub seen: Option<Appearance>,
     /// The last payload of each action.
     pub heard: BTreeMap<String, Value>,
     transactions: i32,
@@ -27,6 +42,12 @@ impl Default for Csms {
             silent: false,
             refuses: Vec::new(),
             ignores: None,
+            password: None,
+            certificate: None,
+            least_profile: 0,
+            no_tls: false,
+            chain: Vec::new(),
+            seen: None,
             heard: BTreeMap::new(),
             transactions: 0,
         }
@@ -34,6 +55,34 @@ impl Default for Csms {
 }
 
 impl Csms {
+    /// Whether it lets a connection come about; gives the certificates it shows.
+    pub fn admits(&mut self, seen: &Appearance) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+        self.seen = Some(seen.clone());
+        let tls = seen.url.starts_with("wss:");
+        if tls && self.no_tls {
+            return Err(ConnectError::Tls {
+                host: "localhost".into(),
+                reason: "it speaks none".into(),
+            });
+        }
+        let password = seen.password.as_ref().map(|password| password.bytes().to_vec());
+        let known = match seen.profile {
+            3 => self.certificate.is_none() || self.certificate == seen.chain,
+            _ => self.password.is_none() || self.password == password,
+        };
+        if !known || seen.profile < self.least_profile {
+            return Err(ConnectError::Unauthorized);
+        }
+        Ok(if tls { self.chain.clone() } else { Vec::new() })
+    }
+
+    pub fn words(error: &ConnectError) -> &'static str {
+        match error {
+            ConnectError::Unauthorized => "401",
+            _ => "TLS",
+        }
+    }
+
     /// What it says of a tag from now on.
     pub fn judge(&mut self, tag: &str, status: &str) {
         self.tags.insert(tag.to_owned(), json!({"status": status}));
@@ -84,6 +133,7 @@ impl Csms {
                 self.transactions += 1;
                 json!({"transactionId": self.transactions, "idTagInfo": self.tag(payload)})
             }
+            "SignCertificate" => json!({"status": "Accepted"}),
             "StopTransaction" if payload["idTag"].is_string() => json!({"idTagInfo": self.tag(payload)}),
             _ => json!({}),
         };

@@ -1,19 +1,24 @@
 //! A charge point in simulated time: station, OCPP machine, store and devices together, and a CSMS that the story plays.
 //! What passes between charge point and CSMS is kept as lines a person can read, each with its second.
 
+mod authority;
 mod csms;
 mod outlet;
 mod say;
 
 use crate::pair::check;
+pub use authority::{Authority, GOOD};
 pub use csms::Csms;
 pub use outlet::Outlet;
 use retrovolt::domain::*;
 use retrovolt::ocpp::{self, Machine};
 use retrovolt::station::{self, Role, Station};
+use retrovolt::uplink::vault::{Appearance, Vault};
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Wall time at the begin of every story: 2026-09-21T12:00:00Z.
@@ -36,6 +41,10 @@ pub struct Stack {
     pub csms: Csms,
     station: Station,
     machine: Machine,
+    pub vault: Vault,
+    /// Where the credentials are kept.
+    pub folder: tempfile::TempDir,
+    face: Arc<Face>,
     now: Now,
     outlets: BTreeMap<EvseId, Outlet>,
     disk: Disk,
@@ -53,6 +62,16 @@ pub struct Stack {
     asked: u64,
     /// Drives are told too.
     pub drives: bool,
+}
+
+/// The story's time for whoever reads a clock.
+#[derive(Default)]
+pub struct Face(Mutex<Now>);
+
+impl Clock for Face {
+    fn now(&self) -> Now {
+        *self.0.lock().expect("a time")
+    }
 }
 
 enum Todo {
@@ -78,9 +97,15 @@ impl Stack {
     /// Switched on, its link open, nothing said yet.
     pub fn new(cp: CpSetup) -> Self {
         let (station, machine) = machines(&cp, 1, &Disk::default());
-        Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let face = Arc::new(Face::default());
+        let vault = keep(&cp, &folder, &face);
+        let stack = Self {
             station,
             machine,
+            vault,
+            folder,
+            face,
             csms: Csms::default(),
             now: Now {
                 mono: Mono(0),
@@ -103,7 +128,13 @@ impl Stack {
             questions: BTreeMap::new(),
             asked: 0,
             drives: false,
-        }
+        };
+        stack.tell_time();
+        stack
+    }
+
+    fn tell_time(&self) {
+        *self.face.0.lock().expect("a time") = self.now;
     }
 
     /// Registered and idle, with what was said on the way out of the way.
@@ -219,6 +250,11 @@ impl Stack {
             Effect::Command { id, command } => {
                 self.tell_station(station::Input::Command { id, command });
             }
+            Effect::Vault { id, request } => {
+                let (answer, event) = self.vault.carry_out(&request);
+                self.record(event);
+                self.tell_machine(Input::Vault { id, answer });
+            }
             Effect::Authorized { request, result } => {
                 self.tell_station(station::Input::Authorized { request, result });
             }
@@ -229,6 +265,21 @@ impl Stack {
             Effect::Online(online) => self.tell_station(station::Input::Online(online)),
             Effect::ClockSet { .. } | Effect::Ping(_) | Effect::Misbehaviour(_) => {}
         }
+    }
+
+    /// A security event of the link goes into the ledger.
+    pub fn record(&mut self, event: Option<SecurityEvent>) {
+        let Some(event) = event else { return };
+        let row = NewRow {
+            cp: self.cp.id.clone(),
+            at: self.now.stamp(),
+            event: Event::Security(event),
+        };
+        self.store(Batch {
+            rows: vec![row],
+            ..Batch::default()
+        });
+        self.tell_machine(ocpp::Input::LedgerGrew);
     }
 
     fn store(&mut self, batch: Batch) -> bool {
@@ -353,12 +404,33 @@ impl Stack {
     fn tick(&mut self) {
         if self.reachable && !self.linked && self.dial_at.is_some_and(|at| at <= self.clock) {
             self.dial_at = None;
-            self.linked = true;
-            self.note("link".to_owned());
-            self.act(Todo::Machine(ocpp::Input::Connected));
+            let seen = self.vault.appearance();
+            match self.csms.admits(&seen) {
+                Err(error) => {
+                    self.note(format!("no link: {}", Csms::words(&error)));
+                    let event = error.security_event().map(|name| SecurityEvent::new(name, None));
+                    self.record(event);
+                    self.vault.refused(&error);
+                    self.dial_at = Some(self.clock + REDIAL_MS);
+                }
+                Ok(chain) => self.link(&seen, chain),
+            }
         }
         self.act(Todo::Station(station::Input::Tick));
         self.act(Todo::Machine(ocpp::Input::Tick));
+    }
+
+    fn link(&mut self, seen: &Appearance, chain: Vec<CertificateDer<'static>>) {
+        self.linked = true;
+        self.note(match seen.profile {
+            0 => "link".to_owned(),
+            profile => format!("link of profile {profile}"),
+        });
+        let presented = self.vault.credentials();
+        let event = self.vault.succeeded("localhost", chain);
+        self.record(event);
+        self.act(Todo::Machine(ocpp::Input::Credentials(presented)));
+        self.act(Todo::Machine(ocpp::Input::Connected));
     }
 
     fn pass(&mut self, until: u64) {
@@ -366,6 +438,7 @@ impl Stack {
         self.clock = until;
         self.now.mono.0 += ms;
         self.now.wall.unix_ms += i64::try_from(ms).expect("short");
+        self.tell_time();
         self.outlets.values_mut().for_each(|outlet| outlet.flow(ms));
     }
 
@@ -440,6 +513,8 @@ impl Stack {
         self.now.boot.0 += 1;
         self.now.mono = Mono(0);
         (self.station, self.machine) = machines(&self.cp, u64::from(self.now.boot.0), &self.disk);
+        self.tell_time();
+        self.vault = keep(&self.cp, &self.folder, &self.face);
         self.dial_at = Some(self.clock);
         self.note("restart".to_owned());
     }
@@ -448,6 +523,13 @@ impl Stack {
     pub fn leave(&mut self, seconds: u64) {
         self.act(Todo::Station(station::Input::Leaving));
         self.restart(seconds);
+    }
+
+    /// Everything the store has been given, as text.
+    pub fn on_disk(&self) -> String {
+        let values = self.disk.station.iter().chain(&self.disk.machine);
+        let values = values.map(|(key, value)| format!("{key} {value}"));
+        values.collect::<String>() + &format!("{:?}", self.disk.rows)
     }
 
     /// Rows the CSMS has not been told.
@@ -496,6 +578,17 @@ impl Stack {
         self.ask(action, payload);
         self.expect(&format!("+0 = {action} {answer}"));
     }
+}
+
+fn keep(cp: &CpSetup, folder: &tempfile::TempDir, face: &Arc<Face>) -> Vault {
+    let clock: Arc<dyn Clock> = face.clone();
+    Vault::open(
+        cp.csms[0].clone(),
+        cp.id.clone(),
+        None,
+        Some(folder.path()),
+        clock,
+    )
 }
 
 fn machines(cp: &CpSetup, seed: u64, disk: &Disk) -> (Station, Machine) {
