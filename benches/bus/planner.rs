@@ -8,6 +8,7 @@ use super::peers::Peer;
 use super::slaves::{Bench, Read};
 use retrovolt::device::{Block, Cadence, Caution, Image, Library, LinkCost, ReadFc};
 use retrovolt::sim::Format;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -109,29 +110,31 @@ fn measured(options: Options, dir: &Path, wire: Wire, reads: &[Read]) -> Outcome
     Ok(each * reads.len() as f64 * 1000.0)
 }
 
-/// What the gateway reads again and again, by address.
-fn asked(dir: &Path, wire: Wire, profile: &str) -> Outcome<Vec<Read>> {
+/// How often the gateway makes each read, but for those it makes once.
+fn asked(dir: &Path, wire: Wire, profile: &str) -> Outcome<BTreeMap<Read, usize>> {
     let bench = Bench::thinking(dir, wire.baud, 1, true, THINK)?;
     let master = Master::with(profile, bench.path(), wire.baud, 1)?;
     // Slow values come every two seconds; what is seen once is a fact, or the way to a plan.
     bench.watch(Duration::from_secs(9));
     drop(master);
-    let reads = bench.reads();
-    Ok(reads
-        .into_iter()
-        .filter(|((function, _, _), times)| *function == INPUT && *times > 1)
-        .map(|(read, _)| read)
-        .collect())
+    let mut reads = bench.reads();
+    reads.retain(|(function, _, _), times| *function == INPUT && *times > 1);
+    Ok(reads)
 }
 
-/// Those of the reads that hold one of the values.
-fn holding(reads: &[Read], values: &[Read]) -> Vec<Read> {
-    let holds = |read: &&Read| {
-        values
-            .iter()
-            .any(|value| read.1 <= value.1 && value.1 + value.2 <= read.1 + read.2)
+/// The reads that bring these values: for each the one that is made most often, since a slow one may pass over it.
+fn holding(reads: &BTreeMap<Read, usize>, values: &[Read]) -> Vec<Read> {
+    let of = |value: &Read| {
+        let holds = |(read, _): &(&Read, &usize)| read.1 <= value.1 && value.1 + value.2 <= read.1 + read.2;
+        let most = reads.iter().filter(holds).max_by_key(|(_, times)| **times);
+        most.map(|(read, _)| *read)
     };
-    reads.iter().filter(holds).copied().collect()
+    values
+        .iter()
+        .filter_map(of)
+        .collect::<BTreeSet<Read>>()
+        .into_iter()
+        .collect()
 }
 
 /// The table.
@@ -156,8 +159,8 @@ pub fn run(options: Options, dir: &Path, peers: &[Peer], goals: &mut Goals) -> O
         if plan.is_empty() || all.iter().any(|value| holding(&plan, &[*value]).is_empty()) {
             return Err(format!("the gateway does not read all values: {plan:?}").into());
         }
-        let each_second = holding(&plan, &fast);
-        for (what, values, reads) in [("fast", &fast, &each_second), ("all", &all, &plan)] {
+        let (often, every) = (holding(&plan, &fast), holding(&plan, &all));
+        for (what, values, reads) in [("fast", &fast, &often), ("all", &all, &every)] {
             let (planned, single) = (
                 measured(options, dir, wire, reads)?,
                 measured(options, dir, wire, values)?,

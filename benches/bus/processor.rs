@@ -1,5 +1,5 @@
-//! Processor time for each 10,000 transactions on a line of 115,200 baud that is always full (goal P4): the whole daemon
-//! with its sessions, its ledger and its CSMS, against a bare tokio-modbus and the peers.
+//! Processor time for each 10,000 transactions on a line of 115,200 baud (goal P4): the whole daemon with its sessions,
+//! its ledger and its CSMS, against a bare tokio-modbus and the peers.
 
 use super::gateway::profile;
 use super::kit::{Goals, Options, Outcome, row};

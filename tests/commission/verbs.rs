@@ -247,8 +247,16 @@ url = "ws://127.0.0.1:1/{{id}}"
     file.display().to_string()
 }
 
+/// What the doctor finds first on the bus of a configuration that is wrong.
+async fn first_finding(baud: u32, meter_unit: u8) -> Value {
+    let bench = Bench::new().await;
+    let file = configuration(bench.dir.path(), baud, meter_unit);
+    let mut told = json(&["doctor", "--json", "--config", &file], 69).await;
+    told.remove(0)["buses"][0]["findings"][0].take()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doctor_examines_the_buses_of_a_configuration() {
+async fn the_doctor_finds_nothing_on_the_bus_of_a_good_configuration() {
     let bench = Bench::new().await;
     let good = configuration(bench.dir.path(), 19_200, 2);
     let healthy = json(&["doctor", "--bus", "--json", "--config", &good], 0)
@@ -259,16 +267,6 @@ async fn the_doctor_examines_the_buses_of_a_configuration() {
         serde_json::json!([]),
         "{healthy}"
     );
-    let moved = configuration(bench.dir.path(), 19_200, 3);
-    let found = json(&["doctor", "--json", "--config", &moved], 69)
-        .await
-        .remove(0);
-    let first = &found["buses"][0]["findings"][0];
-    assert_eq!(first["device"], "meter", "{found}");
-    assert_eq!(first["cause"], "wrong_unit", "{found}");
-    let slow = configuration(bench.dir.path(), 9_600, 2);
-    let found = json(&["doctor", "--json", "--config", &slow], 69).await.remove(0);
-    assert_eq!(found["buses"][0]["findings"][0]["cause"], "wrong_baud", "{found}");
     let gone = retrovolt(&["doctor", "--port", "/dev/serial/by-id/usb-none"]).await;
     assert_eq!(gone.status.code(), Some(69));
     assert!(
@@ -276,6 +274,19 @@ async fn the_doctor_examines_the_buses_of_a_configuration() {
         "{}",
         text(&gone.stdout)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_finds_the_unit_a_device_answers_under() {
+    let first = first_finding(19_200, 3).await;
+    assert_eq!(first["device"], "meter", "{first}");
+    assert_eq!(first["cause"], "wrong_unit", "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_finds_the_speed_of_a_line() {
+    let first = first_finding(9_600, 2).await;
+    assert_eq!(first["cause"], "wrong_baud", "{first}");
 }
 
 /// Stands where the gateway's socket is and gives this answer to everything.

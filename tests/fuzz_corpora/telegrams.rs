@@ -309,6 +309,15 @@ pub fn twc(rng: &mut Rng) -> Vec<u8> {
         frame.extend(vec![fill; 11]);
     }
     frame.resize(any(rng, &[13, 13, 15, 15, 15, 17, 18, 19, 20]), 0);
+    let mut wire = framed(&frame);
+    if rng.below(2) == 0 {
+        wire.push(0xFE);
+    }
+    wire
+}
+
+/// Sum, escapes and ends.
+fn framed(frame: &[u8]) -> Vec<u8> {
     let sum = frame
         .iter()
         .skip(1)
@@ -322,8 +331,5 @@ pub fn twc(rng: &mut Rng) -> Vec<u8> {
         }
     }
     wire.push(0xC0);
-    if rng.below(2) == 0 {
-        wire.push(0xFE);
-    }
     wire
 }

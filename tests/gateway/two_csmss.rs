@@ -246,7 +246,7 @@ async fn a_command_of_the_csms_that_only_reads_changes_nothing() {
     let dir = TempDir::new().expect("a folder");
     let first = Csms::start().await.expect("a CSMS");
     let second = Csms::start().await.expect("a CSMS");
-    // Neither its refusal of the token nor its silence counts.
+    // Its refusal of the token does not count.
     second.set_token("FREE", "Blocked");
     let world = quick_world(dir.path()).await;
     let back_ends = [

@@ -88,8 +88,14 @@ fn a_changed_key_steers_at_once_and_survives_a_power_cut() {
 #[test]
 fn an_unknown_key_is_not_supported_and_a_secret_one_that_cannot_be_honoured_neither() {
     let mut s = Stack::ready(1);
-    for key in ["Nonsense", "LightIntensity", "BlinkRepeat", ""] {
-        change(&mut s, key, "1", "NotSupported");
+    for key in [
+        "Nonsense",
+        "LightIntensity",
+        "BlinkRepeat",
+        "",
+        "AuthorizationKey",
+    ] {
+        change(&mut s, key, "0001020304050607", "NotSupported");
     }
 }
 

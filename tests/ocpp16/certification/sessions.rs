@@ -273,7 +273,7 @@ fn a_stranger_stops_nothing() {
 }
 
 #[test]
-fn a_refused_start_ends_the_session_or_only_the_energy() {
+fn a_refused_start_ends_the_session_and_the_plug_stays_locked() {
     let mut s = Stack::ready(1);
     s.set("LocalPreAuthorize", "true");
     s.charge(1, "A");
