@@ -70,13 +70,15 @@ fn refused(name: &str, value: &str) -> Option<Refusal> {
         Some((problem.to_owned(), expected.to_owned(), next.to_owned()))
     };
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    match keys::check(name, value) {
-        Ok(()) => None,
-        Err(Unfit::Unknown) if is(&SECRET) => told(
+    if is(&SECRET) {
+        return told(
             "is a secret and has a place of its own",
             "the password in [[charge_point.csms]]",
             "remove it and use password_file there",
-        ),
+        );
+    }
+    match keys::check(name, value) {
+        Ok(()) => None,
         Err(Unfit::Unknown) if ABSENT.iter().any(is) => told(
             "belongs to a feature that the gateway does not have",
             "a key that changes something",

@@ -298,8 +298,8 @@ impl Station {
         let owns = |owner: &Owner| owner.token == *token || (group.is_some() && owner.group == group);
         let found = served.iter().copied().find(|id| {
             // A vehicle that came since then is the next one.
-            let waits = |evse: &&Box<Evse>| evse.tx.is_none() && (evse.done || evse.plugged == Some(false));
-            let evse = self.evses.get(id).filter(waits);
+            let waits = |evse: &&Evse| evse.tx.is_none() && (evse.done || evse.plugged == Some(false));
+            let evse = self.evses.get(id).map(Box::as_ref).filter(waits);
             evse.and_then(|evse| evse.locked_for.as_ref()).is_some_and(owns)
         });
         let Some(id) = found else { return false };

@@ -11,6 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -354,9 +355,7 @@ async fn a_plain_server_on_a_tls_url_is_told_as_such() {
     let mut rig = world.plan().start();
     let mut tcp = world.door.tcp().await;
     let answer = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    tokio::io::AsyncWriteExt::write_all(&mut tcp, answer)
-        .await
-        .expect("sent");
+    tcp.write_all(answer).await.expect("sent");
     let detail = rig.down().await;
     assert!(detail.starts_with("TLS with localhost failed"), "{detail}");
     assert!(
@@ -364,4 +363,26 @@ async fn a_plain_server_on_a_tls_url_is_told_as_such() {
         "{detail}"
     );
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_alert_blames_no_more_than_it_says() {
+    let world = World::new().await;
+    for (alert, words, event) in [
+        (40, "ended the TLS handshake without saying why", None),
+        (70, "speaks no TLS that is allowed", Some("InvalidTLSVersion")),
+        (71, "allows no cipher suite", Some("InvalidTLSCipherSuite")),
+    ] {
+        let mut rig = world.plan().start();
+        let mut tcp = world.door.tcp().await;
+        // A record with a fatal alert (RFC 8446 sections 5.1 and 6).
+        tcp.write_all(&[21, 3, 3, 0, 2, 2, alert]).await.expect("a peer");
+        let detail = rig.down().await;
+        assert!(detail.contains(words), "{alert}: {detail}");
+        let shelf = rig.shelf.clone();
+        rig.stop().await;
+        let events = shelf.security.lock().unwrap();
+        let told: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+        assert_eq!(told, Vec::from_iter(event), "{alert}");
+    }
 }
