@@ -38,6 +38,7 @@ pub use document::{example, reference};
 pub use effective::effective;
 pub use gather::LoadOptions;
 pub use issue::{Issue, Report, Severity};
+pub use profiles::{library, own_profiles};
 
 use crate::device::Library;
 use crate::domain::SiteSetup;
@@ -45,7 +46,6 @@ use context::Context;
 use issue::Issues;
 use keys::GatewayKeys;
 use place::{Place, Sources};
-use profiles::Catalogue;
 use setting::Section;
 use std::path::{Path, PathBuf};
 use tree::Node;
@@ -128,18 +128,18 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     };
     let gateway = gateway(&root, &mut found);
     let places = Places::of(&gateway, sources);
-    let catalogue = Catalogue::read(places.device_dir.as_deref(), gateway.device_dir.at, &mut found);
+    let library = profiles::read(places.device_dir.as_deref(), gateway.device_dir.at, &mut found);
     let mut context = Context {
         sources,
         found,
         credentials: options.credentials(),
-        catalogue,
+        library,
     };
     gateway_paths(&gateway, &places, &mut context);
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &mut context);
-    let Context { found, catalogue, .. } = context;
+    let Context { found, library, .. } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;
         let mut buses = south::build(&buses, &devices)?;
@@ -157,7 +157,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             level: gateway.log_level.value?,
             format: gateway.log_format.value?,
         };
-        Some((setup, catalogue.into_library(), log))
+        Some((setup, library, log))
     })();
     (parts, found)
 }
@@ -179,11 +179,7 @@ struct Places {
 impl Places {
     fn of(keys: &GatewayKeys, sources: &Sources) -> Self {
         let resolve = |given: &setting::Given<PathBuf>| context::resolve(given, sources);
-        let beside = || {
-            let main = Place::default();
-            let folder = sources.of(main)?.dir.join("devices.d");
-            folder.is_dir().then_some(folder)
-        };
+        let beside = || profiles::beside(&sources.of(Place::default())?.dir);
         Self {
             state_dir: resolve(&keys.state_dir),
             socket: resolve(&keys.socket),
