@@ -118,8 +118,8 @@ enable = [{ write = "switch", value = 1, verify = "switch", settle_ms = 200 }]
 disable = [{ write = "switch", value = 0, verify = "switch", settle_ms = 200 }]
 "#;
 
-/// The report on a bare box whose hardware is as this profile says, with a vehicle at it.
-async fn accepted_bare(hardware: &str) -> (Report, World) {
+/// The report on a bare box whose hardware is as this profile says, with this vehicle at it.
+async fn accepted_bare(hardware: &str, ev: EvSpec) -> (Report, World) {
     let mut library = Library::builtin();
     library.add("bare.toml", BARE_BOX).expect("a good profile");
     let profile = Profile::parse("hardware.toml", hardware).expect("a good profile");
@@ -133,7 +133,7 @@ async fn accepted_bare(hardware: &str) -> (Report, World) {
     let world = World::start(spec, Arc::clone(&clock))
         .await
         .expect("the hardware");
-    world.plug("wallbox", EvSpec::default()).expect("a charger");
+    world.plug("wallbox", ev).expect("a charger");
     let address = world.address("net").expect("a server");
     let mut setup = bus(Path::new(""));
     setup.framing = retrovolt::domain::Framing::Tcp;
@@ -159,7 +159,12 @@ async fn a_charger_whose_limit_does_nothing_fails_at_that_step() {
             "switch = {",
             "deaf = { at = 120, type = \"u16\", access = \"rw\", allowed = [[60, 320]] }\nswitch = {",
         );
-    let (report, world) = accepted_bare(&deaf).await;
+    // Only the least limit is less than it draws.
+    let ev = EvSpec {
+        max: MilliAmps(10_000),
+        ..EvSpec::default()
+    };
+    let (report, world) = accepted_bare(&deaf, ev).await;
     assert!(!report.passed);
     let limit = report
         .steps
@@ -208,7 +213,7 @@ async fn a_charger_that_does_not_fall_back_fails_at_that_step() {
 /// would keep its last current is not left with one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installation_carries_nor_left_on() {
-    let (report, world) = accepted_bare(BARE_BOX).await;
+    let (report, world) = accepted_bare(BARE_BOX, EvSpec::default()).await;
     assert!(report.passed, "{report:#?}");
     let steps = verdicts(&report);
     assert_eq!(

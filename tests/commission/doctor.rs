@@ -136,7 +136,7 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
         Cause::WatchdogNotFed => {
             let charger = shipped("heidelberg-energy-control");
             let serial = charger.link().serial.expect("a serial wallbox");
-            let settings = Settings::new(serial.baud, serial.parity.into());
+            let settings = Settings::new(serial.baud, serial.parity);
             let mut line = SimLine::new(settings, Fault::Nothing).with(&charger, 1);
             // Left alone it fell back to 0 A: function 6, register 261.
             assert!(line.devices[0].call(Mono(0), &[6, 1, 5, 0, 0]).is_some());

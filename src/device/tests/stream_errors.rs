@@ -154,7 +154,8 @@ fn a_profile_may_name_every_protocol_but_modbus() {
     let list = told.split("is not one of ").nth(1).expect("the words");
     let mut named: Vec<&str> = list.split([',', ';', '\n']).map(str::trim).take(8).collect();
     let mut known: Vec<&str> = words.map(|protocol| protocol.word()).collect();
-    (named.sort_unstable(), known.sort_unstable());
+    named.sort_unstable();
+    known.sort_unstable();
     assert_eq!(named, known, "{told}");
 }
 
