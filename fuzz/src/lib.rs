@@ -21,13 +21,14 @@ pub use outcome::Outcome;
 pub type Target = fn(&[u8]) -> Outcome;
 
 /// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("config", texts::config),
     ("dsmr_p1", telegrams::dsmr_p1),
     ("iec62056_asked", telegrams::iec62056_asked),
     ("iec62056_pushed", telegrams::iec62056_pushed),
     ("modbus_ascii", modbus::ascii),
     ("modbus_rtu", modbus::rtu),
+    ("modbus_scan", modbus::scan),
     ("modbus_tcp", modbus::tcp),
     ("ocpp_text", texts::ocpp),
     ("profile", texts::profile),
@@ -35,6 +36,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("rfid", cards::rfid),
     ("sml", telegrams::sml),
     ("twc", twc::twc),
+    ("voices", telegrams::voices),
 ];
 
 /// Runs a target by its name.

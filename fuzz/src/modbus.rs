@@ -1,8 +1,11 @@
 //! Answers of Modbus devices. The first four bytes say what was asked.
 
 use super::outcome::{Outcome, bits, variant};
+use super::streams::Pace;
 use retrovolt::bus::frame::{self, Answer, FrameError, ascii, crc16, mbap, rtu};
+use retrovolt::bus::scanners::{AsciiScan, Found, Scan, Wanted};
 use retrovolt::device::{Pdu, ReadFc, Reply};
+use std::time::Duration;
 
 /// Unit, request, and the bytes that came.
 pub fn asked(data: &[u8]) -> Option<(u8, Pdu, &[u8])> {
@@ -170,4 +173,105 @@ pub fn ascii(data: &[u8]) -> Outcome {
     let decoded = ascii::decode(unit, &pdu, line.as_bytes());
     taken(&mut outcome, "as payload", &pdu, &decoded);
     outcome
+}
+
+/// How its pieces come.
+const PACE: Pace = Pace {
+    length_bits: 6,
+    step_ms: 12,
+    asks: true,
+};
+/// Longer than any pause inside a frame, of either framing.
+const SILENCE: Duration = Duration::from_millis(1100);
+
+/// Any bytes on a serial line that waits for an answer, cut anywhere, at any pace, in both framings. Each turn of a scanner
+/// takes bytes away or ends, it keeps no more than a frame, and after whatever was heard the true answer is found.
+pub fn scan(data: &[u8]) -> Outcome {
+    let mut outcome = Outcome::default();
+    let Some((unit, pdu, bytes)) = asked(data) else {
+        return outcome;
+    };
+    let answer = answer(unit, &pdu);
+    if let Ok(request) = rtu::encode(unit, &pdu) {
+        let silence = Duration::from_millis(4);
+        let (mut scan, mut now) = (Scan::default(), Duration::ZERO);
+        let wanted = wanted(unit, &pdu, &request);
+        for (pause, piece) in PACE.pieces(bytes) {
+            now += Duration::from_millis(pause);
+            scan.push(piece, now, silence);
+            drain(&mut outcome, piece.len() + 300, || scan.next(wanted).map(heard));
+            assert!(scan.pending() <= 300, "{} bytes are kept", scan.pending());
+        }
+        if let Some(answer) = &answer {
+            scan.push(&rtu_frame(answer), now + SILENCE, silence);
+            let last = scan.next(wanted);
+            assert!(matches!(last, Some(Found::Mine(_))), "the answer is lost");
+        }
+    }
+    if let Ok(request) = ascii::encode(unit, &pdu) {
+        let (mut scan, mut now) = (AsciiScan::default(), Duration::ZERO);
+        let wanted = wanted(unit, &pdu, &request);
+        for (pause, piece) in PACE.pieces(bytes) {
+            now += Duration::from_millis(pause);
+            scan.push(piece, now);
+            drain(&mut outcome, piece.len() + 600, || scan.next(wanted).map(heard));
+            assert!(scan.pending() <= ascii::MAX_CHARS, "{} are kept", scan.pending());
+        }
+        if let Some(answer) = &answer {
+            let mut line = String::from(":");
+            for byte in answer.iter().chain([&ascii::lrc(answer)]) {
+                line.push_str(&format!("{byte:02X}"));
+            }
+            line.push_str("\r\n");
+            scan.push(line.as_bytes(), now + SILENCE);
+            let last = scan.next(wanted);
+            assert!(matches!(last, Some(Found::Mine(_))), "the answer is lost");
+        }
+    }
+    outcome
+}
+
+/// Takes what a scanner has; each turn takes bytes away or ends.
+fn drain(outcome: &mut Outcome, most: usize, mut next: impl FnMut() -> Option<(String, String)>) {
+    let mut turns = 0;
+    while let Some((kind, detail)) = next() {
+        outcome.step(kind, detail);
+        turns += 1;
+        assert!(turns <= most, "it takes nothing away");
+    }
+    outcome.step("piece", "");
+}
+
+fn heard(found: Found) -> (String, String) {
+    (variant(&found), format!("{found:?}"))
+}
+
+fn wanted<'a>(unit: u8, pdu: &'a Pdu, request: &'a [u8]) -> Wanted<'a> {
+    Wanted {
+        unit,
+        pdu,
+        request,
+        echo: false,
+    }
+}
+
+/// Unit and PDU of the answer to a read; to a write it is made like the request.
+fn answer(unit: u8, pdu: &Pdu) -> Option<Vec<u8>> {
+    let Pdu::Read { fc, count, .. } = *pdu else {
+        return None;
+    };
+    let bytes = if fc.is_bits() {
+        count.div_ceil(8)
+    } else {
+        count * 2
+    };
+    let mut answer = vec![unit, fc.code(), u8::try_from(bytes).ok()?];
+    answer.resize(3 + usize::from(bytes), 0);
+    Some(answer)
+}
+
+fn rtu_frame(body: &[u8]) -> Vec<u8> {
+    let mut frame = body.to_vec();
+    frame.extend_from_slice(&crc16(body).to_le_bytes());
+    frame
 }

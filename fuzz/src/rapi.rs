@@ -1,4 +1,4 @@
-//! Any bytes from an OpenEVSE, cut anywhere, at any pace.
+//! An OpenEVSE.
 
 use super::outcome::Outcome;
 use super::streams::{Pace, feed};

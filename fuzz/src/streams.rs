@@ -21,6 +21,20 @@ pub struct Pace {
     pub asks: bool,
 }
 
+impl Pace {
+    /// The pieces, each with the milliseconds before it.
+    pub fn pieces(self, data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut rest = data;
+        std::iter::from_fn(move || {
+            let (head, tail) = rest.split_first()?;
+            let length = usize::from(head & !(0xFF << self.length_bits));
+            let (piece, next) = tail.split_at(length.min(tail.len()));
+            rest = next;
+            Some((u64::from(head >> self.length_bits) * self.step_ms, piece))
+        })
+    }
+}
+
 /// The machine of a shipped profile.
 pub fn machine(profile: &str) -> Box<dyn StreamMachine> {
     // Parsed once: a run takes microseconds.
@@ -85,18 +99,13 @@ pub fn feed(
         whole.say(input.clone(), &check);
         cut.say(input.clone(), &check);
     }
-    let mut rest = data;
-    while let Some((head, tail)) = rest.split_first() {
-        let length = usize::from(head & !(0xFF << pace.length_bits));
-        let (piece, next) = tail.split_at(length.min(tail.len()));
-        let wait = u64::from(head >> pace.length_bits) * pace.step_ms;
+    for (wait, piece) in pace.pieces(data) {
         whole.pass(wait, &check);
         cut.pass(wait, &check);
         whole.say(StreamInput::Bytes(piece.to_vec()), &check);
         for byte in piece {
             cut.say(StreamInput::Bytes(vec![*byte]), &check);
         }
-        rest = next;
     }
     whole.say(StreamInput::PortLost, &check);
     cut.say(StreamInput::PortLost, &check);

@@ -1,4 +1,4 @@
-//! Any bytes on a load-sharing line, cut anywhere, at any pace.
+//! Wall Connectors.
 
 use super::outcome::Outcome;
 use super::streams::{Pace, feed};

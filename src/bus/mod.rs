@@ -20,6 +20,11 @@ mod task;
 pub(crate) mod tests;
 mod timer;
 
+/// What finds answers in the bytes of a serial line, for the fuzzer.
+pub mod scanners {
+    pub use super::port::{AsciiScan, Found, Scan, Wanted};
+}
+
 use crate::device::{Driver, FailsafeReport, Library, LinkCost, StreamDevice, StreamPort, stream_machine};
 use crate::domain::{
     BusId, BusSetup, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono, Observation,

@@ -1,5 +1,6 @@
 //! The way to the CSMSs in `retrovolt doctor`: named checks, each with what was seen, the cause and the next step.
 
+use super::line::unfit;
 use crate::config::LoadOptions;
 use crate::domain::OcppVersion;
 use crate::runtime::doctor::{Loose, Unfit, configured, loose};
@@ -76,7 +77,7 @@ pub async fn examine(args: CsmsArgs, config: &Path) -> Result<Value, ExitCode> {
         Ok(reports) => Ok(json!(reports)),
         Err(Unfit::Configuration(report)) => {
             eprint!("{}", report.human());
-            Err(exit::CONFIG.into())
+            Err(unfit(&report))
         }
         Err(Unfit::Usage(words)) => {
             eprintln!("retrovolt: {words}");

@@ -1,8 +1,9 @@
 //! `retrovolt doctor`: causes with evidence and next step.
 
 use super::csms::{self, CsmsArgs};
+use super::library::of_site;
 use super::line::{self, LineArgs, Spot, of_device};
-use crate::commission::doctor::{Finding, Line, Subject, endpoint, serial, unopened};
+use crate::commission::doctor::{Finding, Line, Subject, broken, endpoint, serial, unopened};
 use crate::commission::identify::order;
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::Roots;
@@ -82,12 +83,13 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
 
 async fn lines(args: &DoctorArgs) -> Result<Vec<Examined>, ExitCode> {
     let mut examined = Vec::new();
-    for job in jobs(args)? {
+    let (jobs, library) = jobs(args)?;
+    for job in jobs {
         if !args.json {
             eprintln!("examining {} ...", job.name);
         }
         examined.push(Examined {
-            findings: examine(&job).await,
+            findings: examine(&job, &library).await,
             name: job.name,
         });
     }
@@ -119,7 +121,8 @@ struct Job {
     subjects: Vec<Subject>,
 }
 
-fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
+/// What is to be examined, and the profiles of the site.
+fn jobs(args: &DoctorArgs) -> Result<(Vec<Job>, Library), ExitCode> {
     if args.line.names_something() {
         let line = args.line.spot()?;
         let subject = Subject {
@@ -128,11 +131,13 @@ fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
             connector: line.connector,
             profile: line.profile.clone(),
         };
-        return Ok(vec![Job {
+        let library = of_site(args.line.config()).map_err(|unusable| unusable.give_up())?;
+        let job = Job {
             name: line.target.to_string(),
             line,
             subjects: vec![subject],
-        }]);
+        };
+        return Ok((vec![job], library));
     }
     let loaded = args.line.load()?;
     let mut jobs = Vec::new();
@@ -142,7 +147,7 @@ fn jobs(args: &DoctorArgs) -> Result<Vec<Job>, ExitCode> {
             Err(why) => eprintln!("retrovolt: left out: {why}"),
         }
     }
-    Ok(jobs)
+    Ok((jobs, loaded.library))
 }
 
 fn of_bus(bus: &BusSetup, library: &Library) -> Result<Job, String> {
@@ -176,26 +181,26 @@ fn of_bus(bus: &BusSetup, library: &Library) -> Result<Job, String> {
     })
 }
 
-async fn examine(job: &Job) -> Vec<Finding> {
+async fn examine(job: &Job, library: &Library) -> Vec<Finding> {
     let line = &job.line;
     let is_serial = matches!(line.target, Target::Serial { .. });
-    let library: Vec<Arc<Profile>> = order(&Library::builtin(), is_serial);
+    let library: Vec<Arc<Profile>> = order(library, is_serial);
     let mut medium = Real::new(line.target.clone(), line.gap);
-    let opened = medium.open(line.settings).await;
-    let result = match opened {
-        Err(error) => Err(error),
-        Ok(()) if is_serial => {
-            let known = Line {
-                settings: line.settings,
-                framing: line.framing,
-                echo: line.echo,
-                timeout: line.timeout,
-            };
-            serial(&mut medium, known, &job.subjects, &library).await
-        }
-        Ok(()) => endpoint(&mut medium, line.framing, line.timeout, &job.subjects, &library).await,
+    if let Err(error) = medium.open(line.settings).await {
+        return unopened(&line.target, &error, &Roots::default());
+    }
+    if !is_serial {
+        return endpoint(&mut medium, line.framing, line.timeout, &job.subjects, &library).await;
+    }
+    let known = Line {
+        settings: line.settings,
+        framing: line.framing,
+        echo: line.echo,
+        timeout: line.timeout,
     };
-    result.unwrap_or_else(|error| unopened(&line.target, &error, &Roots::default()))
+    serial(&mut medium, known, &job.subjects, &library)
+        .await
+        .unwrap_or_else(|error| broken(&line.target, &error, &Roots::default()))
 }
 
 fn tell(examined: &Examined) {
@@ -223,6 +228,7 @@ fn words(finding: &Finding) -> &'static str {
         Cause::NoPermission => "no permission to open the port",
         Cause::PortHeld => "another program holds the port",
         Cause::Unreachable => "the endpoint cannot be reached",
+        Cause::ConnectionBroken => "the connection broke while it was used",
         Cause::SecondMaster => "a second master is on the line",
         Cause::LocalEcho => "the adapter hears its own requests",
         Cause::WrongBaud => "wrong baud rate",

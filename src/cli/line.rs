@@ -1,11 +1,12 @@
 //! Which line, which unit: shared by the installer's verbs.
 
+use super::library::{find, of_site};
 use crate::commission::Settings;
 use crate::commission::doctor::{Finding, unopened};
 use crate::commission::medium::{Medium, Real, Target};
 use crate::commission::ports::Roots;
-use crate::commission::talk::Talk;
-use crate::config::{self, LoadOptions, Loaded};
+use crate::commission::talk::{Talk, settled};
+use crate::config::{self, LoadOptions, Loaded, Report};
 use crate::device::{Library, Profile};
 use crate::domain::{BusSetup, DeviceSetup, Framing, Link, Parity, Protocol};
 use crate::runtime::{self, exit};
@@ -111,6 +112,7 @@ impl LineArgs {
 
     /// Finds the line and the unit.
     pub fn spot(&self) -> Result<Spot, ExitCode> {
+        let mut library = None;
         let mut spot = match (&self.device, &self.port, &self.host) {
             (Some(device), _, _) => {
                 let loaded = self.load()?;
@@ -128,11 +130,10 @@ impl LineArgs {
                         known.join(", ")
                     )));
                 };
-                let socket = loaded.setup.socket.clone();
-                Spot {
-                    socket: Some(socket),
-                    ..of_device(bus, own, &loaded.library).map_err(|text| usage(&text))?
-                }
+                let spot = of_device(bus, own, &loaded.library).map_err(|text| usage(&text))?;
+                let socket = Some(loaded.setup.socket.clone());
+                library = Some(loaded.library);
+                Spot { socket, ..spot }
             }
             (None, Some(path), _) => self.bare(Target::Serial { path: path.clone() }),
             (None, None, Some(host)) => self.bare(Target::Tcp {
@@ -146,7 +147,9 @@ impl LineArgs {
             }
         };
         if let Some(id) = &self.profile {
-            spot.profile = Some(profile(id)?);
+            let library = library.map_or_else(|| of_site(&self.config), Ok);
+            let found = library.and_then(|library| find(id, &library));
+            spot.profile = Some(found.map_err(|unusable| unusable.give_up())?);
         }
         if let Some(unit) = self.unit {
             spot.unit = unit;
@@ -227,13 +230,16 @@ pub fn of_bus(bus: &BusSetup) -> Result<(Target, Settings, bool), String> {
 }
 
 impl Spot {
-    /// Opens the line. What stands against it is told with the next step.
-    pub async fn open(&self) -> Result<Real, ExitCode> {
+    /// Opens the line, and finds out the framing where the configuration leaves that open. What stands against it is told
+    /// with the next step.
+    pub async fn open(&mut self) -> Result<Real, ExitCode> {
         let mut medium = Real::new(self.target.clone(), self.gap);
-        match medium.open(self.settings).await {
-            Ok(()) => Ok(medium),
-            Err(error) => Err(closed(&self.target, &error)),
-        }
+        let opened = match medium.open(self.settings).await {
+            Ok(()) => settled(&mut medium, self.framing, self.unit, self.timeout).await,
+            Err(error) => Err(error),
+        };
+        self.framing = opened.map_err(|error| closed(&self.target, &error))?;
+        Ok(medium)
     }
 
     /// A conversation on an open line.
@@ -288,32 +294,15 @@ pub fn usage(text: &str) -> ExitCode {
     ExitCode::from(exit::USAGE)
 }
 
-/// A shipped profile by id, or one in a file.
-pub fn profile(id: &str) -> Result<Arc<Profile>, ExitCode> {
-    let file = Path::new(id);
-    if let Some(shipped) = Library::builtin().get(id).filter(|_| !file.is_file()) {
-        return Ok(shipped);
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        eprintln!("retrovolt: no shipped profile and no file {id:?}: {error}");
-        ExitCode::from(exit::NO_INPUT)
-    })?;
-    Profile::parse(id, &text).map(Arc::new).map_err(|errors| {
-        for error in errors {
-            eprintln!("{error}");
-        }
-        ExitCode::from(exit::DATA)
-    })
-}
-
 /// A configuration, or its mistakes.
 pub fn load(file: &Path) -> Result<Loaded, ExitCode> {
     config::load(file, &LoadOptions::for_file(file)).map_err(|report| {
         eprintln!("{report}");
-        ExitCode::from(if report.no_input {
-            exit::NO_INPUT
-        } else {
-            exit::CONFIG
-        })
+        unfit(&report)
     })
+}
+
+/// A configuration that cannot be read, or has mistakes.
+pub fn unfit(report: &Report) -> ExitCode {
+    ExitCode::from(u8::try_from(report.exit_code()).unwrap_or(exit::SOFTWARE))
 }

@@ -4,6 +4,7 @@ mod commission;
 mod csms;
 mod demo;
 mod doctor;
+mod library;
 mod line;
 mod ports;
 mod probe;

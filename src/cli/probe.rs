@@ -19,7 +19,7 @@ pub struct ProbeArgs {
 
 /// Reads and shows. Exit code 76 where something was not told or cannot be right.
 pub async fn run(args: ProbeArgs) -> ExitCode {
-    let spot = match args.line.spot() {
+    let mut spot = match args.line.spot() {
         Ok(spot) => spot,
         Err(code) => return code,
     };

@@ -1,12 +1,13 @@
 //! `retrovolt profile`: what device profiles there are, what one says, and whether one holds together.
 
-use crate::device::{Library, Profile, ProfileError};
+use super::library::{find, of_folder};
+use crate::device::{Library, Profile};
 use crate::runtime::exit;
 use crate::sim::story::{Outcome, Report, rehearse};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,93 +75,10 @@ pub fn run(args: &ProfileArgs) -> ExitCode {
     }
 }
 
-/// What a profile could not be had for.
-enum Unusable {
-    Unreadable(String),
-    Mistakes(Vec<ProfileError>),
-}
-
-impl Unusable {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Unreadable(_) => exit::NO_INPUT,
-            Self::Mistakes(_) => exit::DATA,
-        }
-    }
-
-    fn text(&self) -> String {
-        match self {
-            Self::Unreadable(why) => format!("{why}\n"),
-            Self::Mistakes(errors) => errors
-                .iter()
-                .fold(String::new(), |text, error| text + &format!("{error}\n")),
-        }
-    }
-
-    fn json(&self) -> Value {
-        match self {
-            Self::Unreadable(why) => json!([{ "message": why }]),
-            Self::Mistakes(errors) => errors.iter().map(mistake).collect(),
-        }
-    }
-}
-
-fn mistake(error: &ProfileError) -> Value {
-    json!({
-        "file": error.file, "line": error.line, "column": error.column, "key": error.key,
-        "message": error.message, "suggestion": error.suggestion,
-    })
-}
-
-/// A profile by file, or by its id.
-fn find(name: &str, library: &Library) -> Result<Arc<Profile>, Unusable> {
-    if !Path::new(name).exists()
-        && let Some(profile) = library.get(name)
-    {
-        return Ok(profile);
-    }
-    match std::fs::read_to_string(name) {
-        Ok(text) => Profile::parse(name, &text)
-            .map(Arc::new)
-            .map_err(Unusable::Mistakes),
-        Err(error) => Err(Unusable::Unreadable(format!(
-            "{name}: no such profile or file: {error}"
-        ))),
-    }
-}
-
-/// The shipped profiles with those of a folder over them.
-fn library(folder: Option<&Path>) -> Result<Library, Unusable> {
-    let mut library = Library::builtin();
-    let mut folders: Vec<PathBuf> = folder.map(Path::to_owned).into_iter().collect();
-    while let Some(folder) = folders.pop() {
-        let unreadable = |error| Unusable::Unreadable(format!("{}: {error}", folder.display()));
-        let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
-        for path in paths {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "toml") {
-                let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-                library
-                    .add(&path.display().to_string(), &text)
-                    .map_err(Unusable::Mistakes)?;
-            }
-        }
-    }
-    Ok(library)
-}
-
-fn give_up(unusable: &Unusable) -> ExitCode {
-    eprint!("retrovolt: {}", unusable.text());
-    unusable.code().into()
-}
-
 fn list(args: &ListArgs) -> ExitCode {
-    let library = match library(args.device_dir.as_deref()) {
+    let library = match of_folder(args.device_dir.as_deref()) {
         Ok(library) => library,
-        Err(unusable) => return give_up(&unusable),
+        Err(unusable) => return unusable.give_up(),
     };
     let profiles: Vec<Arc<Profile>> = library.ids().filter_map(|id| library.get(id)).collect();
     if args.json {
@@ -206,10 +124,10 @@ fn summary(profile: &Profile) -> Value {
 }
 
 fn show(args: &ShowArgs) -> ExitCode {
-    let found = library(args.device_dir.as_deref()).and_then(|library| find(&args.id, &library));
+    let found = of_folder(args.device_dir.as_deref()).and_then(|library| find(&args.id, &library));
     let profile = match found {
         Ok(profile) => profile,
-        Err(unusable) => return give_up(&unusable),
+        Err(unusable) => return unusable.give_up(),
     };
     if args.json {
         let points: Vec<Value> = profile.points().iter().map(point).collect();

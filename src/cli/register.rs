@@ -108,7 +108,7 @@ pub async fn read(args: ReadArgs) -> ExitCode {
 
 async fn read_it(args: ReadArgs) -> Result<ExitCode, ExitCode> {
     let addr = address(&args.addr, args.base)?;
-    let spot = args.line.spot()?;
+    let mut spot = args.line.spot()?;
     let fc = ReadFc::from_code(args.fc).ok_or_else(|| usage("the function is 1 to 4"))?;
     let mut medium = spot.open().await?;
     let mut talk = spot.talk(&mut medium);
@@ -199,7 +199,7 @@ async fn write_checked(args: WriteArgs) -> Result<ExitCode, ExitCode> {
     let addr = address(&args.addr, args.base)?;
     let values = encode(args.kind, args.order, &args.value)
         .ok_or_else(|| usage(&format!("{:?} does not fit {}", args.value, args.kind.name())))?;
-    let spot = args.line.spot()?;
+    let mut spot = args.line.spot()?;
     if !args.force {
         no_session(&spot).await?;
     }

@@ -1,5 +1,6 @@
 //! `retrovolt scan`: finds devices, read-only, and prints the configuration for them.
 
+use super::library::of_site;
 use super::line::{closed, usage};
 use crate::commission::Settings;
 use crate::commission::identify::order;
@@ -9,7 +10,7 @@ use crate::commission::scan::{Attempt, Depth, Event, Speech, Spot, Who, endpoint
 use crate::commission::stanza::{Finding, Stanza};
 use crate::device::{Library, Profile, hail};
 use crate::domain::{Framing, Protocol};
-use crate::runtime::exit;
+use crate::runtime::{self, exit};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
@@ -47,6 +48,9 @@ pub struct ScanArgs {
     /// others.
     #[arg(long, value_parser = protocol())]
     protocol: Vec<Protocol>,
+    /// The configuration, whose own device profiles are recognised, too. There need not be one.
+    #[arg(short, long, default_value_os_t = runtime::default_config().to_owned())]
+    config: PathBuf,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -74,12 +78,16 @@ pub async fn run(args: ScanArgs) -> ExitCode {
         Ok(targets) => targets,
         Err(code) => return code,
     };
+    let library = match of_site(&args.config) {
+        Ok(library) => library,
+        Err(unusable) => return unusable.give_up(),
+    };
     let depth = if args.full { Depth::Full } else { Depth::Likely };
     let mut stanza = Stanza::default();
     let mut broken = None;
     for target in targets {
         let mut findings = Vec::new();
-        let profiles = looked_for(&args, &target);
+        let profiles = looked_for(&args, &library, &target);
         let scan = scan(&target, (depth, args.json), &profiles, &mut findings);
         let interrupted = tokio::select! {
             done = scan => match done {
@@ -104,10 +112,10 @@ pub async fn run(args: ScanArgs) -> ExitCode {
 }
 
 /// The profiles of what is looked for.
-fn looked_for(args: &ScanArgs, target: &Target) -> Vec<Arc<Profile>> {
+fn looked_for(args: &ScanArgs, library: &Library, target: &Target) -> Vec<Arc<Profile>> {
     let wanted =
         |profile: &Arc<Profile>| args.protocol.is_empty() || args.protocol.contains(&profile.protocol());
-    order(&Library::builtin(), matches!(target, Target::Serial { .. }))
+    order(library, matches!(target, Target::Serial { .. }))
         .into_iter()
         .filter(wanted)
         .collect()

@@ -47,15 +47,12 @@ fn reply(told: Told) -> Option<Reply> {
 }
 
 /// Profiles in the order they are worth trying: sure fingerprints first, then wallboxes before meters, because registers
-/// of a wallbox may look like a meter's. What is not Modbus comes last; a serial device server hands it on, too.
+/// of a wallbox may look like a meter's. Behind a TCP endpoint may be what is serial, too, handed on by a gateway or a
+/// serial device server: it comes after what has a network of its own.
 #[must_use]
 pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
     let fits = |profile: &Arc<Profile>| {
-        let there = if serial {
-            profile.link().serial.is_some()
-        } else {
-            profile.link().tcp_port.is_some() || is_ascii(profile)
-        };
+        let there = !serial || profile.link().serial.is_some();
         hail(profile).is_some() || (profile.identify().is_some() && there)
     };
     let mut profiles: Vec<Arc<Profile>> = library
@@ -70,9 +67,22 @@ pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
             Kind::Reader => 1,
             Kind::Meter => 2,
         };
-        (std::cmp::Reverse(confidence), rank, profile.id().to_owned())
+        let handed_on = !serial && profile.link().tcp_port.is_none();
+        (
+            handed_on,
+            std::cmp::Reverse(confidence),
+            rank,
+            profile.id().to_owned(),
+        )
     });
     profiles
+}
+
+/// Whether both may be reached in the same way; where one of them is recognised the other is not looked for.
+fn is_alike(one: &Profile, other: &Profile) -> bool {
+    let ways = |profile: &Profile| (profile.link().serial.is_some(), profile.link().tcp_port.is_some());
+    let (one, other) = (ways(one), ways(other));
+    (one.0 && other.0) || (one.1 && other.1)
 }
 
 /// Whether a profile is one of Modbus that may be behind such frames.
@@ -103,6 +113,9 @@ pub async fn identify<M: Medium>(
     let mut matches: Vec<Match> = Vec::new();
     let framing = talk.framing;
     for profile in profiles.iter().filter(|profile| framed(profile, framing)) {
+        if matches.iter().any(|found| !is_alike(&found.profile, profile)) {
+            break;
+        }
         if !fits(talk, unit, profile, &mut memory).await? {
             continue;
         }

@@ -160,9 +160,9 @@ fn in_unit(reading: &Reading) -> String {
     format!("{text} {unit}").trim_end().to_owned()
 }
 
-/// What a low-voltage installation cannot have, in milli-units.
-fn doubt(reading: &Reading) -> Option<String> {
-    let (least, most) = match reading.quantity {
+/// What a low-voltage installation can have, least and most in milli-units.
+pub(super) fn possible(quantity: Quantity) -> (i64, i64) {
+    match quantity {
         Quantity::Voltage => (0, 480_000),
         Quantity::Current | Quantity::CurrentOffered => (-200_000, 200_000),
         Quantity::Power | Quantity::ApparentPower | Quantity::ReactivePower => (-150_000_000, 150_000_000),
@@ -172,7 +172,12 @@ fn doubt(reading: &Reading) -> Option<String> {
         Quantity::Frequency => (45_000, 65_000),
         Quantity::Temperature => (-40_000, 125_000),
         Quantity::Soc => (0, 100_000),
-    };
+    }
+}
+
+/// Why a value cannot be right.
+fn doubt(reading: &Reading) -> Option<String> {
+    let (least, most) = possible(reading.quantity);
     // A meter without supply on its terminals tells 0 Hz.
     let dead = reading.quantity == Quantity::Frequency && reading.milli == 0;
     (!dead && !(least..=most).contains(&reading.milli))

@@ -1,5 +1,6 @@
 //! One question and its answer.
 
+use super::USUAL;
 use super::judge::{Judged, Verdict, encode, is_enough, judge};
 use super::medium::Medium;
 use crate::device::{Pdu, ReadFc, Reply};
@@ -11,6 +12,38 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_millis(30);
 /// An answer that began is given up after this pause: adapters and busy machines hand it over in pieces.
 const BROKEN_OFF: Duration = Duration::from_millis(120);
+
+/// The framing to speak to an endpoint in. Where it is to be found out: the one a unit answers in, Modbus TCP first,
+/// and Modbus TCP if it answers in none. A server that took one for the other may wait for the rest of a frame, so each
+/// try has a connection of its own, and the last is the one to go on with.
+///
+/// # Errors
+/// It does not take a connection.
+pub async fn settled<M: Medium>(
+    medium: &mut M,
+    framing: Framing,
+    unit: u8,
+    timeout: Duration,
+) -> io::Result<Framing> {
+    if framing != Framing::Auto {
+        return Ok(framing);
+    }
+    for framing in [Framing::Tcp, Framing::Rtu] {
+        let mut talk = Talk {
+            medium: &mut *medium,
+            framing,
+            timeout,
+            thorough: false,
+        };
+        // Who hangs up has disliked the framing.
+        let told = talk.knock(unit, true).await;
+        if told.is_ok_and(|told| told.judged.verdict.is_alive()) {
+            return Ok(framing);
+        }
+        medium.open(USUAL[0]).await?;
+    }
+    Ok(Framing::Tcp)
+}
 
 /// A line with its framing and patience.
 pub struct Talk<'a, M> {

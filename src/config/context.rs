@@ -3,9 +3,9 @@
 use super::issue::{Issues, Told};
 use super::nearest::did_you_mean;
 use super::place::{Place, Sources};
-use super::profiles::Catalogue;
 use super::setting::Given;
 use super::tree::show_text;
+use crate::device::Library;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(super) struct Context<'a> {
     /// `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
     /// What is known of the device profiles.
-    pub catalogue: Catalogue,
+    pub library: Library,
 }
 
 impl Context<'_> {

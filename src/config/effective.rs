@@ -2,7 +2,7 @@
 
 use super::quantity::duration;
 use crate::domain::{
-    AuthMode, Bias, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
+    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
     LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
@@ -163,13 +163,7 @@ impl Page {
                 LineName::Offset(offset) => self.line("offset", offset),
             }
             self.line("active_low", line.active_low);
-            let bias = match line.bias {
-                Bias::AsIs => "as-is",
-                Bias::Disabled => "none",
-                Bias::PullUp => "pull-up",
-                Bias::PullDown => "pull-down",
-            };
-            self.text("bias", bias);
+            self.text("bias", line.bias.word());
             if *signal != GpioSignal::Relay {
                 self.time("debounce", line.debounce);
             }

@@ -31,7 +31,12 @@ pub(super) const SIGNALS: &[&str] = &[
     "pulse",
 ];
 /// Every word of `device.line.bias`.
-pub(super) const BIASES: &[&str] = &["as-is", "none", "pull-up", "pull-down"];
+pub(super) const BIASES: &[&str] = &[
+    Bias::AsIs.word(),
+    Bias::Disabled.word(),
+    Bias::PullUp.word(),
+    Bias::PullDown.word(),
+];
 /// What a contact must keep unless written.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Signals of a meter.
@@ -114,10 +119,10 @@ pub(super) fn settle(bus: &mut Bus, here: &[&Device], context: &mut Context<'_>)
     let mut sound = BTreeMap::new();
     for device in here {
         let lines = lines(device, &mut taken, context);
-        let fits = fitting(device, &lines, context);
+        fitting(device, &lines, context);
         let relay = relay(device, context);
         let pulses = pulses(device, lines.contains_key(&GpioSignal::Pulse), context);
-        if let (true, Some(relay), Some(pulses), Some(id)) = (fits, relay, pulses, &device.keys.id.value) {
+        if let (Some(relay), Some(pulses), Some(id)) = (relay, pulses, &device.keys.id.value) {
             let lines = lines
                 .into_iter()
                 .filter_map(|(signal, (_, line))| Some((signal, line?)))
@@ -180,12 +185,7 @@ fn line(
     Some(GpioLine {
         at: at?,
         active_low: keys.active_low.value?,
-        bias: match keys.bias.value.as_deref()? {
-            "none" => Bias::Disabled,
-            "pull-up" => Bias::PullUp,
-            "pull-down" => Bias::PullDown,
-            _ => Bias::AsIs,
-        },
+        bias: Bias::of(keys.bias.value.as_deref()?)?,
         debounce: keys.debounce.value.unwrap_or(usual),
     })
 }
@@ -244,12 +244,9 @@ fn once(keys: &LineKeys, name: &LineName, taken: &mut BTreeMap<LineName, Place>,
     context.found.error(given, told);
 }
 
-/// Whether the signals go with the kind of device.
-fn fitting(device: &Device, lines: &Lines, context: &mut Context<'_>) -> bool {
-    let Some(profile) = &device.profile else {
-        return false;
-    };
-    let before = context.found.any_error();
+/// Tells where the signals do not go with the kind of device.
+fn fitting(device: &Device, lines: &Lines, context: &mut Context<'_>) {
+    let Some(profile) = &device.profile else { return };
     let (needed, word) = match profile.kind() {
         Kind::Charger => (GpioSignal::Relay, "relay"),
         Kind::Meter | Kind::Reader => (GpioSignal::Pulse, "pulse"),
@@ -277,7 +274,6 @@ fn fitting(device: &Device, lines: &Lines, context: &mut Context<'_>) -> bool {
             context.found.error(*at, told);
         }
     }
-    before || !context.found.any_error()
 }
 
 /// `None`: something is wrong. `Some(None)`: it has no relay.

@@ -68,7 +68,7 @@ settings! {
         "How Modbus frames are wrapped: `rtu` or `ascii` at a serial port; `tcp` (Modbus TCP), or `rtu` or `ascii` behind a serial device server, with `host`; `auto` finds out which of `tcp` and `rtu` is answered.";
     baud: u32 = Kind::OneOfInt(&[300, 600, 1200, 2400, 4800, 9600, 14_400, 19_200, 38_400, 57_600, 76_800, 115_200, 230_400]), Is("9600"), "19200",
         "Bits per second, the same on every device of the line.";
-    parity: String = Kind::OneOf(&["none", "even", "odd"]), Is("none"), "\"even\"", "Parity bit.";
+    parity: String = Kind::OneOf(protocol::PARITIES), Is("none"), "\"even\"", "Parity bit.";
     data_bits: u8 = Kind::OneOfInt(&[7, 8]), Is("8"), "8", "Data bits; Modbus RTU needs 8.";
     stop_bits: u8 = Kind::OneOfInt(&[1, 2]), Is("1"), "1", "Stop bits.";
     echo: bool = Kind::Bool, Is("false"), "true",

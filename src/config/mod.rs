@@ -39,6 +39,7 @@ pub use document::{example, reference};
 pub use effective::effective;
 pub use gather::LoadOptions;
 pub use issue::{Issue, Report, Severity};
+pub use profiles::{library, own_profiles};
 
 use crate::device::Library;
 use crate::domain::SiteSetup;
@@ -46,7 +47,6 @@ use context::Context;
 use issue::Issues;
 use keys::GatewayKeys;
 use place::{Place, Sources};
-use profiles::Catalogue;
 use setting::Section;
 use std::path::{Path, PathBuf};
 use tree::Node;
@@ -129,19 +129,19 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     };
     let gateway = gateway(&root, &mut found);
     let places = Places::of(&gateway, sources);
-    let catalogue = Catalogue::read(places.device_dir.as_deref(), gateway.device_dir.at, &mut found);
+    let library = profiles::read(places.device_dir.as_deref(), gateway.device_dir.at, &mut found);
     let mut context = Context {
         sources,
         found,
         credentials: options.credentials(),
-        catalogue,
+        library,
     };
     gateway_paths(&gateway, &places, &mut context);
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let Context {
-        mut found, catalogue, ..
+        mut found, library, ..
     } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;
@@ -161,7 +161,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             level: gateway.log_level.value?,
             format: gateway.log_format.value?,
         };
-        Some((setup, catalogue.into_library(), log))
+        Some((setup, library, log))
     })();
     if let Some((setup, library, _)) = &parts {
         supply::check(setup, library, &points, &mut found);
@@ -186,11 +186,7 @@ struct Places {
 impl Places {
     fn of(keys: &GatewayKeys, sources: &Sources) -> Self {
         let resolve = |given: &setting::Given<PathBuf>| context::resolve(given, sources);
-        let beside = || {
-            let main = Place::default();
-            let folder = sources.of(main)?.dir.join("devices.d");
-            folder.is_dir().then_some(folder)
-        };
+        let beside = || profiles::beside(&sources.of(Place::default())?.dir);
         Self {
             state_dir: resolve(&keys.state_dir),
             socket: resolve(&keys.socket),

@@ -1,42 +1,62 @@
 //! Device profiles: the shipped ones, those of the user, and what the configuration must know of each.
 
-use super::issue::{Issue, Issues, Severity, Told};
-use super::place::Place;
+use super::issue::{Issue, Issues, Report, Severity, Told};
+use super::place::{Place, Sources};
 use crate::device::{Kind, Library, Profile, ProfileError};
 use crate::domain::MilliAmps;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The profiles that may be named.
-pub(super) struct Catalogue {
-    library: Library,
+/// The shipped profiles, and over them those of the user's folder in the order of their names.
+pub(super) fn read(folder: Option<&Path>, at: Place, found: &mut Issues) -> Library {
+    let mut library = Library::builtin();
+    if let Some(folder) = folder {
+        add_folder(&mut library, folder, at, found);
+    }
+    library
 }
 
-impl Catalogue {
-    /// The shipped profiles, and over them those of the user's folder in the order of their names.
-    pub fn read(folder: Option<&Path>, at: Place, found: &mut Issues) -> Self {
-        let mut library = Library::builtin();
-        if let Some(folder) = folder {
-            add_folder(&mut library, folder, at, found);
-        }
-        Self { library }
+/// The shipped profiles, and over them those of a folder, outside a configuration.
+///
+/// # Errors
+/// Every mistake in every file; [`Report::no_input`]: the folder cannot be read.
+pub fn library(folder: Option<&Path>) -> Result<Library, Report> {
+    let mut found = Issues::default();
+    if let Some(folder) = folder
+        && let Err(error) = std::fs::read_dir(folder)
+    {
+        let told = Told::new(
+            "(folder)",
+            error.to_string(),
+            "a folder with device profiles",
+            "name another folder",
+        );
+        let name = folder.display().to_string();
+        return Err(Report {
+            issues: vec![Issue::at_line(Severity::Error, &name, (1, 1), told)],
+            no_input: true,
+        });
     }
+    let library = read(folder, Place::default(), &mut found);
+    if !found.any_error() {
+        return Ok(library);
+    }
+    Err(Report {
+        issues: found.resolve(&Sources::default()),
+        no_input: false,
+    })
+}
 
-    /// A profile by its id.
-    pub fn get(&self, id: &str) -> Option<Arc<Profile>> {
-        self.library.get(id)
-    }
+/// Where a site keeps its own profiles unless its configuration says otherwise: beside it, if there is such a folder.
+#[must_use]
+pub fn own_profiles(file: &Path) -> Option<PathBuf> {
+    beside(file.parent()?)
+}
 
-    /// All ids.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.library.ids()
-    }
-
-    /// The library, to be handed on.
-    pub fn into_library(self) -> Library {
-        self.library
-    }
+/// The user's profiles in the folder of a configuration.
+pub(super) fn beside(dir: &Path) -> Option<PathBuf> {
+    let folder = dir.join("devices.d");
+    folder.is_dir().then_some(folder)
 }
 
 fn add_folder(library: &mut Library, folder: &Path, at: Place, found: &mut Issues) {
@@ -95,7 +115,7 @@ fn profile_issue(error: ProfileError) -> Issue {
 }
 
 /// Profiles may be sorted into folders, as the shipped ones are: `vendor/model.toml`.
-fn toml_files(folder: &Path, depth: u8, files: &mut Vec<std::path::PathBuf>) -> std::io::Result<()> {
+fn toml_files(folder: &Path, depth: u8, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() && depth < 2 {

@@ -22,6 +22,9 @@ pub(super) const WORDS: [&str; Protocol::ALL.len()] = {
     words
 };
 
+/// Every word of `bus.parity`.
+pub(super) const PARITIES: &[&str] = &[Parity::None.word(), Parity::Even.word(), Parity::Odd.word()];
+
 /// The protocol of a bus; Modbus where nothing sensible is written.
 pub(super) fn of(keys: &BusKeys) -> Protocol {
     if keys.gpio.written {

@@ -312,9 +312,9 @@ fn stable_path(port: &Path) -> Option<PathBuf> {
 fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
     let mut keys = DeviceKeys::read(section, &mut context.found);
     let profile = keys.profile.value.as_deref().and_then(|id| {
-        let profile = context.catalogue.get(id);
+        let profile = context.library.get(id);
         if profile.is_none() {
-            let ids: Vec<&str> = context.catalogue.ids().collect();
+            let ids: Vec<&str> = context.library.ids().collect();
             let suggestion = did_you_mean(id, ids, || {
                 "`retrovolt profile list` shows what there is".to_owned()
             });

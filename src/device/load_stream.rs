@@ -343,6 +343,10 @@ impl StreamLoader<'_> {
             (StreamProtocol::RfidHid | StreamProtocol::Gpio, None) | (_, Some(_)) => {}
             (_, None) => self.wrong(&path.key("serial"), "missing; expected the settings as delivered"),
         }
+        if raw.serial.as_ref().is_some_and(|serial| serial.framing.is_some()) {
+            let message = "is for Modbus: this protocol frames its bytes itself";
+            self.wrong(&path.key("serial").key("framing"), message);
+        }
         let ms = |value: u32| Duration::from_millis(value.into());
         LinkDefaults {
             serial: raw.serial.as_ref().map(|serial| Serial {

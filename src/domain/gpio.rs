@@ -135,6 +135,27 @@ pub enum Bias {
     PullDown,
 }
 
+impl Bias {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AsIs => "as-is",
+            Self::Disabled => "none",
+            Self::PullUp => "pull-up",
+            Self::PullDown => "pull-down",
+        }
+    }
+
+    /// The resistor of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::AsIs, Self::Disabled, Self::PullUp, Self::PullDown]
+            .into_iter()
+            .find(|bias| bias.word() == word)
+    }
+}
+
 /// The relay of a charger without a data line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelaySetup {

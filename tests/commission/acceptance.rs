@@ -1,7 +1,7 @@
 //! The acceptance of a charger: on simulated hardware that behaves, and on one that does not.
 
 use retrovolt::commission::acceptance::{Plan, Report, Verdict, accept};
-use retrovolt::device::Library;
+use retrovolt::device::{Library, Profile};
 use retrovolt::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, MilliAmps, Parity};
 use retrovolt::sim::clock::RealClock;
 use retrovolt::sim::{DeviceSpec, EvSpec, Format, LineSetup, World, WorldSpec};
@@ -126,14 +126,12 @@ enable = [{ write = "switch", value = 1, verify = "switch", settle_ms = 200 }]
 disable = [{ write = "switch", value = 0, verify = "switch", settle_ms = 200 }]
 "#;
 
-/// What the installation carries is all that is offered, the switch is used as a station uses it, and a charger that
-/// would keep its last current is not left with one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installation_carries_nor_left_on() {
+/// The report on a bare box whose hardware is as this profile says, with this vehicle at it.
+async fn accepted_bare(hardware: &str, ev: EvSpec) -> (Report, World) {
     let mut library = Library::builtin();
     library.add("bare.toml", BARE_BOX).expect("a good profile");
-    let profile = library.get("test-bare-box").expect("just added");
-    let mut spec = DeviceSpec::new("wallbox", profile, 1);
+    let profile = Profile::parse("hardware.toml", hardware).expect("a good profile");
+    let mut spec = DeviceSpec::new("wallbox", Arc::new(profile), 1);
     spec.think = Duration::from_millis(1);
     let spec = WorldSpec {
         lines: Vec::new(),
@@ -143,7 +141,7 @@ async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installatio
     let world = World::start(spec, Arc::clone(&clock))
         .await
         .expect("the hardware");
-    world.plug("wallbox", EvSpec::default()).expect("a charger");
+    world.plug("wallbox", ev).expect("a charger");
     let address = world.address("net").expect("a server");
     let mut setup = bus(Path::new(""));
     setup.framing = retrovolt::domain::Framing::Tcp;
@@ -157,6 +155,73 @@ async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installatio
     let report = accept(setup, &library, clock, ALL, &mut |_| {})
         .await
         .expect("the bus starts");
+    (report, world)
+}
+
+/// The limit is taken, confirmed and read back, and the vehicle draws what it likes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charger_whose_limit_does_nothing_fails_at_that_step() {
+    let deaf = BARE_BOX
+        .replace("limit = { at = 120,", "limit = { at = 130,")
+        .replace(
+            "switch = {",
+            "deaf = { at = 120, type = \"u16\", access = \"rw\", allowed = [[60, 320]] }\nswitch = {",
+        );
+    // Only the least limit is less than it draws.
+    let ev = EvSpec {
+        max: MilliAmps(10_000),
+        ..EvSpec::default()
+    };
+    let (report, world) = accepted_bare(&deaf, ev).await;
+    assert!(!report.passed);
+    let limit = report
+        .steps
+        .iter()
+        .find(|step| step.step == "limit 6 A")
+        .expect("the step");
+    assert_eq!(limit.verdict, Verdict::Failed, "{report:#?}");
+    assert!(limit.seen.contains(" A"), "what flowed instead: {limit:?}");
+    let pause = report
+        .steps
+        .iter()
+        .find(|step| step.step == "pause")
+        .expect("the step");
+    assert_eq!(pause.verdict, Verdict::Passed, "the switch works: {report:#?}");
+    assert_eq!(
+        world.offered("wallbox"),
+        Ok(MilliAmps(0)),
+        "it is left off all the same"
+    );
+}
+
+/// The watchdog is armed as it should be, and does not bite.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charger_that_does_not_fall_back_fails_at_that_step() {
+    let dir = TempDir::new().expect("a folder");
+    let world = box_on_a_line(dir.path()).await;
+    world.plug("wallbox", EvSpec::default()).expect("a charger");
+    world
+        .device("wallbox", |device| device.body.supervision = None)
+        .expect("a charger");
+    let report = accepted(dir.path(), ALL).await;
+    assert!(!report.passed);
+    let failed: Vec<&str> = verdicts(&report)
+        .into_iter()
+        .filter(|(_, verdict)| *verdict == Verdict::Failed)
+        .map(|(step, _)| step)
+        .collect();
+    assert_eq!(
+        failed,
+        ["it falls back when the gateway is silent"],
+        "{report:#?}"
+    );
+}
+
+/// What the installation carries is all that is offered, the switch is used as a station uses it, and a charger that
+/// would keep its last current is not left with one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installation_carries_nor_left_on() {
+    let (report, world) = accepted_bare(BARE_BOX, EvSpec::default()).await;
     assert!(report.passed, "{report:#?}");
     let steps = verdicts(&report);
     assert_eq!(

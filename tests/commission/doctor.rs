@@ -4,6 +4,7 @@ use crate::line::{Fault, SimLine};
 use retrovolt::commission::doctor::{Cause, Finding, Line, Subject, endpoint, serial, unopened};
 use retrovolt::commission::medium::{Medium, Target};
 use retrovolt::commission::ports::Roots;
+use retrovolt::commission::talk::settled;
 use retrovolt::commission::{Settings, identify};
 use retrovolt::device::{Library, Profile};
 use retrovolt::domain::{Framing, Mono, Parity};
@@ -135,7 +136,7 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
         Cause::WatchdogNotFed => {
             let charger = shipped("heidelberg-energy-control");
             let serial = charger.link().serial.expect("a serial wallbox");
-            let settings = Settings::new(serial.baud, serial.parity.into());
+            let settings = Settings::new(serial.baud, serial.parity);
             let mut line = SimLine::new(settings, Fault::Nothing).with(&charger, 1);
             // Left alone it fell back to 0 A: function 6, register 261.
             assert!(line.devices[0].call(Mono(0), &[6, 1, 5, 0, 0]).is_some());
@@ -146,6 +147,7 @@ async fn on_the_line(fault: Cause) -> Vec<Finding> {
         | Cause::NoPermission
         | Cause::PortHeld
         | Cause::Unreachable
+        | Cause::ConnectionBroken
         | Cause::FramingMixUp => unreachable!("not a fault of the line"),
     }
 }
@@ -228,9 +230,54 @@ async fn at_the_endpoint(rtu: bool, configured: Framing) -> Vec<Finding> {
     let mut server = Server { rtu, line };
     let library = identify::order(&Library::builtin(), false);
     let timeout = Duration::from_millis(500);
-    endpoint(&mut server, configured, timeout, &[subject(&right, 1)], &library)
-        .await
-        .expect("it stays connected")
+    endpoint(&mut server, configured, timeout, &[subject(&right, 1)], &library).await
+}
+
+/// An endpoint that takes connections and hangs up on whatever is asked.
+struct Busy;
+
+impl Medium for Busy {
+    async fn open(&mut self, _: Settings) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn ask(
+        &mut self,
+        _: &[u8],
+        _: Duration,
+        _: retrovolt::bus::direct::ListenOn<'_>,
+    ) -> io::Result<retrovolt::bus::direct::Heard> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    async fn listen(&mut self, _: Duration) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+async fn at_a_busy_endpoint() -> Vec<Finding> {
+    let right = meter(METER);
+    let mut both = [subject(&right, 1), subject(&right, 2)];
+    both[1].id = "another".to_owned();
+    let findings = endpoint(&mut Busy, Framing::Tcp, Duration::from_millis(500), &both, &[]).await;
+    assert_eq!(findings.len(), 2, "each device is told of: {findings:#?}");
+    findings
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_framing_that_is_left_open_is_found_out() {
+    let right = meter(METER);
+    for (rtu, framing) in [(true, Framing::Rtu), (false, Framing::Tcp)] {
+        assert_eq!(at_the_endpoint(rtu, Framing::Auto).await, []);
+        let line = SimLine::new(RIGHT, Fault::Nothing).with(&right, 1);
+        let mut server = Server { rtu, line };
+        server.open(RIGHT).await.expect("a connection");
+        let patience = Duration::from_millis(500);
+        let found = settled(&mut server, Framing::Auto, 1, patience).await;
+        assert_eq!(found.expect("a connection"), framing);
+    }
+    let nobody = settled(&mut Busy, Framing::Auto, 1, Duration::from_millis(500)).await;
+    assert_eq!(nobody.expect("a connection"), Framing::Tcp);
 }
 
 async fn named(fault: Cause) -> Vec<Finding> {
@@ -248,11 +295,12 @@ async fn named(fault: Cause) -> Vec<Finding> {
             )
         }
         Cause::FramingMixUp => at_the_endpoint(true, Framing::Tcp).await,
+        Cause::ConnectionBroken => at_a_busy_endpoint().await,
         _ => on_the_line(fault).await,
     }
 }
 
-const FAULTS: [Cause; 21] = [
+const FAULTS: [Cause; 22] = [
     Cause::WrongBaud,
     Cause::WrongParity,
     Cause::WrongStopBits,
@@ -270,6 +318,7 @@ const FAULTS: [Cause; 21] = [
     Cause::WatchdogNotFed,
     Cause::FramingMixUp,
     Cause::Unreachable,
+    Cause::ConnectionBroken,
     Cause::Unplugged,
     Cause::Renumbered,
     Cause::NoPermission,

@@ -2,7 +2,7 @@
 
 use crate::line::{Fault, SimLine};
 use retrovolt::commission::medium::{Real, Target};
-use retrovolt::commission::scan::{Attempt, Depth, Event, LISTEN, Speech, Spot, Who, serial};
+use retrovolt::commission::scan::{Attempt, Depth, Event, LISTEN, Speech, Spot, Who, endpoint, serial};
 use retrovolt::commission::stanza::{Finding, Stanza};
 use retrovolt::commission::{LIKELY_UNITS, Settings, identify};
 use retrovolt::config::{self, LoadOptions, Loaded};
@@ -10,9 +10,12 @@ use retrovolt::device::{Library, Profile};
 use retrovolt::domain::{Framing, Link, Parity, Protocol};
 use retrovolt::sim::clock::RealClock;
 use retrovolt::sim::slave::open_rtu;
+use retrovolt::sim::telegram::{SmlValue, sml};
 use retrovolt::sim::{DeviceSpec, Format, LineSetup, World, WorldSpec};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 fn shipped(id: &str) -> Arc<Profile> {
     Library::builtin().get(id).expect("a shipped profile")
@@ -135,7 +138,7 @@ async fn what_is_likely_comes_first_and_other_protocols_only_where_nobody_answer
         })
         .collect();
     let plain = |baud| Settings::new(baud, Parity::None);
-    assert_eq!(listened, [plain(115_200), plain(9_600)]);
+    assert_eq!(listened, [plain(9_600), plain(115_200)]);
     // Whoever hears bytes at another speed looks for the one who speaks before he asks.
     let mut noise = SimLine::new(plain(300), Fault::SecondMaster);
     let (events, _) = scanned(&mut noise, Depth::Likely).await;
@@ -431,4 +434,51 @@ async fn iec_62056_21_meters_are_heard_or_called_on_real_lines() {
         is_found("iec62056-push-meter", seven(9_600), spoken, Who::Alone),
         is_found("iec62056-meter", seven(300), spoken, Who::Alone),
     );
+}
+
+/// What a serial device server hands on needs no settings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meter_behind_a_device_server_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let telegram = sml(
+        b"meter",
+        &[SmlValue::signed([1, 0, 1, 8, 0, 255], 30, 0, 1_234_567)],
+    );
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut pace = tokio::time::interval(Duration::from_millis(200));
+            while stream.write_all(&telegram).await.is_ok() {
+                pace.tick().await;
+            }
+        }
+    });
+    let mut profiles = identify::order(&Library::builtin(), false);
+    profiles.retain(|profile| profile.protocol() == Protocol::Sml);
+    let target = Target::Tcp {
+        host: "127.0.0.1".into(),
+        port,
+    };
+    let mut line = Real::new(target.clone(), Duration::ZERO);
+    let mut findings = Vec::new();
+    let mut tell = |event: Event| {
+        if let Event::Identified { spot, matches, .. } = event {
+            findings.push(Finding { spot, matches });
+        }
+    };
+    let tally = endpoint(&mut line, Depth::Likely, &profiles, &mut tell).await;
+    assert_eq!(tally.expect("a connection").found, 1);
+    server.abort();
+    let spot = Spot {
+        settings: None,
+        speech: Speech::Other(Protocol::Sml),
+        who: Who::Alone,
+    };
+    assert_eq!(findings[0].spot, spot);
+    let mut stanza = Stanza::default();
+    stanza.add(&target, &findings);
+    let bus = read_back(stanza.text()).setup.buses.remove(0);
+    assert_eq!(bus.protocol, Protocol::Sml);
+    assert!(matches!(bus.link, Link::Tcp { port: there, .. } if there == port));
+    assert_eq!(bus.devices[0].profile, "sml-meter");
 }

@@ -119,6 +119,73 @@ async fn a_scan_finds_both_devices_and_writes_their_configuration() {
     assert_eq!(std::fs::read_to_string(&file).expect("still there"), found);
 }
 
+/// The profiles of the site are known to every verb, whether there is a configuration yet or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn profiles_of_ones_own_are_recognised_and_may_be_named() {
+    let bench = Bench::new().await;
+    let folder = bench.dir.path().join("devices.d");
+    std::fs::create_dir(&folder).expect("a folder");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/devices/eastron/sdm630.toml");
+    let text = std::fs::read_to_string(shipped).expect("a shipped profile");
+    let own = text.replace("id = \"eastron-sdm630\"", "id = \"my-meter\"");
+    std::fs::write(folder.join("mine.toml"), &own).expect("a file");
+    let (config, endpoint) = (bench.path("site.toml"), bench.endpoint());
+    let scan = ["scan", "--tcp", &endpoint, "--json", "--config", &config];
+    let events = json(&scan, 0).await;
+    let identified = events.iter().find(|event| event["event"] == "identified");
+    let names = &identified.expect("the meter")["profiles"];
+    assert!(
+        names
+            .as_array()
+            .expect("names")
+            .contains(&Value::from("my-meter")),
+        "{names}"
+    );
+    let (host, port) = endpoint.split_once(':').expect("a port");
+    let probe = [
+        "probe",
+        "--json",
+        "--host",
+        host,
+        "--tcp-port",
+        port,
+        "--profile",
+        "my-meter",
+        "--config",
+    ];
+    let probed = json(&[&probe[..], &[&config]].concat(), 0).await.remove(0);
+    assert_eq!(probed["profile"], "my-meter");
+    // A mistake in one is told, not passed over.
+    std::fs::write(
+        folder.join("mine.toml"),
+        own.replace("kind = \"meter\"", "kind = \"metre\""),
+    )
+    .expect("a file");
+    let told = retrovolt(&scan).await;
+    assert_eq!(told.status.code(), Some(65), "{}", text_of(&told));
+    assert!(text_of(&told).contains("mine.toml"), "{}", text_of(&told));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_is_not_there_is_no_input_to_every_verb() {
+    let verbs: [&[&str]; 5] = [
+        &["doctor", "--csms"],
+        &["doctor", "--bus"],
+        &["probe", "wallbox"],
+        &["read", "wallbox", "--addr", "0"],
+        &["commission", "wallbox", "--yes"],
+    ];
+    for verb in verbs {
+        let none = ["--config", "/nowhere/retrovolt.toml"];
+        let output = retrovolt(&[verb, &none].concat()).await;
+        assert_eq!(output.status.code(), Some(66), "{verb:?}: {}", text_of(&output));
+    }
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stderr)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_is_probed_read_and_written() {
     let bench = Bench::new().await;

@@ -12,14 +12,14 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Characters received and not yet understood.
 #[derive(Debug, Default)]
-pub(super) struct AsciiScan {
+pub struct AsciiScan {
     buf: Vec<u8>,
     last: Duration,
 }
 
 impl AsciiScan {
     /// Takes in characters that arrived at `now`. The eighth bit is parity where a port gives 8 bits for 7.
-    pub(super) fn push(&mut self, bytes: &[u8], now: Duration) {
+    pub fn push(&mut self, bytes: &[u8], now: Duration) {
         if now.saturating_sub(self.last) > PAUSE {
             self.buf.clear();
         }
@@ -33,7 +33,7 @@ impl AsciiScan {
     }
 
     /// How many characters wait for more.
-    pub(super) fn pending(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.buf.len()
     }
 
@@ -43,7 +43,7 @@ impl AsciiScan {
     }
 
     /// The next thing in the characters; `None`: more are needed.
-    pub(super) fn next(&mut self, wanted: Wanted<'_>) -> Option<Found> {
+    pub fn next(&mut self, wanted: Wanted<'_>) -> Option<Found> {
         let line = self.line()?;
         let may_echo = wanted.echo || !matches!(wanted.pdu.function(), 5 | 6);
         if may_echo && wanted.request.strip_suffix(b"\r\n") == Some(line.as_slice()) {

@@ -11,6 +11,9 @@ pub(crate) mod serial;
 pub(crate) mod tcp;
 mod think;
 
+pub use ascii::AsciiScan;
+pub use scan::{Found, Scan, Wanted};
+
 use super::frame::FrameError;
 use super::timer::Timer;
 use crate::device::{Pdu, Reply, Serial};

@@ -14,7 +14,7 @@ const GLITCHES: [u8; 2] = [0x00, 0xFF];
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub enum Found {
     /// The answer.
     Mine(Answer),
     /// An undamaged answer to something else.
@@ -34,7 +34,7 @@ pub(super) enum Found {
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub struct Wanted<'a> {
     /// From which unit.
     pub unit: u8,
     /// Answer to what.
@@ -47,7 +47,7 @@ pub(super) struct Wanted<'a> {
 
 /// Bytes received and not yet understood.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub struct Scan {
     buf: Vec<u8>,
     /// Where in `buf` bytes came in after a silence: there a frame may begin anew.
     cuts: Vec<usize>,
@@ -56,7 +56,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Takes in bytes that arrived at `now`.
-    pub(super) fn push(&mut self, bytes: &[u8], now: Duration, silence: Duration) {
+    pub fn push(&mut self, bytes: &[u8], now: Duration, silence: Duration) {
         let pause = now.saturating_sub(self.last);
         if pause > BROKEN_OFF.max(silence) {
             self.clear();
@@ -73,7 +73,7 @@ impl Scan {
     }
 
     /// How many bytes wait for more.
-    pub(super) fn pending(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.buf.len()
     }
 
@@ -84,7 +84,7 @@ impl Scan {
     }
 
     /// The next thing in the bytes; `None`: more are needed.
-    pub(super) fn next(&mut self, wanted: Wanted<'_>) -> Option<Found> {
+    pub fn next(&mut self, wanted: Wanted<'_>) -> Option<Found> {
         let request = wanted.request;
         let may_echo = wanted.echo || !matches!(wanted.pdu.function(), 5 | 6);
         if may_echo && self.buf.starts_with(request) {

@@ -1,6 +1,7 @@
 //! From what was seen to causes.
 
 use super::hunt::Hunt;
+use super::port::broke;
 use super::shift::{Sense, Trial, sense};
 use super::survey::{Survey, survey};
 use super::{Cause, Finding, ranked};
@@ -93,70 +94,98 @@ pub async fn serial<M: Medium>(
     Ok(ranked(findings))
 }
 
-/// Examines a TCP endpoint that could be connected to. `framing` is the configured one.
-///
-/// # Errors
-/// The connection is gone.
+/// Examines a TCP endpoint that could be connected to. `framing` is the configured one. A connection that breaks is a
+/// finding, and the next device is examined on another.
 pub async fn endpoint<M: Medium>(
     medium: &mut M,
     framing: Framing,
     timeout: Duration,
     subjects: &[Subject],
     library: &[Arc<Profile>],
-) -> io::Result<Vec<Finding>> {
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for subject in subjects {
-        medium.open(USUAL[0]).await?;
-        let mut own = talk(&mut *medium, framing, timeout, false);
-        let seen = survey(
-            &mut own,
-            subject.unit,
-            subject.profile.as_deref(),
-            subject.connector,
-        )
-        .await?;
-        if seen.is_alive() {
-            let more = sense_of(&mut own, subject, library).await?;
-            findings.extend(slow(&seen, timeout).map(|finding| finding.of(&subject.id)));
-            findings.extend(more.into_iter().map(|finding| finding.of(&subject.id)));
-            continue;
-        }
-        let other = match framing {
-            Framing::Rtu | Framing::Ascii => Framing::Tcp,
-            Framing::Tcp | Framing::Auto => Framing::Rtu,
+        let found = match behind(medium, framing, timeout, subject, library).await {
+            Ok(found) => found,
+            Err(error) => vec![broke(&error)],
         };
-        medium.open(USUAL[0]).await?;
-        let mut talk = talk(&mut *medium, other, timeout.max(Duration::from_secs(1)), false);
-        let crossed = survey(
-            &mut talk,
-            subject.unit,
-            subject.profile.as_deref(),
-            subject.connector,
-        )
-        .await?;
-        findings.push(
-            if crossed.is_alive() {
-                Finding::new(
-                    Cause::FramingMixUp,
-                    95,
-                    format!("silent to {}, answers to {} on the same connection", called(framing), called(other)),
-                    match other {
-                        Framing::Rtu => "it is a serial device server: set framing = \"rtu\" for this bus, or switch its protocol to Modbus TCP",
-                        Framing::Tcp | Framing::Ascii | Framing::Auto => "set framing = \"tcp\" for this bus, or remove the line",
-                    },
-                )
-            } else {
-                Finding::new(
-                    Cause::DeviceSilent,
-                    70,
-                    "the connection stands, but no request is answered",
-                    "check the unit id, and that no other client holds the device",
-                )
-            }
-            .of(&subject.id),
-        );
+        findings.extend(found.into_iter().map(|finding| finding.of(&subject.id)));
     }
-    Ok(ranked(findings))
+    ranked(findings)
+}
+
+/// One device behind an endpoint, on connections of its own.
+async fn behind<M: Medium>(
+    medium: &mut M,
+    framing: Framing,
+    timeout: Duration,
+    subject: &Subject,
+    library: &[Arc<Profile>],
+) -> io::Result<Vec<Finding>> {
+    let (own, other) = match framing {
+        Framing::Rtu | Framing::Ascii => (framing, Framing::Tcp),
+        Framing::Tcp | Framing::Auto => (Framing::Tcp, Framing::Rtu),
+    };
+    let met = meet(medium, own, timeout, subject).await;
+    if let Ok(Some(seen)) = &met {
+        let mut talk = talk(&mut *medium, own, timeout, false);
+        let mut findings: Vec<Finding> = slow(seen, timeout).into_iter().collect();
+        findings.extend(sense_of(&mut talk, subject, library).await?);
+        return Ok(findings);
+    }
+    let patient = timeout.max(Duration::from_secs(1));
+    match meet(medium, other, patient, subject).await {
+        Ok(Some(_)) if framing == Framing::Auto => {
+            let mut talk = talk(&mut *medium, other, timeout, false);
+            sense_of(&mut talk, subject, library).await
+        }
+        Ok(Some(_)) => Ok(vec![mixed_up(own, other)]),
+        crossed => {
+            // Who hangs up has heard a request; who only keeps silent may be off.
+            met?;
+            crossed?;
+            Ok(vec![Finding::new(
+                Cause::DeviceSilent,
+                70,
+                "the connection stands, but no request is answered",
+                "check the unit id, and that no other client holds the device",
+            )])
+        }
+    }
+}
+
+/// Connects and asks; `None`: the device is silent.
+async fn meet<M: Medium>(
+    medium: &mut M,
+    framing: Framing,
+    timeout: Duration,
+    subject: &Subject,
+) -> io::Result<Option<Survey>> {
+    medium.open(USUAL[0]).await?;
+    let mut talk = talk(&mut *medium, framing, timeout, false);
+    let profile = subject.profile.as_deref();
+    let seen = survey(&mut talk, subject.unit, profile, subject.connector).await?;
+    Ok(Some(seen).filter(Survey::is_alive))
+}
+
+fn mixed_up(own: Framing, other: Framing) -> Finding {
+    Finding::new(
+        Cause::FramingMixUp,
+        95,
+        format!(
+            "silent to {}, answers to {} on the same connection",
+            called(own),
+            called(other)
+        ),
+        match other {
+            Framing::Rtu => {
+                "it is a serial device server: set framing = \"rtu\" for this bus, or switch its protocol to Modbus TCP"
+            }
+            Framing::Tcp | Framing::Ascii | Framing::Auto => {
+                "set framing = \"tcp\" for this bus, or remove the line"
+            }
+        },
+    )
 }
 
 pub(super) fn talk<M: Medium>(

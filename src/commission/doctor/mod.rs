@@ -3,7 +3,7 @@
 //! * `survey`: how a unit answers short and long questions.
 //! * `examine`: from what was seen to causes; `hunt`: for units that are silent.
 //! * `shift`: registers off by one, words in the other order.
-//! * `port`: ports that cannot be opened.
+//! * `port`: ports that cannot be opened, or break.
 
 mod examine;
 mod hunt;
@@ -12,7 +12,7 @@ mod shift;
 mod survey;
 
 pub use examine::{Line, Subject, endpoint, serial};
-pub use port::unopened;
+pub use port::{broken, unopened};
 
 use serde::Serialize;
 
@@ -30,6 +30,8 @@ pub enum Cause {
     PortHeld,
     /// The network endpoint cannot be reached.
     Unreachable,
+    /// The port or connection was open, and broke.
+    ConnectionBroken,
     /// Somebody else asks on this line.
     SecondMaster,
     /// The adapter hears what it sends.

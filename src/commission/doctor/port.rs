@@ -15,6 +15,34 @@ pub fn unopened(target: &Target, error: &io::Error, roots: &Roots) -> Vec<Findin
     }
 }
 
+/// Why a port or connection that could be opened broke while it was used.
+#[must_use]
+pub fn broken(target: &Target, error: &io::Error, roots: &Roots) -> Vec<Finding> {
+    match target {
+        Target::Serial { path } if !path.exists() => unopened(target, error, roots),
+        Target::Serial { path } => vec![Finding::new(
+            Cause::ConnectionBroken,
+            90,
+            format!(
+                "{} was open and failed while it was used: {error}",
+                path.display()
+            ),
+            "pull the adapter and plug it in again, without a hub in between; `dmesg` tells what the kernel saw",
+        )],
+        Target::Tcp { .. } => vec![broke(error)],
+    }
+}
+
+/// A connection that stood and broke.
+pub(super) fn broke(error: &io::Error) -> Finding {
+    Finding::new(
+        Cause::ConnectionBroken,
+        90,
+        format!("the connection stood, and broke when something was asked: {error}"),
+        "many devices serve one client and drop all others: end the other one; else check the power and the network cable of the device",
+    )
+}
+
 fn endpoint(host: &str, port: u16, error: &io::Error) -> Finding {
     let next = match error.kind() {
         io::ErrorKind::ConnectionRefused => {

@@ -3,6 +3,7 @@
 
 use crate::commission::judge::Verdict;
 use crate::commission::medium::Medium;
+use crate::commission::probe::possible;
 use crate::commission::talk::Talk;
 use crate::device::{Block, Electrical, Image, Pdu, Profile, Reply};
 use crate::domain::{Mono, Observation, Quantity, Reading};
@@ -101,23 +102,19 @@ async fn read<M: Medium>(
     })
 }
 
+/// A grid has no less than this, millivolt.
+const LEAST_VOLTAGE: i64 = 80_000;
+
 /// +2 for a value as a grid has it, -3 for one that cannot be.
 fn weigh(reading: &Reading) -> i32 {
-    let within = |least: i64, most: i64| (least..=most).contains(&reading.milli);
+    let (least, most) = possible(reading.quantity);
+    let can_be = (least..=most).contains(&reading.milli);
     match reading.quantity {
-        Quantity::Voltage if within(80_000, 480_000) => 2,
-        Quantity::Frequency if within(45_000, 65_000) => 2,
         // Terminals without supply.
         Quantity::Voltage | Quantity::Frequency if reading.milli == 0 => 0,
-        Quantity::Voltage | Quantity::Frequency => -3,
-        Quantity::Current | Quantity::CurrentOffered if !within(-200_000, 200_000) => -3,
-        Quantity::Power | Quantity::ApparentPower | Quantity::ReactivePower
-            if !within(-150_000_000, 150_000_000) =>
-        {
-            -3
-        }
-        Quantity::EnergyImport | Quantity::EnergyExport if !within(0, 10_000_000_000_000) => -3,
-        Quantity::PowerFactor if !within(-1_000, 1_000) => -3,
-        _ => 0,
+        Quantity::Voltage if reading.milli < LEAST_VOLTAGE => -3,
+        Quantity::Voltage | Quantity::Frequency if can_be => 2,
+        _ if can_be => 0,
+        _ => -3,
     }
 }

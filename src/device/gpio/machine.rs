@@ -8,8 +8,8 @@
 //! * The gateway is the watchdog: the relay is closed only under a lease (S6).
 //! * A contactor that does not follow its coil within two seconds is a fault: welded as long as its mirror contact
 //!   says so, stuck for a minute, then it is tried again.
-//! * A command is answered when the contactor stands as it asked, or never will; a newer one of its kind takes its
-//!   place.
+//! * A command is answered when the contactor stands as it asked, did not follow, or is lost with its lines; one to
+//!   close waits as long as something above bars that. A newer one of its kind takes its place.
 //!
 //! ```text
 //!              | open                               | closed

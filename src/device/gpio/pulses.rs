@@ -12,7 +12,7 @@
 //! ```text
 //!  Idle --active--> Run{on: 0} --inactive--> Run{on >= width: counted once} --pause >= width, active--> Run{on: 0}
 //!                     ^   \--pause < width, active--/
-//!                  (at the start, after a gap: on unknown, any end counts)
+//!                  (at the start: on unknown, its end counts; after a gap: Idle, what was under way is lost)
 //! ```
 
 use crate::domain::{Mono, PulseSetup};

@@ -1,7 +1,7 @@
 //! Mode C: the machine that asks the meters of a line one after the other.
 //!
 //! ```text
-//!  NoPort --port back--> Resting --due: /?!--> Called --/XXXZ..: ACK, speed Z--> Reading --block--> Resting
+//!  NoPort --port back--> Resting --due: /?!--> Called --/XXXZ..: ACK and speed Z, if Z is one--> Reading --block--> Resting
 //!                           ^------------- silence, damage: the first speed again --------'
 //! ```
 
@@ -179,6 +179,11 @@ impl Asker {
         {
             self.raw.drain(..line.end);
             self.identified(now, meter, begun, offered);
+        } else if let Stage::Called { meter, .. } = self.stage
+            && self.raw.len() > LONGEST
+        {
+            // A device server that never falls silent is no meter.
+            self.failed(now, meter, true);
         }
         if let Stage::Reading { meter, begun, .. } = self.stage {
             match find(&self.raw, None) {

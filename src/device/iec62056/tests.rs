@@ -27,6 +27,19 @@ fn writes(effects: &[StreamEffect]) -> Vec<Vec<u8>> {
     effects.iter().filter_map(written).collect()
 }
 
+#[test]
+fn who_never_falls_silent_is_no_meter_and_is_called_again() {
+    let mut bench = Bench::shipped("iec62056-meter");
+    bench.take();
+    let mut again = false;
+    for _ in 0..40 {
+        bench.bytes(&[b'x'; 20_000]);
+        bench.pass(500);
+        again |= writes(&bench.take()).contains(&b"/?!\r\n".to_vec());
+    }
+    assert!(again, "given up long before the 90 s of a readout");
+}
+
 /// Lets time pass until the next request.
 fn called(bench: &mut Bench) {
     bench.take();

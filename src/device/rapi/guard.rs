@@ -34,7 +34,6 @@ pub(super) struct Guard {
     ended: bool,
     next: (Next, Mono),
     pulse_at: Mono,
-    armed: bool,
     /// The firmware refused to be supervised.
     without: bool,
     /// A pulse was missed: the current is what the device fell back to.
@@ -54,7 +53,6 @@ impl Guard {
             ended: false,
             next: (Next::Arm, Mono(0)),
             pulse_at: Mono(0),
-            armed: false,
             without: false,
             missed: false,
             tickets: Vec::new(),
@@ -76,7 +74,6 @@ impl Guard {
 
     /// The device has (re)started or is to be armed for another reason.
     pub(super) fn arm(&mut self, now: Mono) {
-        self.armed = false;
         self.next = (Next::Arm, now);
     }
 
@@ -143,7 +140,6 @@ impl Guard {
     }
 
     fn armed(&mut self, now: Mono, ok: bool, setting: Option<(u16, u16, bool)>) -> Result<(), DriveError> {
-        self.armed = ok;
         self.without = setting.is_none();
         let Some(setting) = setting else {
             self.next = (Next::Arm, now.plus(CHECK_EVERY));

@@ -101,6 +101,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "",
     ),
     (
+        "parity = \"none\"",
+        "parity = \"none\", framing = \"ascii\"",
+        "link.serial.framing: is for Modbus",
+        "",
+    ),
+    (
         "silence_ms = 5000",
         "silence_ms = 1000",
         "link.silence_ms: expected more than `period_ms`",
@@ -138,6 +144,20 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "",
     ),
 ];
+
+#[test]
+fn a_profile_may_name_every_protocol_but_modbus() {
+    let told = told("\"sml\"", "\"none\"").join("\n");
+    let words = Protocol::ALL
+        .iter()
+        .filter(|protocol| **protocol != Protocol::Modbus);
+    let list = told.split("is not one of ").nth(1).expect("the words");
+    let mut named: Vec<&str> = list.split([',', ';', '\n']).map(str::trim).take(8).collect();
+    let mut known: Vec<&str> = words.map(|protocol| protocol.word()).collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known, "{told}");
+}
 
 #[test]
 fn every_mistake_names_place_and_remedy() {

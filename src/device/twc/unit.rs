@@ -239,8 +239,9 @@ impl Unit {
         self.misses = 0;
         self.present = true;
         self.meter.flows(now, milli(actual).0);
-        self.contactor
-            .flows(now, self.carried.0 == 0 && limit == 0, actual);
+        // Said to it, not only wanted: the heartbeat it answers carried zero.
+        let told = self.carried.0 == 0 && sent.is_none_or(|sent| sent == 0);
+        self.contactor.flows(now, told, told && limit == 0, actual);
         let end = sent.and_then(|sent| self.judge(now, report, sent));
         Some(Answer {
             said: self.observe(now, report),

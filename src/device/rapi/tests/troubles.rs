@@ -185,6 +185,25 @@ fn a_state_that_makes_no_sense_ends_the_stop_after_5_s() {
 }
 
 #[test]
+fn whatever_it_babbles_every_command_ends_and_no_question_is_asked_without_rest() {
+    for word in [
+        "GV", "GI", "GS", "GE", "GC", "GG", "GU", "GP", "GY", "SY", "SC", "FS", "FE",
+    ] {
+        let mut bench = charging();
+        bench.evse.babbles.push(word);
+        bench.limit(1, 0);
+        bench.run_for(12_000);
+        bench.limit(2, 16);
+        bench.run_for(12_000);
+        let mut ended: Vec<u64> = bench.done.iter().map(|(ticket, _)| *ticket).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, [1, 2], "{word}");
+        let times = bench.times(word).len();
+        assert!(times <= 24 * 5, "{word} was said {times} times in 24 s");
+    }
+}
+
+#[test]
 fn a_pause_comes_back_before_anything_else() {
     let mut bench = charging();
     bench.limit(1, 0);

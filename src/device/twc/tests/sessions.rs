@@ -246,6 +246,21 @@ fn an_old_unit_is_not_asked_for_what_it_does_not_know_more_than_every_two_minute
 }
 
 #[test]
+fn a_unit_that_ignores_zero_is_cut_off_by_the_contactor() {
+    let mut bench = Bench::settled(vec![Slave::new(A, 2)]);
+    bench.slaves[0].car = Some((true, true));
+    bench.limit(0, 1, 10);
+    bench.run_for(10_000);
+    bench.slaves[0].deaf = true;
+    bench.limit(0, 2, 0);
+    bench.run_for(15_000);
+    assert!(bench.slaves[0].actual(bench.now) > 200 && !bench.slaves[0].open);
+    bench.run_for(10_000);
+    assert!(bench.slaves[0].open, "stopped by message");
+    assert!(bench.slaves[0].actual(bench.now) < 80);
+}
+
+#[test]
 fn a_vehicle_that_ignores_zero_is_cut_off_by_the_contactor() {
     let mut bench = Bench::settled(vec![Slave::new(A, 2)]);
     bench.slaves[0].car = Some((true, false));
