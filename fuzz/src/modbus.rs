@@ -199,7 +199,9 @@ pub fn scan(data: &[u8]) -> Outcome {
         for (pause, piece) in PACE.pieces(bytes) {
             now += Duration::from_millis(pause);
             scan.push(piece, now, silence);
-            drain(&mut outcome, piece.len() + 300, || scan.next(wanted).map(heard));
+            drain(&mut outcome, piece.len() + 300, || {
+                scan.next(wanted).as_ref().map(heard)
+            });
             assert!(scan.pending() <= 300, "{} bytes are kept", scan.pending());
         }
         if let Some(answer) = &answer {
@@ -214,7 +216,9 @@ pub fn scan(data: &[u8]) -> Outcome {
         for (pause, piece) in PACE.pieces(bytes) {
             now += Duration::from_millis(pause);
             scan.push(piece, now);
-            drain(&mut outcome, piece.len() + 600, || scan.next(wanted).map(heard));
+            drain(&mut outcome, piece.len() + 600, || {
+                scan.next(wanted).as_ref().map(heard)
+            });
             assert!(scan.pending() <= ascii::MAX_CHARS, "{} are kept", scan.pending());
         }
         if let Some(answer) = &answer {
@@ -242,8 +246,8 @@ fn drain(outcome: &mut Outcome, most: usize, mut next: impl FnMut() -> Option<(S
     outcome.step("piece", "");
 }
 
-fn heard(found: Found) -> (String, String) {
-    (variant(&found), format!("{found:?}"))
+fn heard(found: &Found) -> (String, String) {
+    (variant(found), format!("{found:?}"))
 }
 
 fn wanted<'a>(unit: u8, pdu: &'a Pdu, request: &'a [u8]) -> Wanted<'a> {

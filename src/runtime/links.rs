@@ -86,9 +86,9 @@ impl Link {
             cp.id.clone(),
             world.trust_dir,
             Some(&world.state_dir),
-            Arc::clone(&world.clock),
+            world.clock,
         );
-        let uplink = uplink::spawn(vault, machine, feed, world.clock, from_uplink, seed);
+        let uplink = uplink::spawn(vault, machine, feed, from_uplink, seed);
         for (boot, unix_ms_at_zero) in world.epochs {
             let _ = uplink.to.try_send(ToUplink::Epoch {
                 boot,

@@ -26,7 +26,7 @@ pub use gateway::GatewayError;
 use crate::config;
 use crate::domain::SecurityEvent;
 use crate::ocpp::FLOOR_UNIX_MS;
-use crate::store::{Store, StoreError};
+use crate::store::{Opened, Store, StoreError};
 use clock::SystemClock;
 use control::{Ask, Question};
 use gateway::Gateway;
@@ -121,10 +121,7 @@ pub async fn run(options: RunOptions) -> ExitCode {
             return exit::SOFTWARE.into();
         }
     };
-    if opened.set_aside.is_some() {
-        let why = "the database was damaged and has been set aside";
-        gateway.note_security(&SecurityEvent::new("SecurityLogWasCleared", Some(why)));
-    }
+    note_lost_log(&gateway, &opened);
     let (questions, asked) = mpsc::channel(8);
     let listener = match control::listen(&socket, questions) {
         Ok(task) => Some(task),
@@ -145,6 +142,14 @@ pub async fn run(options: RunOptions) -> ExitCode {
     }
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// The security log goes with the database.
+fn note_lost_log(gateway: &Gateway, opened: &Opened) {
+    if opened.set_aside.is_some() {
+        let why = "the database was damaged and has been set aside";
+        gateway.note_security(&SecurityEvent::new("SecurityLogWasCleared", Some(why)));
+    }
 }
 
 /// Waits until there is a good configuration (safe mode), so that a mistake in a file never makes a boot loop.

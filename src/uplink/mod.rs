@@ -37,7 +37,7 @@ mod wire;
 pub use error::{ConnectError, Stage};
 
 use crate::domain::{
-    Batch, BootId, Clock, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, Params, ResetKind, Row,
+    Batch, BootId, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, Params, ResetKind, Row,
     TokenInfo, TxId,
 };
 use crate::ocpp::{Facts, Machine};
@@ -174,27 +174,21 @@ const INBOX: usize = 64;
 
 /// Starts the task of one (charge point, CSMS). Needs a tokio runtime.
 ///
-/// `vault` says how to connect; `seed` sets the jitter and must differ between uplinks, or they reconnect together. The task ends after [`ToUplink::Stop`], or when every sender of its inbox
-/// is gone.
+/// `vault` says how to connect; `seed` sets the jitter and must differ between uplinks, or they reconnect together. The
+/// task ends after [`ToUplink::Stop`], or when every sender of its inbox is gone.
 #[must_use]
-#[allow(
-    clippy::too_many_arguments,
-    reason = "each is another part of the world, wired once by the runtime"
-)]
 pub fn spawn(
     vault: Vault,
     machine: Machine,
     feed: Arc<dyn Feed>,
-    clock: Arc<dyn Clock>,
     to_station: mpsc::Sender<Box<FromUplink>>,
     seed: u64,
 ) -> UplinkHandle {
     let (to, inbox) = mpsc::channel(INBOX);
     let (set_status, status) = watch::channel(LinkStatus::default());
-    let (beat, heartbeat) = watch::channel(clock.now().mono);
+    let (beat, heartbeat) = watch::channel(vault.now().mono);
     let uplink = run::Uplink::new(
         vault::Keeper::new(vault),
-        clock,
         machine,
         desk::Desk::new(feed),
         post::Post::new(to_station),

@@ -8,10 +8,9 @@ use super::post::Post;
 use super::vault::{Keeper, Work};
 use super::wire::{Wire, WireEvent};
 use super::{FromUplink, LinkStatus, ToUplink};
-use crate::domain::{Batch, Clock, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
+use crate::domain::{Batch, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
 use crate::ocpp::{Effect, Input, Machine, Misbehaviour};
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -53,6 +52,7 @@ enum Phase {
 }
 
 /// What woke the loop.
+#[allow(clippy::large_enum_variant, reason = "handed on at once, never kept")]
 enum Event {
     Told(Option<ToUplink>),
     Stored(Done),
@@ -91,7 +91,6 @@ pub(super) struct Uplink {
     /// How the link was, or is next, connected.
     dial: Dial,
     keeper: Keeper,
-    clock: Arc<dyn Clock>,
     machine: Machine,
     desk: Desk,
     post: Post,
@@ -116,7 +115,6 @@ pub(super) struct Uplink {
 impl Uplink {
     pub(super) fn new(
         keeper: Keeper,
-        clock: Arc<dyn Clock>,
         machine: Machine,
         desk: Desk,
         post: Post,
@@ -132,7 +130,6 @@ impl Uplink {
             online: false,
             dial,
             keeper,
-            clock,
             machine,
             desk,
             post,
@@ -219,7 +216,7 @@ impl Uplink {
     }
 
     fn feed(&mut self, input: Input) {
-        self.machine.handle(self.clock.now(), input);
+        self.machine.handle(self.dial.clock.now(), input);
         self.drain();
     }
 
@@ -328,7 +325,7 @@ impl Uplink {
         let event = SecurityEvent::new(name, Some(info));
         let row = NewRow {
             cp: self.dial.cp.clone(),
-            at: self.clock.now().stamp(),
+            at: self.dial.clock.now().stamp(),
             event: LedgerEvent::Security(event),
         };
         let batch = Batch {
@@ -387,7 +384,7 @@ impl Uplink {
     }
 
     fn on_time(&mut self) {
-        let now = self.clock.now();
+        let now = self.dial.clock.now();
         if self.machine.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
             self.feed(Input::Tick);
         }
@@ -439,7 +436,7 @@ impl Uplink {
     /// When the loop turns again if nothing happens.
     fn wake(&self) -> Instant {
         let now = Instant::now();
-        let mono = self.clock.now().mono;
+        let mono = self.dial.clock.now().mono;
         let machine = self
             .machine
             .next_deadline()
@@ -463,6 +460,6 @@ impl Uplink {
             }
             changed
         });
-        self.heartbeat.send_replace(self.clock.now().mono);
+        self.heartbeat.send_replace(self.dial.clock.now().mono);
     }
 }

@@ -47,6 +47,7 @@ pub fn fresh(target: &str, rng: &mut Rng) -> Vec<u8> {
             }
         }),
         "modbus_tcp" => modbus(rng, mbap),
+        "modbus_scan" => scan(rng),
         "twc" => pieces(rng, 5, &telegrams::twc),
         "dsmr_p1" => pieces(rng, 6, &telegrams::p1),
         "iec62056_asked" => pieces(rng, 6, &telegrams::iec_asked),
@@ -54,8 +55,32 @@ pub fn fresh(target: &str, rng: &mut Rng) -> Vec<u8> {
         "rapi" => pieces(rng, 6, &telegrams::rapi),
         "rfid" => pieces(rng, 6, &telegrams::card),
         "sml" => pieces(rng, 6, &telegrams::sml),
+        "voices" => voices(rng),
         other => panic!("no valid bytes for {other}"),
     }
+}
+
+/// An answer on a serial line in either framing, in pieces, behind what was asked.
+fn scan(rng: &mut Rng) -> Vec<u8> {
+    let whole = if rng.below(2) == 0 {
+        modbus(rng, ascii_line)
+    } else {
+        modbus(rng, |_, unit, pdu| close_rtu(unit, pdu))
+    };
+    let (asked, frame) = whole.split_at(4.min(whole.len()));
+    [asked, &pieces(rng, 6, &|_| frame.to_vec())].concat()
+}
+
+/// What several kinds of devices say by themselves.
+fn voices(rng: &mut Rng) -> Vec<u8> {
+    let said = |rng: &mut Rng| match rng.below(5) {
+        0 => telegrams::sml(rng),
+        1 => telegrams::p1(rng),
+        2 => telegrams::iec_pushed(rng),
+        3 => telegrams::twc(rng),
+        _ => telegrams::rapi(rng),
+    };
+    (0..=rng.below(2)).flat_map(|_| said(rng)).collect()
 }
 
 /// Damage: bits, bytes, cuts, repeats, and the tail of something else.

@@ -16,6 +16,7 @@ mod kills;
 mod own_lines;
 mod reload;
 mod rig;
+mod secure_csms;
 mod site;
 mod sunspec;
 mod two_csmss;

@@ -1,7 +1,7 @@
 """What the foreign CSMSs share: one JSON object a line on stdin (orders) and stdout (what happened).
 
 Orders: {"call": action, "cp": id, "payload": {...}, "n": number}, {"reach": "up"|"refuse"}, {"token": t, "verdict": v}.
-Said:   {"ready": port}, {"opened": cp}, {"closed": cp}, {"call": action, "cp": ..., "payload": ..., "answer": ...},
+Said:   {"ready": port}, {"opened": cp, ...}, {"closed": cp}, {"call": action, "cp": ..., "payload": ..., "answer": ...},
         {"answered": n, "payload": ...} or {"answered": n, "error": code}, {"violation": text, "cp": ...}.
 End of stdin ends the program.
 """

@@ -2,12 +2,18 @@
 (shipped with PyPI `ocpp`) by an independent validator. Speaks OCPP 1.6 and 2.0.1.
 
 One JSON object a line: commands on stdin, what happened on stdout. See rig.py.
+
+With three arguments (certificate, key, root of the clients' certificates; PEM files) it also listens with TLS and tells in
+`opened` who a client's certificate is for, and the login it showed.
 """
 
 import asyncio
+import base64
 import importlib.resources
 import json
 import re
+import ssl
+import sys
 from datetime import datetime, timezone
 
 import jsonschema
@@ -72,8 +78,24 @@ class Strict:
         server = await websockets.serve(
             self.link, "127.0.0.1", 0, subprotocols=list(PROTOCOLS), process_request=self.door, ping_interval=None
         )
-        self.rig.say(ready=server.sockets[0].getsockname()[1])
+        port = server.sockets[0].getsockname()[1]
+        if len(sys.argv) == 4:
+            secure = await websockets.serve(
+                self.link, "127.0.0.1", 0, subprotocols=list(PROTOCOLS), process_request=self.door,
+                ping_interval=None, ssl=self.tls(*sys.argv[1:]),
+            )
+            self.rig.say(ready=port, secure=secure.sockets[0].getsockname()[1])
+        else:
+            self.rig.say(ready=port)
         await self.rig.run()
+
+    @staticmethod
+    def tls(certificate, key, clients):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
 
     def door(self, connection, request):
         return connection.respond(503, "closed for the test\n") if self.refusing else None
@@ -84,7 +106,7 @@ class Strict:
             self.rig.violation(cp, "no sub-protocol offered")
             return
         self.links[cp] = ws
-        self.rig.say(opened=cp, protocol=ws.subprotocol)
+        self.rig.say(opened=cp, protocol=ws.subprotocol, **self.identity(ws))
         try:
             async for text in ws:
                 await self.frame(cp, ws, text)
@@ -94,6 +116,15 @@ class Strict:
             if self.links.get(cp) is ws:
                 del self.links[cp]
             self.rig.say(closed=cp)
+
+    @staticmethod
+    def identity(ws):
+        tls = ws.transport.get_extra_info("ssl_object")
+        peer = (tls.getpeercert() if tls else None) or {}
+        subject = {name: value for part in peer.get("subject", ()) for name, value in part}
+        login = ws.request.headers.get("Authorization", "")
+        login = base64.b64decode(login.removeprefix("Basic ")).hex() if login else None
+        return {"tls": tls is not None, "subject": subject, "login": login}
 
     async def frame(self, cp, ws, text):
         if not isinstance(text, str):
@@ -131,6 +162,8 @@ class Strict:
             return {"status": "Accepted", "currentTime": now(), "interval": 30}
         if action == "Heartbeat":
             return {"currentTime": now()}
+        if action == "SignCertificate":
+            return {"status": "Accepted"}
         if action == "DataTransfer":
             return {"status": "UnknownVendorId"}
         if protocol == "ocpp2.0.1":

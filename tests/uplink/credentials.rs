@@ -1,9 +1,12 @@
 //! Credentials that a CSMS changes, over real sockets: what is sent, what is kept, the way back.
 
 use crate::rig::{CP, Door, Plan, Rig, accept_boot, ask, close_code, soon};
+use crate::tls::{Authority, GOOD, Noon, acceptor};
 use base64::Engine;
+use retrovolt::domain::ClockQuality;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
@@ -118,5 +121,87 @@ async fn what_cannot_be_kept_is_not_accepted() {
     )
     .await;
     assert_eq!(again["configurationKey"][0]["value"], "1");
+    rig.stop().await;
+}
+
+/// A charge point of profile 1 that trusts `ours`, and is asked to rise to 2 at a door of its own.
+async fn risen(plain: &Door, secure: &Door, dir: &TempDir, ours: &Authority) -> Rig {
+    std::fs::create_dir_all(dir.path().join("trust")).expect("a folder");
+    std::fs::write(dir.path().join("trust/ours.pem"), &ours.pem).expect("a file");
+    let mut plan = plan(plain, dir);
+    plan.trust_dir = Some(dir.path().join("trust"));
+    plan.clock = Arc::new(Noon(ClockQuality::Ntp));
+    plan.csms.secure_url = Some(format!("wss://localhost:{}/ocpp/{CP}", secure.port()));
+    let mut rig = plan.start();
+    let (mut socket, _) = served(plain).await;
+    accept_boot(&mut socket).await;
+    rig.online(true).await;
+    let rise = json!({"key": "SecurityProfile", "value": "2"});
+    let answer = ask(&mut socket, "a", "ChangeConfiguration", rise).await;
+    assert_eq!(answer["status"], "Accepted");
+    assert_eq!(close_code(&mut socket).await, Some(1000));
+    rig
+}
+
+#[tokio::test]
+async fn a_higher_profile_with_a_certificate_nobody_vouches_for_is_given_up() {
+    let (plain, secure) = (Door::open().await, Door::open().await);
+    let dir = TempDir::new().expect("a directory");
+    let rig = risen(&plain, &secure, &dir, &Authority::new("Ours")).await;
+    let stranger = acceptor(&Authority::new("Theirs").server("localhost", GOOD), None);
+    assert!(
+        soon("a handshake", stranger.accept(secure.tcp().await))
+            .await
+            .is_err()
+    );
+    let (mut socket, shown) = served(&plain).await;
+    assert_eq!(shown, format!("{CP}:{OLD}"));
+    let told = ask(
+        &mut socket,
+        "b",
+        "GetConfiguration",
+        json!({"key": ["SecurityProfile"]}),
+    )
+    .await;
+    assert_eq!(told["configurationKey"][0]["value"], "1");
+    let shelf = rig.shelf.clone();
+    rig.stop().await;
+    let events = shelf.security.lock().unwrap().clone();
+    assert!(
+        events.iter().any(|event| event.name == "InvalidCsmsCertificate"),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_higher_profile_that_was_reached_is_not_left_when_tls_is_blocked() {
+    let (plain, secure) = (Door::open().await, Door::open().await);
+    let (dir, ours) = (TempDir::new().expect("a directory"), Authority::new("Ours"));
+    let mut rig = risen(&plain, &secure, &dir, &ours).await;
+    let good = acceptor(&ours.server("localhost", GOOD), None);
+    let tls = soon("a handshake", good.accept(secure.tcp().await))
+        .await
+        .expect("a handshake");
+    #[allow(clippy::result_large_err, reason = "the signature is the library's")]
+    let agree = |request: &Request, mut response: Response| {
+        assert!(request.headers().contains_key("authorization"));
+        let value = "ocpp1.6".parse().expect("a header value");
+        response.headers_mut().insert("sec-websocket-protocol", value);
+        Ok(response)
+    };
+    let socket = soon("an upgrade", tokio_tungstenite::accept_hdr_async(tls, agree)).await;
+    rig.up().await;
+    drop(socket);
+    // Whoever sits between now lets no handshake through; the door without TLS stays shut to us.
+    for _ in 0..8 {
+        drop(secure.tcp().await);
+    }
+    let detail = rig.handle.status.borrow().detail.clone();
+    assert!(!detail.contains("connected, "), "{detail}");
+    let knocked = tokio::select! {
+        _ = plain.tcp() => true,
+        () = async { for _ in 0..4 { drop(secure.tcp().await); } } => false,
+    };
+    assert!(!knocked, "never again in the clear");
     rig.stop().await;
 }

@@ -192,9 +192,9 @@ impl Plan {
             cp.id,
             self.trust_dir,
             self.state_dir.as_deref(),
-            self.clock.clone(),
+            self.clock,
         );
-        let handle = uplink::spawn(vault, machine, feed, self.clock, to_station, 11);
+        let handle = uplink::spawn(vault, machine, feed, to_station, 11);
         Rig {
             handle,
             told,

@@ -7,7 +7,9 @@ use crate::process::{Process, reader_of};
 use crate::site::{self, Place};
 use crate::south::{self, DEVICES, LINES, World, index_of};
 use retrovolt::device::{self, Library, Reply};
-use retrovolt::domain::{Batch, Command, CpId, DriveError, Mono, Now, Outcome, Rng, Row, VaultAnswer};
+use retrovolt::domain::{
+    Batch, Command, CommandId, CpId, DriveError, Mono, Now, Outcome, Rng, Row, VaultAnswer, VaultRequest,
+};
 use retrovolt::ocpp;
 use retrovolt::site::Demand;
 use retrovolt::station;
@@ -604,6 +606,14 @@ impl House {
         }
     }
 
+    /// Nobody here keeps credentials.
+    fn refuse_credentials(&mut self, cp: &CpId, id: CommandId, request: &VaultRequest) {
+        let answer = VaultAnswer::Refused("there is no place to keep it");
+        self.note(format_args!("{cp} is refused {request:?}"));
+        self.todo
+            .push_back(Todo::Machine(cp.clone(), ocpp::Input::Vault { id, answer }));
+    }
+
     fn machine_wants(&mut self, cp: &CpId, effect: ocpp::Effect) {
         match effect {
             ocpp::Effect::Send(text) => {
@@ -660,13 +670,7 @@ impl House {
                 assert!(!what.is_loss(), "{what}");
                 self.note(format_args!("{cp} {what}"));
             }
-            ocpp::Effect::Vault { id, request } => {
-                // Nobody here keeps credentials.
-                let answer = VaultAnswer::Refused("there is no place to keep it");
-                self.note(format_args!("{cp} is refused {request:?}"));
-                self.todo
-                    .push_back(Todo::Machine(cp.clone(), ocpp::Input::Vault { id, answer }));
-            }
+            ocpp::Effect::Vault { id, request } => self.refuse_credentials(cp, id, &request),
             ocpp::Effect::ClockSet { .. } | ocpp::Effect::Ping(_) => {}
         }
     }

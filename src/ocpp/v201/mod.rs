@@ -24,8 +24,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    ConnectorStatus, CpSetup, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice,
-    TokenInfo,
+    ConnectorStatus, CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row,
+    StatusNotice, TokenInfo,
 };
 use model::Model;
 use ocpp_kit::Version;
@@ -63,6 +63,10 @@ impl Dialect for V201 {
 
     fn params(&self) -> Params {
         self.model.params()
+    }
+
+    fn credentials(&mut self, credentials: Credentials) {
+        self.model.tell_profile(credentials.profile);
     }
 
     fn follow(&mut self, params: &Params) {

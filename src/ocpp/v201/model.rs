@@ -22,6 +22,12 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// The security profile in use, which a CSMS that speaks 1.6 may have raised.
+    pub(super) fn tell_profile(&mut self, profile: u8) {
+        self.values
+            .insert("SecurityCtrlr.SecurityProfile", profile.to_string());
+    }
+
     /// Table defaults, then the set-up, then the configuration file, then what the CSMS changed.
     pub(super) fn new(cp: &CpSetup, csms: &CsmsSetup, restored: &[(String, String)]) -> Self {
         let defaults = TABLE.iter().map(|entry| (entry.name, entry.default.to_owned()));

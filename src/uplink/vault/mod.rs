@@ -18,7 +18,7 @@ use super::error::ConnectError;
 use super::tls::Login;
 use super::trust::{self, Moment};
 use crate::domain::{
-    CertificateUse, Clock, CpId, Credentials, CsmsSetup, HashAlgorithm, Secret, Security, SecurityEvent,
+    CertificateUse, Clock, CpId, Credentials, CsmsSetup, HashAlgorithm, Now, Secret, Security, SecurityEvent,
     VaultAnswer, VaultRequest,
 };
 use kept::{Client, Held, Kept, Usage};
@@ -121,6 +121,11 @@ impl Vault {
         };
         vault.adopt(kept);
         vault
+    }
+
+    /// The present by the clock of this link.
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
     }
 
     fn moment(&self) -> Moment {

@@ -332,6 +332,59 @@ mod tests {
         assert!(is_same(&found, &upper) && is_named(root.der(), &found));
     }
 
+    /// Made by openssl; name and key are the bytes that its `-ocspid` hashes, cut out of the DER and hashed by sha256sum.
+    const OPENSSL: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBuTCCAV+gAwIBAgICD6UwCgYIKoZIzj0EAwIwMjEZMBcGA1UECgwQRXhhbXBs\n\
+        ZSBPcGVyYXRvcjEVMBMGA1UEAwwMRXhhbXBsZSBSb290MCAXDTI2MTEyNjAxMjg1\n\
+        MloYDzIwODEwODI5MDEyODUyWjAyMRkwFwYDVQQKDBBFeGFtcGxlIE9wZXJhdG9y\n\
+        MRUwEwYDVQQDDAxFeGFtcGxlIFJvb3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n\
+        AASw9VEOgnK0w4Y859JrGa4qZDH7qGV4/IPHamt0Te3O4l2FtZjyNAoQFGqkYtss\n\
+        wTDK/V9P0VG+DFfD8HLrhufVo2MwYTAdBgNVHQ4EFgQUDbgb+id6WMJIIm4Ml5Xs\n\
+        dQljZBswHwYDVR0jBBgwFoAUDbgb+id6WMJIIm4Ml5XsdQljZBswDwYDVR0TAQH/\n\
+        BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwCgYIKoZIzj0EAwIDSAAwRQIgUQOdUKG9\n\
+        dZnr+uiqdQ9ud66SXW5gjtqndb2yS7BMG14CIQCI5N1p2JuWhpWHf/5vTovpWgem\n\
+        L6FKcGt6V63hbqqsyA==\n\
+        -----END CERTIFICATE-----\n";
+
+    #[test]
+    fn hashes_are_those_of_openssl() {
+        let root = one(OPENSSL).unwrap();
+        let found = hash_of_root(&root, HashAlgorithm::Sha256).unwrap();
+        assert_eq!(
+            found.issuer_name,
+            "a48e8f9f85d5c245cc86f16cefa67ede036a2ce8faf750588840e62371d188e5"
+        );
+        assert_eq!(
+            found.issuer_key,
+            "639a94ff3ba95ec878802da98f31c345f5b9072c8650a17e8a31ce9d49907955"
+        );
+        assert_eq!(found.serial, "FA5");
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_root_gets_through_and_none_is_a_panic() {
+        let root = one(OPENSSL).unwrap();
+        let moment = Moment {
+            unix_s: 1_800_000_000,
+            is_now: true,
+        };
+        assert_eq!(check_root(&root, moment), Ok(()));
+        for bit in 0..root.len() * 8 {
+            let mut flipped = root.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let flipped = CertificateDer::from(flipped);
+            assert!(check_root(&flipped, moment).is_err(), "bit {bit}");
+            let _ = (
+                hash_of_root(&flipped, HashAlgorithm::Sha512),
+                subject(&flipped),
+                validity(&flipped),
+            );
+        }
+        for length in 0..root.len() {
+            assert!(check_root(&CertificateDer::from(root[..length].to_vec()), moment).is_err());
+        }
+    }
+
     #[test]
     fn a_signed_certificate_must_be_ours_in_every_respect() {
         let (params, key) = ca("Root");

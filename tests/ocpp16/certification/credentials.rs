@@ -1,4 +1,5 @@
-//! Passwords, security profile and certificates: 073 to 078 and 083 to 087.
+//! Passwords, security profile and certificates: 073 to 077 and 083 to 085. What needs a handshake is told over sockets in
+//! `tests/uplink/tls.rs` (078, 086, 087), and all of it at once by the real process in `tests/gateway/secure_csms.rs`.
 
 use crate::stack::{Authority, Csms, GOOD, Stack, site};
 use retrovolt::domain::{CpSetup, Security};
