@@ -5,6 +5,7 @@ use super::ids::{EvseId, TxId};
 use super::limit::LimitEntry;
 use super::params::Params;
 use super::profile::{ChargingProfile, CompositeSchedule, ProfilePurpose, RateUnit};
+use super::transfer::{LogOutcome, LogRequest};
 use serde::{Deserialize, Serialize};
 
 /// Ties an [`Outcome`] to its [`Command`]; unique within one run of one station.
@@ -81,6 +82,13 @@ pub enum Command {
         evse: EvseId,
         /// The entry; its source must be `Local`.
         entry: LimitEntry,
+    },
+    /// Upload a record -> [`Outcome::Log`].
+    GetLog(Box<LogRequest>),
+    /// Tell how far an upload has come -> [`Outcome::Simple`]; it is told behind the answer.
+    TellLog {
+        /// By the message of GetDiagnostics (1.6).
+        diagnostics: bool,
     },
     /// Say something now -> [`Outcome::Simple`].
     Trigger(Trigger),
@@ -292,6 +300,8 @@ pub enum Outcome {
     ListVersion(i32),
     /// Reserve.
     Reserve(ReserveOutcome),
+    /// GetLog.
+    Log(LogOutcome),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

@@ -5,6 +5,7 @@ use super::evse::ChargingState;
 use super::ids::{CpId, EvseId, ReaderId, TxId};
 use super::reading::{Phase, Quality, Quantity};
 use super::time::Stamp;
+use super::transfer::LogNotice;
 use super::units::MilliWattHours;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,8 @@ pub enum Event {
     Ended(End),
     /// A security event (1.6 whitepaper, 2.x `SecurityEventNotification`).
     Security(SecurityEvent),
+    /// A step of an upload, for the back end in control.
+    Log(LogNotice),
 }
 
 impl Event {
@@ -89,7 +92,7 @@ impl Event {
             Self::Sampled { tx, .. } => tx.as_ref(),
             Self::Changed { tx, .. } => Some(tx),
             Self::Ended(e) => Some(&e.tx),
-            Self::Security(_) => None,
+            Self::Security(_) | Self::Log(_) => None,
         }
     }
 

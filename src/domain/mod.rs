@@ -18,6 +18,7 @@ mod rng;
 mod setup;
 mod tags;
 mod time;
+mod transfer;
 mod units;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
@@ -49,6 +50,11 @@ pub use setup::{
 };
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
+pub use transfer::{
+    FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,
+    LogNotice, LogOutcome, LogRequest, Retry, Signing, TransferDone, TransferError, TransferOrder,
+    UploadStatus, masked,
+};
 pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};
 
 pub(crate) use units::write_milli;

@@ -5,7 +5,7 @@
 //!   did not take then, is passed over to its end;
 //! * what was begun is told to its end, whatever becomes of the rule meanwhile; a mark in the reader's scope, durable in
 //!   one step with the cursor, says so after a restart;
-//! * what belongs to no transaction is told to everybody.
+//! * what belongs to no transaction is told to everybody, but for uploads, which only the one in control asks for.
 
 use super::dialect::KeyPut;
 use crate::domain::{CpSetup, CsmsSetup, Event, TagRule, TxId};
@@ -20,6 +20,8 @@ pub(super) struct Routing {
     rule: TagRule,
     /// The one in control and without a rule is told everything, also of transactions nothing is known of.
     everything: bool,
+    /// Uploads are the matter of the one in control, which has asked for them.
+    controls: bool,
     told: BTreeSet<TxId>,
 }
 
@@ -28,6 +30,7 @@ impl Routing {
         let marks = restored.iter().filter_map(|(key, _)| key.strip_prefix(MARK));
         Self {
             rule: csms.tags.clone(),
+            controls: cp.is_controlled_by(csms),
             everything: cp.is_controlled_by(csms) && csms.tags.is_open(),
             told: marks.map(TxId::new).collect(),
         }
@@ -37,6 +40,7 @@ impl Routing {
     pub(super) fn concerns(&self, event: &Event) -> bool {
         match event {
             Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
+            Event::Log(_) => self.controls,
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
                 .tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
@@ -54,7 +58,7 @@ impl Routing {
                 .told
                 .remove(&end.tx)
                 .then(|| (format!("{MARK}{}", end.tx), None)),
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) | Event::Log(_) => None,
         }
     }
 }

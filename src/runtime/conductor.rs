@@ -6,6 +6,7 @@
 use super::counts;
 use super::exchange::{Exchange, Heard};
 use super::fuses::Asked;
+use super::porter::{Porter, Yard};
 use crate::bus::ToBus;
 use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
 use crate::site::Demand;
@@ -63,6 +64,8 @@ pub struct Surroundings {
     pub fuses: mpsc::Sender<Asked>,
     /// Where the CSMS's time goes.
     pub time: mpsc::Sender<i64>,
+    /// What is needed to carry files.
+    pub yard: Yard,
 }
 
 /// The outside of a running conductor.
@@ -87,6 +90,7 @@ struct Conductor {
     tickets: BTreeMap<u64, u64>,
     demands: BTreeMap<EvseId, Demand>,
     counts: counts::Heard,
+    porter: Porter,
     snapshot: watch::Sender<Snapshot>,
     heartbeat: watch::Sender<Mono>,
 }
@@ -103,6 +107,7 @@ pub fn spawn(
     let (snapshot, snapshot_rx) = watch::channel(station.snapshot());
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
     let params = exchange.params();
+    let porter = Porter::new(setup.clone(), around.clone(), inbox.clone(), snapshot_rx.clone());
     let conductor = Conductor {
         setup,
         station,
@@ -112,6 +117,7 @@ pub fn spawn(
         tickets: BTreeMap::new(),
         demands: BTreeMap::new(),
         counts: counts::Heard::default(),
+        porter,
         snapshot,
         heartbeat,
     };
@@ -249,6 +255,8 @@ impl Conductor {
             }
             Effect::Answer { id, outcome } => self.exchange.answer(id, outcome),
             Effect::Notify(notice) => self.exchange.notice(notice),
+            Effect::Transfer { order, what } => self.porter.carry(order, what),
+            Effect::CallOff { order } => self.porter.call_off(order),
             Effect::Reboot(kind) => {
                 tracing::warn!(cp = %self.setup.id, ?kind, "restarting the OCPP sessions on request of the CSMS");
                 self.exchange.tell_all(&ToUplink::Reboot(kind));

@@ -8,6 +8,7 @@ use super::counts;
 use super::exchange::Exchange;
 use super::fuses::{self, Asked, Stations};
 use super::links::{self, Link, LinkWorld};
+use super::porter::Yard;
 use super::router::{self, Routes, South};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
@@ -77,6 +78,7 @@ pub struct Gateway {
     count_tasks: Vec<JoinHandle<()>>,
     counted: watch::Receiver<counts::Counts>,
     time: mpsc::Sender<i64>,
+    yard: Yard,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
 }
@@ -134,6 +136,7 @@ impl Gateway {
             count_tasks,
             counted,
             time,
+            yard: Yard::new(&setup),
             time_told,
         };
         gateway.apply(setup, library).await?;
@@ -190,6 +193,7 @@ impl Gateway {
             self.tell_counts(&bus, &handle).await?;
             self.buses.insert(bus.id.clone(), Bus { setup: bus, handle });
         }
+        self.yard.publish(&setup);
         self.setup = setup;
         self.publish_fuses();
         self.keep_readers().await?;
@@ -269,6 +273,7 @@ impl Gateway {
             buses: self.bus_of_device(),
             fuses: self.fuses.clone(),
             time: self.time.clone(),
+            yard: self.yard.clone(),
         };
         let (conductor, join) = conductor::spawn(setup.clone(), station, exchange, around, (to, inbox));
         let point = ChargePoint {

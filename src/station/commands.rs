@@ -72,6 +72,11 @@ impl Station {
                 Outcome::Simple(Accepted::Yes)
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
+            Command::GetLog(request) => return self.get_log(id, *request),
+            Command::TellLog { diagnostics } => {
+                self.answer(id, Outcome::Simple(Accepted::Yes));
+                return self.trigger_log(diagnostics);
+            }
             Command::Trigger(trigger) => Outcome::Simple(self.trigger(trigger)),
         };
         self.answer(id, outcome);
@@ -104,7 +109,7 @@ impl Station {
         }
     }
 
-    fn answer(&mut self, id: CommandId, outcome: Outcome) {
+    pub(super) fn answer(&mut self, id: CommandId, outcome: Outcome) {
         self.outbox.push(Effect::Answer { id, outcome });
     }
 

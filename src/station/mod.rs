@@ -12,6 +12,7 @@
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
+//! | `logs` | records on their way to the back end |
 //! | `status` | connector status |
 //! | `commands` | what back ends ask |
 //! | `persist`, `outbox`, `snapshot` | what is stored, how effects leave, what a person is shown |
@@ -25,6 +26,7 @@ mod io;
 mod lease;
 mod limits;
 mod list;
+mod logs;
 mod outbox;
 mod persist;
 mod reserve;
@@ -43,7 +45,7 @@ pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
     BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
-    ResetKind, Rng, TokenInfo, VehicleState,
+    ResetKind, Rng, TokenInfo, TransferOrder, VehicleState,
 };
 use evse::Evse;
 use lease::Health;
@@ -71,6 +73,7 @@ pub struct Station {
     evses: BTreeMap<EvseId, Box<Evse>>,
     known: auth::Known,
     reservations: reserve::Reservations,
+    logs: logs::Logs,
     smart: smart::Smart,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
@@ -84,6 +87,8 @@ pub struct Station {
     orphans: Vec<(EvseId, tx::TxRecord)>,
     requests: u64,
     tickets: u64,
+    /// Orders given to whoever carries files.
+    orders: u64,
     /// Transactions begun in the life of the charge point.
     begun: u64,
 }
@@ -120,6 +125,7 @@ impl Station {
             evses,
             known: auth::Known::default(),
             reservations: reserve::Reservations::default(),
+            logs: logs::Logs::default(),
             smart: smart::Smart::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
@@ -130,6 +136,7 @@ impl Station {
             orphans: Vec::new(),
             requests: 0,
             tickets: 0,
+            orders: 0,
             begun: 0,
         };
         station.restore(restored);
@@ -177,6 +184,7 @@ impl Station {
                 }
             }
             Input::Security(event) => self.record_security(event),
+            Input::Transferred { order, result } => self.log_transferred(order, &result),
             Input::Committed(id) => self.outbox.committed(id),
             Input::Leaving => self.leave(),
             Input::Tick => {}
@@ -263,6 +271,7 @@ impl Station {
                 .deadline(self.now)
                 .map(|at| (at, "a reservation ends")),
         );
+        due.extend(self.logs.deadline());
         due
     }
 
@@ -277,6 +286,7 @@ impl Station {
         self.expire_asks();
         self.expire_unlocks();
         self.follow_reservations();
+        self.follow_log();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
             self.follow_plug(*id);
@@ -419,6 +429,14 @@ impl Station {
         if let Some(until) = evse.lease.renew(health, now) {
             self.outbox.push_express(Effect::Lease { evse: id, until });
         }
+    }
+
+    /// Gives an order to whoever carries files, under a number of its own.
+    fn order(&mut self, what: TransferOrder) -> u64 {
+        self.orders += 1;
+        let order = self.orders;
+        self.outbox.push(Effect::Transfer { order, what });
+        order
     }
 
     /// The id of the next transaction: the same for the same seed and history, another for every transaction.

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Most rows handed out by one read.
 const READ_MAX: usize = 1_000;
 
+/// Security events of a charge point that are kept beyond their delivery.
+pub(super) const SECURITY_KEPT: usize = 1_000;
+
 /// Boots whose epoch is kept although no row speaks of them: values of `kv` may.
 const BOOTS_KEPT: i64 = 64;
 
@@ -47,6 +50,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Changed { .. } => "changed",
         Event::Ended(_) => "ended",
         Event::Security(_) => "security",
+        Event::Log(_) => "log",
     }
 }
 
@@ -111,7 +115,37 @@ pub(super) fn insert(db: &Connection, seq: u64, row: &NewRow) -> Result<(), Stor
         &body,
         n.sum(row.cp.as_str(), &body),
     ))?;
+    if matches!(row.event, Event::Security(_)) {
+        keep_security(db, n.seq, row.cp.as_str())?;
+    }
     Ok(())
+}
+
+/// Copies a security event into the log that outlives its delivery, and forgets the oldest there.
+fn keep_security(db: &Connection, seq: i64, cp: &str) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO security_log SELECT seq, cp, boot, mono_ms, wall_ms, quality, body, sum FROM ledger WHERE seq = ?1",
+    )?
+    .execute([seq])?;
+    db.prepare_cached(
+        "DELETE FROM security_log WHERE cp = ?1 AND seq <=
+         (SELECT seq FROM security_log WHERE cp = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute((cp, int(SECURITY_KEPT as u64)))?;
+    Ok(())
+}
+
+/// The security log of a charge point, oldest first.
+pub(super) fn security_log(db: &Connection, cp: &CpId) -> Result<Vec<Row>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT seq, cp, boot, mono_ms, wall_ms, quality, body, sum FROM security_log WHERE cp = ?1 ORDER BY seq",
+    )?;
+    let mut found = query.query([cp.as_str()])?;
+    let mut out = Vec::new();
+    while let Some(row) = found.next()? {
+        out.push(row_of(row)?);
+    }
+    Ok(out)
 }
 
 const COLUMNS: &str = "SELECT seq, cp, boot, mono_ms, wall_ms, quality, body, sum FROM ledger";
@@ -158,6 +192,13 @@ pub(super) fn verify(db: &Connection) -> Result<(), StoreError> {
     while let Some(row) = found.next()? {
         row_of(row)?;
     }
+    let mut points = db.prepare("SELECT DISTINCT cp FROM security_log")?;
+    let points = points
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    points
+        .iter()
+        .try_for_each(|cp| security_log(db, &CpId::new(cp.as_str())).map(drop))?;
     verify_small(db)
 }
 

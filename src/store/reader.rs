@@ -27,6 +27,10 @@ pub(super) enum Ask {
         scope: String,
         reply: Reply<Vec<(String, String)>>,
     },
+    SecurityLog {
+        cp: CpId,
+        reply: Reply<Vec<Row>>,
+    },
     Epochs(Reply<Vec<(BootId, i64)>>),
     Stats(Reply<Stats>),
     Close(oneshot::Sender<()>),
@@ -43,6 +47,7 @@ pub(super) fn run(db: Connection, counters: &Counters, dir: &Arc<PathBuf>, mut a
                 reply,
             } => answer(dir, reply, ledger::rows(&db, &cp, after, limit)),
             Ask::Scope { scope, reply } => answer(dir, reply, ledger::scope(&db, &scope)),
+            Ask::SecurityLog { cp, reply } => answer(dir, reply, ledger::security_log(&db, &cp)),
             Ask::Epochs(reply) => answer(dir, reply, ledger::epochs(&db)),
             Ask::Stats(reply) => answer(dir, reply, stats(&db, counters)),
             Ask::Close(reply) => {

@@ -11,7 +11,8 @@ pub(super) type Step = &'static str;
 /// Marks the file as a ledger of this program (`RVLT`).
 const APPLICATION_ID: u32 = 0x5256_4c54;
 
-/// From nothing to the present. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
+/// From nothing to the present. Security events are kept twice, because the security log (1.6 whitepaper N01.FR.05) outlives
+/// their delivery. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
 /// `meta.high_water` and the readers' cursors keep numbers from being used twice.
 pub(super) const STEPS: &[Step] = &["
 CREATE TABLE ledger(
@@ -48,6 +49,19 @@ CREATE TABLE meta(
   value INTEGER NOT NULL,
   sum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+", "
+CREATE TABLE security_log(
+  seq INTEGER PRIMARY KEY,
+  cp TEXT NOT NULL,
+  boot INTEGER NOT NULL,
+  mono_ms INTEGER NOT NULL,
+  wall_ms INTEGER NOT NULL,
+  quality INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  sum INTEGER NOT NULL
+) STRICT;
+CREATE INDEX security_log_by_cp ON security_log(cp, seq);
+INSERT INTO security_log SELECT seq, cp, boot, mono_ms, wall_ms, quality, body, sum FROM ledger WHERE kind = 'security';
 "];
 
 /// Tables small enough to be checked at every start, whatever the length of the ledger.

@@ -31,6 +31,7 @@ mod tls;
 mod wire;
 
 pub use error::{ConnectError, Stage};
+pub use tls::file_servers;
 
 use crate::domain::{
     Batch, BootId, Clock, Command, CommandId, CpId, CsmsSetup, EvseId, IdToken, Mono, Notice, Outcome,

@@ -64,6 +64,25 @@ pub(super) fn client_config(
     Ok(config)
 }
 
+/// TLS settings toward servers that files go to or come from, which are trusted as CSMSs are. Sessions are resumed, because
+/// many FTPS servers ask that of a data connection. Blocks on the file system.
+///
+/// # Errors
+/// When the provider of cryptography refuses its own defaults.
+pub fn file_servers(
+    trust_dir: Option<&Path>,
+    clock: Arc<dyn Clock>,
+) -> Result<(ClientConfig, Vec<CertificateDer<'static>>), ConnectError> {
+    let mut config = client_config(&Security::None, trust_dir, clock)?;
+    config.resumption = Resumption::in_memory_sessions(4);
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    for path in trust_dir.map(pem_files).unwrap_or_default() {
+        // What is wrong with a file was told by the settings above.
+        roots.extend(certificates(&path).unwrap_or_default());
+    }
+    Ok((config, roots))
+}
+
 fn roots(trust_dir: Option<&Path>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // A machine without system roots is fine where the operator gives his own.

@@ -3,6 +3,7 @@
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
+use super::transfers;
 use super::{V16, keys::MAX_KEYS, readonly};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
@@ -77,6 +78,8 @@ impl V16 {
             }
             CsmsRequest::GetCompositeSchedule(request) => self.get_composite(&request),
             CsmsRequest::GetConfiguration(request) => self.get_configuration(request),
+            CsmsRequest::GetDiagnostics(request) => ask(transfers::diagnostics(request)),
+            CsmsRequest::GetLog(request) => ask(transfers::log(request)),
             CsmsRequest::GetLocalListVersion(_) => self.list_version(),
             CsmsRequest::SendLocalList(request) => self.send_list(request),
             CsmsRequest::ReserveNow(request) => self.reserve(request),
@@ -308,7 +311,9 @@ fn is_offered(action: Action) -> bool {
             | Action::ExtendedTriggerMessage
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
+            | Action::GetDiagnostics
             | Action::GetLocalListVersion
+            | Action::GetLog
             | Action::RemoteStartTransaction
             | Action::RemoteStopTransaction
             | Action::ReserveNow

@@ -3,6 +3,7 @@
 use super::super::read;
 use super::super::wallclock::to_raw;
 use super::profile;
+use super::transfers;
 use crate::domain::{AvailabilityOutcome, ListOutcome, Outcome, ReserveOutcome, ResetOutcome, UnlockOutcome};
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
@@ -53,6 +54,10 @@ pub(super) fn render(
                 ReserveOutcome::Unavailable => ReservationStatus::Unavailable,
             })))
         }
+        (Some(Action::GetDiagnostics), Outcome::Log(outcome)) => {
+            Some(to_raw(&transfers::diagnostics_answer(outcome)))
+        }
+        (Some(Action::GetLog), Outcome::Log(outcome)) => Some(to_raw(&transfers::log_answer(outcome))),
         (Some(Action::GetCompositeSchedule), Outcome::Composite(Ok(schedule))) => {
             Some(to_raw(&profile::composite(asked_connector(payload), schedule)))
         }

@@ -1,4 +1,4 @@
-//! The configuration keys of 1.6 as one table (section 9, errata 3.83 and 3.91): type, range, access, default.
+//! The configuration keys of 1.6 as one table (section 9, errata 3.83, 3.90 and 3.91): type, range, access, default.
 //!
 //! Rules it keeps: an unknown key is `NotSupported`, a bad value or a read-only key is `Rejected`, a list with one
 //! unsupported measurand changes nothing (errata 3.14.4). No key here needs a restart, so none says
@@ -111,6 +111,7 @@ const TABLE: &[Key] = &[
     ro("StopTxnSampledDataMaxLength", ""),
     ro("StopTransactionMaxMeterValues", ""),
     ro("SupportedFeatureProfiles", PROFILES),
+    ro("SupportedFileTransferProtocols", "FTP,FTPS,HTTP,HTTPS"),
     rw("TransactionMessageAttempts", Kind::Int(1, 100), "3"),
     rw("TransactionMessageRetryInterval", DAY, "60"),
     rw("UnlockConnectorOnEVSideDisconnect", Kind::Bool, "false"),

@@ -3,7 +3,7 @@
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
 //! answers, `list` is about tokens sent in advance, `security`
-//! about security events, `keys` is the configuration, `txmap` the
+//! about security events, `transfers` about uploads, `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
@@ -15,6 +15,7 @@ mod profile;
 mod project;
 mod readonly;
 mod security;
+mod transfers;
 mod trigger;
 mod txmap;
 
@@ -137,6 +138,7 @@ impl Dialect for V16 {
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
         match &row.event {
             Event::Security(event) => self.security.told(event, epochs.date_time(row.at)),
+            Event::Log(notice) => Some(transfers::log_status(notice)),
             _ => project::row(row, epochs, &self.map, &self.keys),
         }
     }
@@ -170,7 +172,7 @@ impl Dialect for V16 {
                 self.security.understood();
                 Ok(RowReply::default())
             }
-            Event::Sampled { .. } | Event::Changed { .. } => Ok(RowReply::default()),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Log(_) => Ok(RowReply::default()),
         }
     }
 
@@ -178,12 +180,17 @@ impl Dialect for V16 {
         match &row.event {
             Event::Began(begin) => vec![self.map.learn(&begin.tx, NO_ID)],
             Event::Ended(end) => vec![self.map.forget(&end.tx)],
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Vec::new(),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) | Event::Log(_) => Vec::new(),
         }
     }
 
     fn row_refused(&mut self, row: &Row, code: &ErrorCode) -> bool {
-        matches!(row.event, Event::Security(_)) && self.security.refused(code)
+        match row.event {
+            Event::Security(_) => self.security.refused(code),
+            // It has asked for it; a refusal of the answer ends the matter and holds no session up.
+            Event::Log(_) => true,
+            _ => false,
+        }
     }
 
     fn row_unanswered(&mut self, row: &Row) -> bool {

@@ -7,6 +7,7 @@ use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Triggered};
 use super::V16;
 use super::accept::{Named, ask, say};
+use super::transfers;
 use crate::domain::{Command, EvseId, Trigger, Within};
 use ocpp_kit::v1_6::{
     ExtendedMessageTrigger, ExtendedTriggerMessageRequest, ExtendedTriggerMessageResponse, MessageTrigger,
@@ -19,6 +20,10 @@ enum Wanted {
     Heartbeat,
     Status,
     MeterValues,
+    /// How far an upload has come.
+    Log {
+        diagnostics: bool,
+    },
     /// A message of a feature that is not there.
     Absent,
 }
@@ -40,6 +45,7 @@ impl V16 {
             MessageTrigger::Heartbeat => Wanted::Heartbeat,
             MessageTrigger::StatusNotification => Wanted::Status,
             MessageTrigger::MeterValues => Wanted::MeterValues,
+            MessageTrigger::DiagnosticsStatusNotification => Wanted::Log { diagnostics: true },
             _ => Wanted::Absent,
         };
         let verdict = self.triggered(&wanted, request.connector_id, cx);
@@ -53,6 +59,7 @@ impl V16 {
             ExtendedMessageTrigger::Heartbeat => Wanted::Heartbeat,
             ExtendedMessageTrigger::StatusNotification => Wanted::Status,
             ExtendedMessageTrigger::MeterValues => Wanted::MeterValues,
+            ExtendedMessageTrigger::LogStatusNotification => Wanted::Log { diagnostics: false },
             _ => Wanted::Absent,
         };
         let verdict = self.triggered(&wanted, request.connector_id, cx);
@@ -77,7 +84,14 @@ impl V16 {
                 let within = Within::Either;
                 Verdict::Asked(Command::Trigger(Trigger::MeterValues { evse, within }))
             }
-            Wanted::MeterValues => Verdict::Refused,
+            // What is under way was asked for by the CSMS in control.
+            Wanted::Log { diagnostics } if registered && cx.read_only => {
+                Verdict::Sent(Triggered::Call(transfers::no_upload(*diagnostics)))
+            }
+            Wanted::Log { diagnostics } if registered => Verdict::Asked(Command::TellLog {
+                diagnostics: *diagnostics,
+            }),
+            Wanted::MeterValues | Wanted::Log { .. } => Verdict::Refused,
             Wanted::Absent => Verdict::Absent,
         }
     }

@@ -254,6 +254,8 @@ impl Bench {
             }
             Effect::Notify(Notice::ListConflict(_)) => self.note("list conflict".to_owned()),
             Effect::Reboot(kind) => self.note(format!("reboot {kind:?}")),
+            Effect::Transfer { order, what } => self.note(format!("carry {order} {what:?}")),
+            Effect::CallOff { order } => self.note(format!("call off {order}")),
         }
     }
 
@@ -550,7 +552,9 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Availability(a) => format!("{a:?}"),
         Outcome::Reset(r) => format!("{r:?}"),
         Outcome::Unlock(u) => format!("{u:?}"),
-        Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) => format!("{outcome:?}"),
+        Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) | Outcome::Log(_) => {
+            format!("{outcome:?}")
+        }
         Outcome::Composite(_) => "composite".to_owned(),
     }
 }
@@ -594,5 +598,6 @@ fn row_text(event: &Event) -> String {
             format!("ended {} #{} {:?} with {}", e.evse, e.tx_seq, e.reason, e.energy)
         }
         Event::Security(s) => format!("security {}", s.name),
+        Event::Log(notice) => format!("log {:?}", notice.status),
     }
 }

@@ -18,3 +18,4 @@ mod sessions;
 mod smart;
 mod triggers;
 mod unlocks;
+mod uploads;
