@@ -20,3 +20,4 @@ mod site;
 mod sunspec;
 mod two_csmss;
 mod unplug;
+mod uploads;
