@@ -77,6 +77,7 @@ fn charge_point() -> CpSetup {
         }],
         csms: vec![csms()],
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }

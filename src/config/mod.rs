@@ -11,6 +11,7 @@ mod convert;
 mod csms;
 mod document;
 mod effective;
+mod firmware;
 mod framing;
 mod fuse;
 mod gather;
@@ -139,6 +140,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &mut context);
+    let firmware = firmware::read(&root, &mut context);
     let Context { found, catalogue, .. } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;
@@ -146,7 +148,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         gpio::place(&mut buses, &state_dir);
         let setup = SiteSetup {
             buses,
-            charge_points: north::build(&points)?,
+            charge_points: north::build(&points, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
             state_dir,
             socket: places.socket?,

@@ -13,7 +13,8 @@ use super::south::{Device, failsafe_within};
 use super::{gpio, ocpp16, ocpp201};
 use crate::device::Kind;
 use crate::domain::{
-    AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, IdToken, MilliAmps, OcppVersion, Phase, TokenKind,
+    AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, FirmwareSetup, IdToken, MilliAmps, OcppVersion,
+    Phase, TokenKind,
 };
 use std::collections::BTreeMap;
 
@@ -129,7 +130,7 @@ impl ChargePoint {
         self.csms.iter().any(|csms| csms.version() == Some(version))
     }
 
-    fn setup(&self) -> Option<CpSetup> {
+    fn setup(&self, firmware: Option<&FirmwareSetup>) -> Option<CpSetup> {
         let mut evses = Vec::with_capacity(self.evses.len());
         for (index, keys) in self.evses.iter().enumerate() {
             evses.push(evse_setup(u16::try_from(index + 1).ok()?, keys)?);
@@ -146,6 +147,7 @@ impl ChargePoint {
                 .map(|csms| csms.setup.clone())
                 .collect::<Option<_>>()?,
             keys: plain(&self.keys.ocpp16, ocpp16::spelled),
+            firmware: firmware.cloned(),
             variables: plain(&self.keys.ocpp201, str::to_owned),
         })
     }
@@ -196,8 +198,8 @@ fn evse_setup(number: u16, keys: &EvseKeys) -> Option<EvseSetup> {
 }
 
 /// Puts the parts together; `None` where something was wrong.
-pub(super) fn build(points: &[ChargePoint]) -> Option<Vec<CpSetup>> {
-    points.iter().map(ChargePoint::setup).collect()
+pub(super) fn build(points: &[ChargePoint], firmware: Option<&FirmwareSetup>) -> Option<Vec<CpSetup>> {
+    points.iter().map(|point| point.setup(firmware)).collect()
 }
 
 fn currents(evse: &EvseKeys, context: &mut Context<'_>) {

@@ -5,7 +5,7 @@ use super::ids::{EvseId, TxId};
 use super::limit::LimitEntry;
 use super::params::Params;
 use super::profile::{ChargingProfile, CompositeSchedule, ProfilePurpose, RateUnit};
-use super::transfer::{LogOutcome, LogRequest};
+use super::transfer::{FirmwareOutcome, FirmwareRequest, LogOutcome, LogRequest};
 use serde::{Deserialize, Serialize};
 
 /// Ties an [`Outcome`] to its [`Command`]; unique within one run of one station.
@@ -89,6 +89,13 @@ pub enum Command {
     TellLog {
         /// By the message of GetDiagnostics (1.6).
         diagnostics: bool,
+    },
+    /// Fetch firmware and have it installed -> [`Outcome::Firmware`].
+    UpdateFirmware(Box<FirmwareRequest>),
+    /// Tell how far an update has come -> [`Outcome::Simple`]; it is told behind the answer.
+    TellFirmware {
+        /// By the message of signed updates.
+        signed: bool,
     },
     /// Say something now -> [`Outcome::Simple`].
     Trigger(Trigger),
@@ -302,6 +309,8 @@ pub enum Outcome {
     Reserve(ReserveOutcome),
     /// GetLog.
     Log(LogOutcome),
+    /// UpdateFirmware.
+    Firmware(FirmwareOutcome),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

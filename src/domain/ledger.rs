@@ -5,7 +5,7 @@ use super::evse::ChargingState;
 use super::ids::{CpId, EvseId, ReaderId, TxId};
 use super::reading::{Phase, Quality, Quantity};
 use super::time::Stamp;
-use super::transfer::LogNotice;
+use super::transfer::{FirmwareNotice, LogNotice};
 use super::units::MilliWattHours;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,8 @@ pub enum Event {
     Security(SecurityEvent),
     /// A step of an upload, for the back end in control.
     Log(LogNotice),
+    /// A step of a firmware update, for the back end in control.
+    Firmware(FirmwareNotice),
 }
 
 impl Event {
@@ -92,7 +94,7 @@ impl Event {
             Self::Sampled { tx, .. } => tx.as_ref(),
             Self::Changed { tx, .. } => Some(tx),
             Self::Ended(e) => Some(&e.tx),
-            Self::Security(_) | Self::Log(_) => None,
+            Self::Security(_) | Self::Log(_) | Self::Firmware(_) => None,
         }
     }
 

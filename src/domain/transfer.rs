@@ -230,17 +230,15 @@ pub enum FirmwareStatus {
 }
 
 impl FirmwareStatus {
-    /// Whether nothing follows.
+    /// The nearest word of the message without a signature (1.6 section 7.25).
     #[must_use]
-    pub fn is_end(self) -> bool {
-        matches!(
-            self,
-            Self::Idle
-                | Self::DownloadFailed
-                | Self::InvalidSignature
-                | Self::Installed
-                | Self::InstallationFailed
-        )
+    pub fn plain(self) -> Self {
+        match self {
+            Self::DownloadScheduled => Self::Idle,
+            Self::SignatureVerified | Self::InstallScheduled => Self::Downloaded,
+            Self::InvalidSignature => Self::InstallationFailed,
+            other => other,
+        }
     }
 
     /// Whether the message without a signature (1.6 section 7.25) has a word for it.

@@ -40,7 +40,7 @@ impl Routing {
     pub(super) fn concerns(&self, event: &Event) -> bool {
         match event {
             Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
-            Event::Log(_) => self.controls,
+            Event::Log(_) | Event::Firmware(_) => self.controls,
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
                 .tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
@@ -58,7 +58,11 @@ impl Routing {
                 .told
                 .remove(&end.tx)
                 .then(|| (format!("{MARK}{}", end.tx), None)),
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) | Event::Log(_) => None,
+            Event::Sampled { .. }
+            | Event::Changed { .. }
+            | Event::Security(_)
+            | Event::Log(_)
+            | Event::Firmware(_) => None,
         }
     }
 }

@@ -2,17 +2,24 @@
 
 use super::bundle::{self, Window};
 use super::conductor::{Surroundings, ToStation};
-use crate::domain::{Clock, CpSetup, LogKind, SiteSetup, TransferDone, TransferError, TransferOrder};
+use crate::domain::{
+    Clock, CpSetup, FirmwareSetup, InstallerSaid, LogKind, SiteSetup, TransferDone, TransferError,
+    TransferOrder,
+};
 use crate::station::{Input, Snapshot};
-use crate::transfer::{self, Stop, Trust};
+use crate::transfer::{self, Handover, Spool, Stop, Trust};
 use crate::uplink;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+/// How often it is looked whether an installer has said something.
+const LOOK: Duration = Duration::from_secs(1);
 /// Connections at once over all charge points.
 const CONNECTIONS: usize = 4;
 
@@ -99,6 +106,10 @@ impl Porter {
         let (hands, inbox) = (self.hands.clone(), self.inbox.clone());
         tokio::spawn(async move {
             let cp = hands.setup.id.clone();
+            let watched = match &what {
+                TransferOrder::HandOver { job, .. } | TransferOrder::Watch { job } => Some(job.clone()),
+                _ => None,
+            };
             tracing::info!(%cp, "{}", words(&what));
             let carried = hands.carry_out(what, stop.clone()).await;
             if let Err(error) = &carried {
@@ -108,10 +119,15 @@ impl Porter {
                 order,
                 result: carried,
             };
-            if !stop.is_called() {
-                let _ = inbox.send(ToStation::Input(input)).await;
-                stop.call();
+            if stop.is_called() {
+                return;
             }
+            let went_well = matches!(&input, Input::Transferred { result: Ok(_), .. });
+            let _ = inbox.send(ToStation::Input(input)).await;
+            if let (Some(job), Ok(spool), true) = (watched, hands.spool(), went_well) {
+                watch(order, &job, spool, &inbox, &stop).await;
+            }
+            stop.call();
         });
     }
 
@@ -135,7 +151,12 @@ fn words(what: &TransferOrder) -> String {
         TransferOrder::Collect { name, .. } => format!("writing {name}"),
         TransferOrder::Upload { name, location } => format!("uploading {name} to {location}"),
         TransferOrder::Drop { name } => format!("done with {name}"),
-        other => format!("{other:?}"),
+        TransferOrder::CheckCertificate { .. } => "checking a firmware signing certificate".to_owned(),
+        TransferOrder::Download { job, location } => format!("fetching firmware {job} from {location}"),
+        TransferOrder::Verify { job, .. } => format!("checking the signature of firmware {job}"),
+        TransferOrder::HandOver { job, .. } => format!("handing firmware {job} over to the installer"),
+        TransferOrder::Watch { job } => format!("waiting for the installer of firmware {job}"),
+        TransferOrder::Discard { job } => format!("done with firmware {job}"),
     }
 }
 
@@ -161,8 +182,63 @@ impl Hands {
                 let _ = tokio::fs::remove_file(file).await;
                 Ok(TransferDone::Done)
             }
-            _ => Err(TransferError::Own("there is no firmware here".to_owned())),
+            TransferOrder::CheckCertificate { certificate } => {
+                let unix_ms = self.around.clock.now().wall.unix_ms;
+                let roots = self.firmware()?.roots.clone().unwrap_or_default();
+                blocking(move || transfer::check_certificate(&certificate, &roots, unix_ms)).await
+            }
+            TransferOrder::Download { job, location } => {
+                let (spool, most) = (self.spool()?, self.firmware()?.max_bytes);
+                self.apart(move |trust| {
+                    transfer::download(&location, &spool.arriving(&job)?, most, &trust, &stop)
+                })
+                .await
+            }
+            TransferOrder::Verify { job, signing } => {
+                let spool = self.spool()?;
+                blocking(move || transfer::verify(&spool.arriving(&job)?, &signing)).await
+            }
+            TransferOrder::HandOver {
+                job,
+                request_id,
+                signed,
+            } => self.hand_over(job, request_id, signed).await,
+            // Everything it has to say comes later.
+            TransferOrder::Watch { .. } => Ok(TransferDone::Done),
+            TransferOrder::Discard { job } => {
+                let spool = self.spool()?;
+                blocking(move || {
+                    spool.discard(&job);
+                    Ok(())
+                })
+                .await
+            }
         }
+    }
+
+    fn firmware(&self) -> Result<&FirmwareSetup, TransferError> {
+        let firmware = self.setup.firmware.as_ref();
+        firmware.ok_or_else(|| TransferError::Own("no firmware is declared".to_owned()))
+    }
+
+    fn spool(&self) -> Result<Spool, TransferError> {
+        Ok(Spool::new(&self.firmware()?.spool))
+    }
+
+    async fn hand_over(&self, job: String, request_id: Option<i32>, signed: bool) -> Carried {
+        let (spool, kind) = (self.spool()?, self.firmware()?.kind);
+        let cp = self.setup.id.clone();
+        blocking(move || {
+            spool.hand_over(&Handover {
+                version: 1,
+                job: &job,
+                charge_point: cp.as_str(),
+                kind: kind.word(),
+                request_id,
+                signed,
+            })
+        })
+        .await
     }
 
     async fn collect(&self, kind: LogKind, name: String, window: Window) -> Carried {
@@ -200,6 +276,39 @@ impl Hands {
             Ok(result) => result.map(|()| TransferDone::Done),
             Err(error) => Err(TransferError::Own(error.to_string())),
         }
+    }
+}
+
+/// Tells whatever the installer says, until it says how it ended.
+async fn watch(order: u64, job: &str, spool: Spool, inbox: &mpsc::Sender<ToStation>, stop: &Stop) {
+    let mut told = None;
+    while !stop.is_called() {
+        let (spool, job) = (spool.clone(), job.to_owned());
+        let said = spawn_blocking(move || spool.said(&job)).await.ok().flatten();
+        if let Some(said) = said.filter(|said| told.as_ref() != Some(said)) {
+            if let InstallerSaid::Failed(why) = &said {
+                tracing::warn!("the installer says that it failed: {why}");
+            }
+            let input = Input::Transferred {
+                order,
+                result: Ok(TransferDone::Installer(said.clone())),
+            };
+            if inbox.send(ToStation::Input(input)).await.is_err() {
+                return;
+            }
+            if said != InstallerSaid::Installing {
+                return;
+            }
+            told = Some(said);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<(), TransferError> + Send + 'static) -> Carried {
+    match spawn_blocking(work).await {
+        Ok(result) => result.map(|()| TransferDone::Done),
+        Err(error) => Err(TransferError::Own(error.to_string())),
     }
 }
 

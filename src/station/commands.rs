@@ -73,6 +73,8 @@ impl Station {
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
             Command::GetLog(request) => return self.get_log(id, *request),
+            Command::UpdateFirmware(request) => return self.update_firmware(id, *request),
+            Command::TellFirmware { signed } => return self.tell_update(id, signed),
             Command::TellLog { diagnostics } => {
                 self.answer(id, Outcome::Simple(Accepted::Yes));
                 return self.trigger_log(diagnostics);

@@ -42,6 +42,8 @@ pub(super) struct Evse {
     /// A transaction ended and the vehicle has not left since.
     pub(super) done: bool,
     pub(super) inoperative: bool,
+    /// Out of service until an installation is over.
+    pub(super) withdrawn: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<MilliAmps>,
     pub(super) entries: Vec<LimitEntry>,
@@ -52,6 +54,11 @@ pub(super) struct Evse {
 }
 
 impl Evse {
+    /// Whether nothing may be begun here.
+    pub(super) fn is_out(&self) -> bool {
+        self.inoperative || self.withdrawn
+    }
+
     /// An EVSE nothing is known of yet.
     pub(super) fn new(setup: EvseSetup) -> Self {
         let most = setup
@@ -76,6 +83,7 @@ impl Evse {
             tx: None,
             done: false,
             inoperative: false,
+            withdrawn: false,
             local: None,
             shared: None,
             entries: Vec::new(),

@@ -12,7 +12,7 @@
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
-//! | `logs` | records on their way to the back end |
+//! | `logs`, `firmware` | records on their way to the back end, updates on their way to an installer |
 //! | `status` | connector status |
 //! | `commands` | what back ends ask |
 //! | `persist`, `outbox`, `snapshot` | what is stored, how effects leave, what a person is shown |
@@ -22,6 +22,7 @@ mod commands;
 mod composite;
 mod energy;
 mod evse;
+mod firmware;
 mod io;
 mod lease;
 mod limits;
@@ -74,6 +75,7 @@ pub struct Station {
     known: auth::Known,
     reservations: reserve::Reservations,
     logs: logs::Logs,
+    updates: firmware::Updates,
     smart: smart::Smart,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
@@ -126,6 +128,7 @@ impl Station {
             known: auth::Known::default(),
             reservations: reserve::Reservations::default(),
             logs: logs::Logs::default(),
+            updates: firmware::Updates::default(),
             smart: smart::Smart::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
@@ -184,7 +187,10 @@ impl Station {
                 }
             }
             Input::Security(event) => self.record_security(event),
-            Input::Transferred { order, result } => self.log_transferred(order, &result),
+            Input::Transferred { order, result } => {
+                self.log_transferred(order, &result);
+                self.firmware_transferred(order, &result);
+            }
             Input::Committed(id) => self.outbox.committed(id),
             Input::Leaving => self.leave(),
             Input::Tick => {}
@@ -272,6 +278,7 @@ impl Station {
                 .map(|at| (at, "a reservation ends")),
         );
         due.extend(self.logs.deadline());
+        due.extend(self.updates.deadline(self.now));
         due
     }
 
@@ -287,6 +294,7 @@ impl Station {
         self.expire_unlocks();
         self.follow_reservations();
         self.follow_log();
+        self.follow_firmware();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
             self.follow_plug(*id);
@@ -316,7 +324,7 @@ impl Station {
         let applied = limits::winner(&entries, evse.setup.min_current);
         let own_way = matches!(evse.setup.auth, crate::domain::AuthMode::Charger(_));
         let live = evse.tx.as_ref().is_some_and(|tx| tx.live);
-        let enable = !self.leaving && (live || (own_way && !evse.done && !evse.inoperative));
+        let enable = !self.leaving && (live || (own_way && !evse.done && !evse.is_out()));
         let Some(evse) = self.evses.get_mut(&id) else {
             return;
         };
@@ -402,7 +410,7 @@ impl Station {
         );
         let kept: Vec<bool> = self.evses.keys().map(|id| self.is_kept(*id)).collect();
         for ((id, evse), kept) in self.evses.iter_mut().zip(kept) {
-            let (status, error) = status::of(evse, evse.inoperative, kept, self.now.mono);
+            let (status, error) = status::of(evse, evse.is_out(), kept, self.now.mono);
             notices.extend(evse.teller.update(self.now, Some(*id), status, error, min));
         }
         for notice in notices {

@@ -51,6 +51,7 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Ended(_) => "ended",
         Event::Security(_) => "security",
         Event::Log(_) => "log",
+        Event::Firmware(_) => "firmware",
     }
 }
 

@@ -8,13 +8,18 @@
 //! | `target` | what a location comes to |
 //! | `flow` | bytes with a bound that can be called off |
 //! | `ftp`, `http` | the protocols |
+//! | `signature`, `spool` | firmware: where it comes from, where it goes |
 
 mod flow;
 mod ftp;
 mod http;
+mod signature;
+mod spool;
 mod target;
 
 pub use flow::Stop;
+pub use signature::{check_certificate, verify};
+pub use spool::{Handover, Spool};
 pub use target::{PROTOCOLS, Target};
 
 use crate::domain::{Location, TransferError};

@@ -36,6 +36,7 @@ pub fn cp() -> CpSetup {
         evses: vec![evse(1), evse(2)],
         csms: vec![csms(OcppVersion::V16)],
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }

@@ -55,7 +55,7 @@ impl V16 {
         let Some(known) = Action::from_wire(action) else {
             return Reply::Error(CallError::not_implemented(action)).into();
         };
-        if !is_offered(known) {
+        if !self.is_offered(known) {
             return Reply::Error(CallError::not_supported(action)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
@@ -97,6 +97,8 @@ impl V16 {
                 evse: None,
             }),
             CsmsRequest::SetChargingProfile(request) => self.set_profile(&request),
+            CsmsRequest::SignedUpdateFirmware(request) => ask(transfers::signed_update(request)),
+            CsmsRequest::UpdateFirmware(request) => ask(transfers::update(request)),
             CsmsRequest::TriggerMessage(request) => self.trigger(&request, cx),
             CsmsRequest::ExtendedTriggerMessage(request) => self.extended_trigger(&request, cx),
             CsmsRequest::UnlockConnector(request) => match self.named(request.connector_id) {
@@ -298,8 +300,21 @@ impl V16 {
     }
 }
 
+impl V16 {
+    /// Whether an action is offered. Which update is depends on the site; where it is the signed one, the other is refused
+    /// (whitepaper L01.FR.20).
+    fn is_offered(&self, action: Action) -> bool {
+        let signed = self.cp.firmware.as_ref().map(|firmware| firmware.roots.is_some());
+        match action {
+            Action::SignedUpdateFirmware => signed == Some(true),
+            Action::UpdateFirmware => signed == Some(false),
+            other => is_always_offered(other),
+        }
+    }
+}
+
 /// The actions of the profiles offered.
-fn is_offered(action: Action) -> bool {
+fn is_always_offered(action: Action) -> bool {
     matches!(
         action,
         Action::CancelReservation

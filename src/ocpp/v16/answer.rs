@@ -23,7 +23,13 @@ pub(super) fn render(
     payload: &RawValue,
     outcome: &Outcome,
 ) -> Result<Box<RawValue>, CallError> {
+    if let (Some(Action::UpdateFirmware), Outcome::Firmware(outcome)) = (Action::from_wire(action), outcome) {
+        return transfers::update_answer(*outcome);
+    }
     let rendered = match (Action::from_wire(action), outcome) {
+        (Some(Action::SignedUpdateFirmware), Outcome::Firmware(outcome)) => {
+            Some(to_raw(&transfers::signed_update_answer(*outcome)))
+        }
         (Some(action), Outcome::Simple(accepted)) => simple(action, accepted.is_yes()),
         (Some(Action::ChangeAvailability), Outcome::Availability(outcome)) => {
             Some(to_raw(&ChangeAvailabilityResponse::new(availability(*outcome))))

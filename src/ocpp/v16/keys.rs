@@ -21,6 +21,9 @@ const MAX_PROFILES: usize = 50;
 pub(super) const MAX_STOP_VALUES: usize = 100;
 /// Feature profiles as `SupportedFeatureProfiles` tells them.
 const PROFILES: &str = "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
+/// The same where firmware can be updated.
+const PROFILES_FIRMWARE: &str =
+    "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
 /// Most tokens one SendLocalList may name; keeps the message well under 256 KiB.
 pub(super) const MAX_SENT_LIST: usize = 1_000;
 /// Longest value of a key (section 6.37: CiString500).
@@ -240,6 +243,11 @@ impl Keys {
                 format!("{}.{rotation}", evse.id)
             })
             .collect();
+        let profiles = if cp.firmware.is_some() {
+            PROFILES_FIRMWARE
+        } else {
+            PROFILES
+        };
         let profile = match (&csms.security, csms.url.starts_with("wss:")) {
             (Security::None, _) => 0,
             (Security::Basic { .. }, false) => 1,
@@ -248,6 +256,7 @@ impl Keys {
         };
         for (name, value) in [
             ("SecurityProfile", profile.to_string()),
+            ("SupportedFeatureProfiles", profiles.to_owned()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
                 "ConnectorPhaseRotationMaxLength",

@@ -162,7 +162,7 @@ pub(super) fn row(row: &Row, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Optio
             Some(Call::new("MeterValues", &request))
         }
         Event::Ended(end) => Some(stop(row, end, epochs, map, keys)),
-        Event::Changed { .. } | Event::Security(_) | Event::Log(_) => None,
+        Event::Changed { .. } | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => None,
     }
 }
 

@@ -24,6 +24,10 @@ enum Wanted {
     Log {
         diagnostics: bool,
     },
+    /// How far an update has come.
+    Firmware {
+        signed: bool,
+    },
     /// A message of a feature that is not there.
     Absent,
 }
@@ -45,6 +49,9 @@ impl V16 {
             MessageTrigger::Heartbeat => Wanted::Heartbeat,
             MessageTrigger::StatusNotification => Wanted::Status,
             MessageTrigger::MeterValues => Wanted::MeterValues,
+            MessageTrigger::FirmwareStatusNotification if self.cp.firmware.is_some() => {
+                Wanted::Firmware { signed: false }
+            }
             MessageTrigger::DiagnosticsStatusNotification => Wanted::Log { diagnostics: true },
             _ => Wanted::Absent,
         };
@@ -59,6 +66,15 @@ impl V16 {
             ExtendedMessageTrigger::Heartbeat => Wanted::Heartbeat,
             ExtendedMessageTrigger::StatusNotification => Wanted::Status,
             ExtendedMessageTrigger::MeterValues => Wanted::MeterValues,
+            ExtendedMessageTrigger::FirmwareStatusNotification
+                if self
+                    .cp
+                    .firmware
+                    .as_ref()
+                    .is_some_and(|firmware| firmware.roots.is_some()) =>
+            {
+                Wanted::Firmware { signed: true }
+            }
             ExtendedMessageTrigger::LogStatusNotification => Wanted::Log { diagnostics: false },
             _ => Wanted::Absent,
         };
@@ -91,7 +107,13 @@ impl V16 {
             Wanted::Log { diagnostics } if registered => Verdict::Asked(Command::TellLog {
                 diagnostics: *diagnostics,
             }),
-            Wanted::MeterValues | Wanted::Log { .. } => Verdict::Refused,
+            Wanted::Firmware { signed } if registered && cx.read_only => {
+                Verdict::Sent(Triggered::Call(transfers::no_update(*signed)))
+            }
+            Wanted::Firmware { signed } if registered => {
+                Verdict::Asked(Command::TellFirmware { signed: *signed })
+            }
+            Wanted::MeterValues | Wanted::Log { .. } | Wanted::Firmware { .. } => Verdict::Refused,
             Wanted::Absent => Verdict::Absent,
         }
     }

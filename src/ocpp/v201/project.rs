@@ -142,7 +142,7 @@ pub(super) fn row(row: &Row, epochs: &Epochs, model: &Model) -> Option<Call> {
             Some(Call::new("SecurityEventNotification", &request))
         }
         // Asked for in 1.6 before the version was changed: 2.x offers no uploads here yet.
-        Event::Log(_) => None,
+        Event::Log(_) | Event::Firmware(_) => None,
     }
 }
 

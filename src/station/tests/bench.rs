@@ -117,6 +117,7 @@ pub(super) fn setup(evses: u16) -> CpSetup {
         evses: (1..=evses).map(evse).collect(),
         csms: Vec::new(),
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }
@@ -552,7 +553,11 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Availability(a) => format!("{a:?}"),
         Outcome::Reset(r) => format!("{r:?}"),
         Outcome::Unlock(u) => format!("{u:?}"),
-        Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) | Outcome::Log(_) => {
+        Outcome::List(_)
+        | Outcome::ListVersion(_)
+        | Outcome::Reserve(_)
+        | Outcome::Log(_)
+        | Outcome::Firmware(_) => {
             format!("{outcome:?}")
         }
         Outcome::Composite(_) => "composite".to_owned(),
@@ -599,5 +604,6 @@ fn row_text(event: &Event) -> String {
         }
         Event::Security(s) => format!("security {}", s.name),
         Event::Log(notice) => format!("log {:?}", notice.status),
+        Event::Firmware(notice) => format!("firmware {:?}", notice.status),
     }
 }

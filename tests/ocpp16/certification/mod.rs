@@ -5,6 +5,7 @@
 
 mod boots;
 mod faults;
+mod firmware;
 mod keys;
 mod lists;
 mod meters;

@@ -10,6 +10,12 @@ pub struct Porter {
     pub takes: u64,
     /// How the next attempts and checks go wrong, in order; `None`: well. Beyond them all is well.
     pub goes: VecDeque<Option<TransferError>>,
+    /// The certificate leads nowhere.
+    pub refuses_certificate: bool,
+    /// The signature does not fit.
+    pub refuses_signature: bool,
+    /// What the installer says, so many milliseconds after it was handed the file or looked at again.
+    pub installer: Vec<(u64, InstallerSaid)>,
     under_way: Vec<Carried>,
 }
 
@@ -25,6 +31,12 @@ impl Default for Porter {
             entries: 12,
             takes: 3_000,
             goes: VecDeque::new(),
+            refuses_certificate: false,
+            refuses_signature: false,
+            installer: vec![
+                (1_000, InstallerSaid::Installing),
+                (20_000, InstallerSaid::Installed),
+            ],
             under_way: Vec::new(),
         }
     }
@@ -58,10 +70,40 @@ impl Porter {
                 format!("> upload {name} to {location}")
             }
             TransferOrder::Drop { name } => return format!("> drop {name}"),
-            other => panic!("nobody carries that: {other:?}"),
+            TransferOrder::CheckCertificate { .. } => {
+                if self.refuses_certificate {
+                    result = Err(TransferError::Certificate("UnknownIssuer".to_owned()));
+                }
+                "> check certificate".to_owned()
+            }
+            TransferOrder::Download { job, location } => {
+                wait = self.takes;
+                format!("> download {job} from {location}")
+            }
+            TransferOrder::Verify { job, .. } => {
+                if self.refuses_signature {
+                    result = Err(TransferError::Signature("it does not fit the file".to_owned()));
+                }
+                format!("> verify {job}")
+            }
+            TransferOrder::HandOver { job, .. } => format!("> hand over {job}"),
+            TransferOrder::Watch { job } => format!("> watch {job}"),
+            TransferOrder::Discard { job } => return format!("> discard {job}"),
         };
-        if !matches!(what, TransferOrder::Collect { .. })
-            && let Some(Some(error)) = self.goes.pop_front()
+        if matches!(what, TransferOrder::HandOver { .. } | TransferOrder::Watch { .. }) {
+            for (wait, said) in self.installer.clone() {
+                let result = Ok(TransferDone::Installer(said));
+                self.under_way.push(Carried {
+                    at: now + wait,
+                    order,
+                    result,
+                });
+            }
+        }
+        if matches!(
+            what,
+            TransferOrder::Upload { .. } | TransferOrder::Download { .. }
+        ) && let Some(Some(error)) = self.goes.pop_front()
         {
             result = Err(error);
         }
