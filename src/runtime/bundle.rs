@@ -160,10 +160,8 @@ fn without_secrets(text: &str, setup: &SiteSetup) -> String {
     let secrets = secrets(setup);
     let lines = text.split('\n').map(|line| {
         let trimmed = line.trim_start();
-        for key in ["id_token = ", "tags = "] {
-            if trimmed.starts_with(key) {
-                return format!("{key}\"***\"");
-            }
+        if let Some((key, _)) = trimmed.split_once(" = ").filter(|(key, _)| is_secret(key)) {
+            return format!("{key} = \"***\"");
         }
         let mut line = line.to_owned();
         for secret in &secrets {
@@ -172,6 +170,18 @@ fn without_secrets(text: &str, setup: &SiteSetup) -> String {
         without_addresses(&line)
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a setting of this name is nobody else's business.
+fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let plain = key
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || "_\"".contains(letter));
+    plain
+        && ["id_token", "tags", "password", "authorizationkey", "secret"]
+            .iter()
+            .any(|word| key.contains(word))
 }
 
 /// Masks what stands in front of the host in every address of a line.
@@ -242,6 +252,16 @@ mod tests {
             ("ends with ://", "ends with ://"),
         ] {
             assert_eq!(without_addresses(line), shown);
+        }
+    }
+
+    #[test]
+    fn settings_that_are_secrets_are_hidden() {
+        for key in ["id_token", "tags", "password", "\"AuthorizationKey\""] {
+            assert!(is_secret(key), "{key}");
+        }
+        for key in ["url", "MeterValueSampleInterval", "the password of somebody"] {
+            assert!(!is_secret(key), "{key}");
         }
     }
 

@@ -230,13 +230,13 @@ impl Station {
                 self.updates.order = None;
                 self.step(update, None);
             }
-            (Stage::Downloading, Err(_)) => self.end_update(update, FirmwareStatus::DownloadFailed),
+            (Stage::Downloading, Err(_)) => self.end_update(&update, FirmwareStatus::DownloadFailed),
             (Stage::Verifying, Ok(_)) => {
                 let update = self.tell_firmware(update, FirmwareStatus::SignatureVerified);
                 self.install(update);
             }
             (Stage::Verifying, Err(TransferError::Signature(_) | TransferError::Certificate(_))) => {
-                self.end_update(update, FirmwareStatus::InvalidSignature);
+                self.end_update(&update, FirmwareStatus::InvalidSignature);
                 self.record_security(SecurityEvent::new("InvalidFirmwareSignature", None));
             }
             (Stage::HandingOver, Ok(TransferDone::Done)) => {
@@ -252,9 +252,9 @@ impl Station {
                 self.step(update, None);
             }
             (Stage::Installing { .. }, Ok(TransferDone::Installer(said))) => {
-                self.installer_said(update, said)
+                self.installer_said(update, said);
             }
-            (_, Err(_)) => self.end_update(update, FirmwareStatus::InstallationFailed),
+            (_, Err(_)) => self.end_update(&update, FirmwareStatus::InstallationFailed),
             (_, Ok(_)) => self.updates.update = Some(update),
         }
     }
@@ -322,9 +322,9 @@ impl Station {
             InstallerSaid::Installing => self.updates.update = Some(update),
             InstallerSaid::Installed => {
                 self.record_security(SecurityEvent::new("FirmwareUpdated", None));
-                self.end_update(update, FirmwareStatus::Installed);
+                self.end_update(&update, FirmwareStatus::Installed);
             }
-            InstallerSaid::Failed(_) => self.end_update(update, FirmwareStatus::InstallationFailed),
+            InstallerSaid::Failed(_) => self.end_update(&update, FirmwareStatus::InstallationFailed),
         }
     }
 
@@ -362,7 +362,7 @@ impl Station {
                 Stage::Scheduled | Stage::Downloading | Stage::Verifying => self.download(update),
                 Stage::InstallScheduled | Stage::Waiting | Stage::HandingOver => self.install(update),
                 Stage::Installing { by_ms } if by_ms <= now.wall.unix_ms => {
-                    self.end_update(update, FirmwareStatus::InstallationFailed);
+                    self.end_update(&update, FirmwareStatus::InstallationFailed);
                 }
                 Stage::Installing { .. } => {
                     let job = self.job(update.number);
@@ -441,7 +441,7 @@ impl Station {
     }
 
     /// The last status of an update, which is forgotten with it.
-    fn end_update(&mut self, update: Update, status: FirmwareStatus) {
+    fn end_update(&mut self, update: &Update, status: FirmwareStatus) {
         let notice = update.notice(status);
         if let Some(order) = self.updates.order.take() {
             self.outbox.push(Effect::CallOff { order });

@@ -7,7 +7,10 @@ use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+/// A server that dribbles holds a connection for so long.
+const LONGEST: Duration = Duration::from_secs(2 * 3_600);
 /// Bytes handed on at once.
 const CHUNK: usize = 32 * 1024;
 
@@ -34,6 +37,7 @@ pub(super) struct Guarded {
     file: File,
     stop: Stop,
     left: u64,
+    began: Instant,
 }
 
 impl Guarded {
@@ -43,6 +47,7 @@ impl Guarded {
             file,
             stop,
             left: length,
+            began: Instant::now(),
         }
     }
 
@@ -79,6 +84,9 @@ impl Read for Guarded {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.stop.is_called() {
             return Err(Error::new(ErrorKind::ConnectionAborted, "called off"));
+        }
+        if self.began.elapsed() > LONGEST {
+            return Err(Error::new(ErrorKind::TimedOut, "it takes too long"));
         }
         let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let count = self.file.read(&mut buffer[..most])?;
@@ -131,7 +139,11 @@ impl Sink {
     /// Takes everything; gives how much it was.
     pub fn take(&mut self, from: &mut impl Read, stop: &Stop) -> Result<u64, TransferError> {
         let mut buffer = vec![0; CHUNK];
+        let began = Instant::now();
         loop {
+            if began.elapsed() > LONGEST {
+                return Err(TransferError::Broken("it takes too long".to_owned()));
+            }
             if stop.is_called() {
                 return Err(TransferError::Broken("called off".to_owned()));
             }

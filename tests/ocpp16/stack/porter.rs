@@ -45,73 +45,38 @@ impl Default for Porter {
 impl Porter {
     /// Takes an order; gives what a person would say of it.
     pub fn take(&mut self, now: u64, order: u64, what: TransferOrder) -> String {
-        let mut wait = 0;
-        let mut result = Ok(TransferDone::Done);
-        let line = match &what {
-            TransferOrder::Collect {
-                name,
-                oldest_ms,
-                latest_ms,
-                ..
-            } => {
-                let entries = self.entries;
-                result = Ok(TransferDone::Collected { entries });
-                match (oldest_ms, latest_ms) {
-                    (None, None) => format!("> collect {name}"),
-                    _ => format!(
-                        "> collect {name} from {} to {}",
-                        since(*oldest_ms),
-                        since(*latest_ms)
-                    ),
-                }
+        let line = words(&what);
+        let result = match &what {
+            // Nobody waits for these.
+            TransferOrder::Drop { .. } | TransferOrder::Discard { .. } => return line,
+            TransferOrder::Collect { .. } => Ok(TransferDone::Collected {
+                entries: self.entries,
+            }),
+            TransferOrder::CheckCertificate { .. } if self.refuses_certificate => {
+                Err(TransferError::Certificate("UnknownIssuer".to_owned()))
             }
-            TransferOrder::Upload { name, location } => {
-                wait = self.takes;
-                format!("> upload {name} to {location}")
+            TransferOrder::Verify { .. } if self.refuses_signature => {
+                Err(TransferError::Signature("it does not fit the file".to_owned()))
             }
-            TransferOrder::Drop { name } => return format!("> drop {name}"),
-            TransferOrder::CheckCertificate { .. } => {
-                if self.refuses_certificate {
-                    result = Err(TransferError::Certificate("UnknownIssuer".to_owned()));
-                }
-                "> check certificate".to_owned()
+            TransferOrder::Upload { .. } | TransferOrder::Download { .. } => {
+                let error = self.goes.pop_front().flatten();
+                error.map_or(Ok(TransferDone::Done), Err)
             }
-            TransferOrder::Download { job, location } => {
-                wait = self.takes;
-                format!("> download {job} from {location}")
-            }
-            TransferOrder::Verify { job, .. } => {
-                if self.refuses_signature {
-                    result = Err(TransferError::Signature("it does not fit the file".to_owned()));
-                }
-                format!("> verify {job}")
-            }
-            TransferOrder::HandOver { job, .. } => format!("> hand over {job}"),
-            TransferOrder::Watch { job } => format!("> watch {job}"),
-            TransferOrder::Discard { job } => return format!("> discard {job}"),
+            _ => Ok(TransferDone::Done),
         };
+        let wait = match &what {
+            TransferOrder::Upload { .. } | TransferOrder::Download { .. } => self.takes,
+            _ => 0,
+        };
+        let at = now + wait;
+        self.under_way.push(Carried { at, order, result });
         if matches!(what, TransferOrder::HandOver { .. } | TransferOrder::Watch { .. }) {
             for (wait, said) in self.installer.clone() {
                 let result = Ok(TransferDone::Installer(said));
-                self.under_way.push(Carried {
-                    at: now + wait,
-                    order,
-                    result,
-                });
+                let at = now + wait;
+                self.under_way.push(Carried { at, order, result });
             }
         }
-        if matches!(
-            what,
-            TransferOrder::Upload { .. } | TransferOrder::Download { .. }
-        ) && let Some(Some(error)) = self.goes.pop_front()
-        {
-            result = Err(error);
-        }
-        self.under_way.push(Carried {
-            at: now + wait,
-            order,
-            result,
-        });
         line
     }
 
@@ -140,4 +105,32 @@ impl Porter {
 /// Seconds since the begin of the story.
 fn since(unix_ms: Option<i64>) -> String {
     unix_ms.map_or("-".to_owned(), |ms| ((ms - super::NOON) / 1_000).to_string())
+}
+
+fn words(what: &TransferOrder) -> String {
+    match what {
+        TransferOrder::Collect {
+            name,
+            oldest_ms: None,
+            latest_ms: None,
+            ..
+        } => format!("> collect {name}"),
+        TransferOrder::Collect {
+            name,
+            oldest_ms,
+            latest_ms,
+            ..
+        } => {
+            let (from, to) = (since(*oldest_ms), since(*latest_ms));
+            format!("> collect {name} from {from} to {to}")
+        }
+        TransferOrder::Upload { name, location } => format!("> upload {name} to {location}"),
+        TransferOrder::Drop { name } => format!("> drop {name}"),
+        TransferOrder::CheckCertificate { .. } => "> check certificate".to_owned(),
+        TransferOrder::Download { job, location } => format!("> download {job} from {location}"),
+        TransferOrder::Verify { job, .. } => format!("> verify {job}"),
+        TransferOrder::HandOver { job, .. } => format!("> hand over {job}"),
+        TransferOrder::Watch { job } => format!("> watch {job}"),
+        TransferOrder::Discard { job } => format!("> discard {job}"),
+    }
 }
