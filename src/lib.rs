@@ -27,4 +27,6 @@ pub mod store;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
 pub mod telemetry;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
+pub mod transfer;
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "shell")]
 pub mod uplink;

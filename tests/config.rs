@@ -1010,3 +1010,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn firmware_is_signed_or_consented_to_and_never_both() {
+    let declared = |lines: &str| {
+        let text = format!("{GOOD}\n[firmware]\nspool = \"firmware\"\nkind = \"charger\"\n{lines}");
+        let site = Site::new(&text);
+        site.write("roots.pem", "certificates");
+        site
+    };
+    for (lines, key) in [
+        ("", "firmware.spool"),
+        ("accept_unsigned = false\n", "firmware.spool"),
+        (
+            "roots_file = \"roots.pem\"\naccept_unsigned = true\n",
+            "firmware.accept_unsigned",
+        ),
+        ("roots_file = \"nothing.pem\"\n", "firmware.roots_file"),
+        ("accept_unsigned = true\nmax_mib = 0\n", "firmware.max_mib"),
+    ] {
+        let report = declared(lines).load().expect_err("a mistake");
+        assert_eq!(report.errors(), 1, "{}", report.human());
+        assert!(
+            report.issues.iter().any(|issue| issue.key == key),
+            "{}",
+            report.human()
+        );
+    }
+    let site = declared("roots_file = \"roots.pem\"\ninstall_timeout = \"5min\"\n");
+    let loaded = site.good();
+    for point in &loaded.setup.charge_points {
+        let firmware = point.firmware.as_ref().expect("declared");
+        assert_eq!(firmware.spool, site.path("firmware"));
+        assert_eq!(firmware.roots, Some(site.path("roots.pem")));
+        assert_eq!(firmware.max_bytes, 32 * 1024 * 1024);
+        assert_eq!(firmware.install_timeout, Duration::from_secs(300));
+        assert!(!firmware.waits_for_sessions);
+    }
+    let text = config::effective(&loaded.setup);
+    let again = Site::new(&text).good();
+    assert_eq!(again.setup, loaded.setup, "{text}");
+    let open = declared("accept_unsigned = true\n").good();
+    assert!(
+        open.setup
+            .charge_points
+            .iter()
+            .all(|p| p.firmware.as_ref().is_some_and(|f| f.roots.is_none()))
+    );
+    assert!(Site::new(GOOD).good().setup.charge_points[0].firmware.is_none());
+}

@@ -160,6 +160,7 @@ fn charge_point(csms: CsmsSetup) -> CpSetup {
         }],
         csms: vec![csms],
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }

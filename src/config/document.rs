@@ -243,6 +243,17 @@ const STANZAS: &[Stanza] = &[
         variant: true,
         full: false,
     },
+    Stanza {
+        table: "firmware",
+        intro: "Variant: a back end may update the gateway's package, if the manufacturer has signed it.",
+        chosen: &[
+            ("spool", "\"/var/lib/retrovolt/firmware\""),
+            ("kind", "\"package\""),
+            ("roots_file", "\"/etc/retrovolt/firmware-roots.pem\""),
+        ],
+        variant: true,
+        full: false,
+    },
 ];
 
 /// `config/retrovolt.toml`.

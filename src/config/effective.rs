@@ -2,8 +2,8 @@
 
 use super::quantity::duration;
 use crate::domain::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, GpioDevice, GpioSignal,
-    LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
+    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup, GpioDevice,
+    GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,6 +30,14 @@ pub fn effective(setup: &SiteSetup) -> String {
     }
     for fuse in &setup.fuses {
         page.fuse(fuse);
+    }
+    // The same for all charge points.
+    if let Some(firmware) = setup
+        .charge_points
+        .iter()
+        .find_map(|point| point.firmware.as_ref())
+    {
+        page.firmware(firmware);
     }
     page.0
 }
@@ -269,6 +277,17 @@ impl Page {
             let name = toml::Value::String(name.clone());
             self.text(&name.to_string(), value);
         }
+    }
+
+    fn firmware(&mut self, firmware: &FirmwareSetup) {
+        self.header("[firmware]");
+        self.path("spool", &firmware.spool);
+        self.text("kind", firmware.kind.word());
+        self.maybe_path("roots_file", firmware.roots.as_deref());
+        self.line("accept_unsigned", firmware.roots.is_none());
+        self.line("max_mib", firmware.max_bytes / (1024 * 1024));
+        self.line("waits_for_sessions", firmware.waits_for_sessions);
+        self.time("install_timeout", firmware.install_timeout);
     }
 
     fn fuse(&mut self, fuse: &FuseSetup) {

@@ -31,6 +31,7 @@ pub(super) const ROOT: &Table = &Table {
         DeviceKeys::TABLE,
         ChargePointKeys::TABLE,
         FuseKeys::TABLE,
+        FirmwareKeys::TABLE,
     ],
 };
 
@@ -218,4 +219,24 @@ settings! {
     max_current: MilliAmps = Kind::Current { min: 6_000, max: 6_300_000, zero: None }, Required, "\"32A\"", "Its rating per phase.";
     members: Vec<(String, Place)> = Kind::Texts, Required, "[\"CP-GARAGE-1/1\"]",
         "Who hangs on it: `charge point/EVSE number`, or a charge point's id for all of its EVSEs.";
+}
+
+settings! {
+    /// What a back end may update. Without this table there is no firmware here, and every order to update it is refused. The gateway
+    /// fetches and checks a file and hands it over to an installer of yours (docs/adr/0012); it runs nothing itself.
+    FirmwareKeys in "firmware", many: false, tables: [];
+    spool: PathBuf = Kind::Path, Required, "\"/var/lib/retrovolt/firmware\"",
+        "Folder that your installer watches. It is made if need be; the gateway must be allowed to write to it.";
+    kind: String = Kind::OneOf(&["package", "charger"]), Required, "\"package\"",
+        "What the files are: `package` for the gateway's own system, `charger` for the charger. The installer is told.";
+    roots_file: PathBuf = Kind::Path, Absent("needed unless `accept_unsigned = true`"), "\"/etc/retrovolt/firmware-roots.pem\"",
+        "PEM file with the manufacturer's root certificates: only SignedUpdateFirmware is taken, and only with a signature that leads to one of them.";
+    accept_unsigned: bool = Kind::Bool, Is("false"), "true",
+        "Your consent to UpdateFirmware, which proves nothing about where a file comes from. Not together with `roots_file`.";
+    max_mib: i64 = Kind::Int { min: 1, max: 4_096 }, Is("32"), "32",
+        "Largest file in MiB. A signed one is held in memory while it is checked: raise `MemoryMax=` of the unit with it.";
+    waits_for_sessions: bool = Kind::Bool, Is("false"), "true",
+        "An installation stops charging: it waits for the end of all sessions, and free connectors are out of service meanwhile. Otherwise charging goes on.";
+    install_timeout: Duration = time(1_000, 7 * DAY), Is("30min"), "\"30min\"",
+        "How long the installer may take; an update without a result by then has failed.";
 }

@@ -11,6 +11,7 @@ mod convert;
 mod csms;
 mod document;
 mod effective;
+mod firmware;
 mod framing;
 mod fuse;
 mod gather;
@@ -140,6 +141,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
+    let firmware = firmware::read(&root, &mut context);
     let Context {
         mut found, library, ..
     } = context;
@@ -149,7 +151,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         gpio::place(&mut buses, &state_dir);
         let mut setup = SiteSetup {
             buses,
-            charge_points: north::build(&points, &devices)?,
+            charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
             state_dir,
             socket: places.socket?,

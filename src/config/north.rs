@@ -13,7 +13,8 @@ use super::south::{Device, failsafe_within};
 use super::{gpio, ocpp16, ocpp201};
 use crate::device::{Kind, Profile};
 use crate::domain::{
-    AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, IdToken, MilliAmps, OcppVersion, Phase, TokenKind,
+    AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, FirmwareSetup, IdToken, MilliAmps, OcppVersion,
+    Phase, TokenKind,
 };
 use std::collections::BTreeMap;
 
@@ -128,7 +129,7 @@ impl ChargePoint {
         self.csms.iter().any(|csms| csms.version() == Some(version))
     }
 
-    fn setup(&self, devices: &[Device]) -> Option<CpSetup> {
+    fn setup(&self, devices: &[Device], firmware: Option<&FirmwareSetup>) -> Option<CpSetup> {
         let mut evses = Vec::with_capacity(self.evses.len());
         for (index, keys) in self.evses.iter().enumerate() {
             evses.push(evse_setup(u16::try_from(index + 1).ok()?, keys, devices)?);
@@ -145,6 +146,7 @@ impl ChargePoint {
                 .map(|csms| csms.setup.clone())
                 .collect::<Option<_>>()?,
             keys: plain(&self.keys.ocpp16, ocpp16::spelled),
+            firmware: firmware.cloned(),
             variables: plain(&self.keys.ocpp201, str::to_owned),
         })
     }
@@ -196,8 +198,15 @@ fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSe
 }
 
 /// Puts the parts together; `None` where something was wrong.
-pub(super) fn build(points: &[ChargePoint], devices: &[Device]) -> Option<Vec<CpSetup>> {
-    points.iter().map(|point| point.setup(devices)).collect()
+pub(super) fn build(
+    points: &[ChargePoint],
+    devices: &[Device],
+    firmware: Option<&FirmwareSetup>,
+) -> Option<Vec<CpSetup>> {
+    points
+        .iter()
+        .map(|point| point.setup(devices, firmware))
+        .collect()
 }
 
 fn currents(evse: &EvseKeys, context: &mut Context<'_>) {

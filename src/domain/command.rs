@@ -5,6 +5,7 @@ use super::ids::{EvseId, TxId};
 use super::limit::LimitEntry;
 use super::params::Params;
 use super::profile::{ChargingProfile, CompositeSchedule, ProfilePurpose, RateUnit};
+use super::transfer::{FirmwareOutcome, FirmwareRequest, LogOutcome, LogRequest};
 use serde::{Deserialize, Serialize};
 
 /// Ties an [`Outcome`] to its [`Command`]; unique within one run of one station.
@@ -82,6 +83,20 @@ pub enum Command {
         /// The entry; its source must be `Local`.
         entry: LimitEntry,
     },
+    /// Upload a record -> [`Outcome::Log`].
+    GetLog(Box<LogRequest>),
+    /// Tell how far an upload has come -> [`Outcome::Simple`]; it is told behind the answer.
+    TellLog {
+        /// By the message of GetDiagnostics (1.6).
+        diagnostics: bool,
+    },
+    /// Fetch firmware and have it installed -> [`Outcome::Firmware`].
+    UpdateFirmware(Box<FirmwareRequest>),
+    /// Tell how far an update has come -> [`Outcome::Simple`]; it is told behind the answer.
+    TellFirmware {
+        /// By the message of signed updates.
+        signed: bool,
+    },
     /// Say something now -> [`Outcome::Simple`]; of meter values [`Outcome::Sampled`].
     Trigger(Trigger),
 }
@@ -107,6 +122,8 @@ impl Command {
             Self::Reserve(_) => Outcome::Reserve(ReserveOutcome::Rejected(why)),
             Self::GetComposite { .. } => Outcome::Composite(Err(why)),
             Self::Trigger(Trigger::MeterValues { .. }) => Outcome::Sampled(Vec::new()),
+            Self::GetLog(_) => Outcome::Log(LogOutcome::Rejected(why)),
+            Self::UpdateFirmware(_) => Outcome::Firmware(FirmwareOutcome::Rejected(why)),
             // 0: there is none.
             Self::ListVersion => Outcome::ListVersion(0),
             Self::RemoteStart(_)
@@ -117,6 +134,8 @@ impl Command {
             | Self::ClearProfiles(_)
             | Self::SetParams(_)
             | Self::SetLimit { .. }
+            | Self::TellLog { .. }
+            | Self::TellFirmware { .. }
             | Self::Trigger(Trigger::Status(_)) => Outcome::Simple(Accepted::No(why)),
         }
     }
@@ -332,6 +351,10 @@ pub enum Outcome {
     /// Trigger of meter values: for each EVSE whose values are told the session that runs there; empty: nothing was
     /// measured yet.
     Sampled(Vec<Option<Session>>),
+    /// GetLog.
+    Log(LogOutcome),
+    /// UpdateFirmware.
+    Firmware(FirmwareOutcome),
     /// GetComposite; `Err` gives the reason.
     Composite(Result<CompositeSchedule, &'static str>),
 }

@@ -5,6 +5,7 @@ use super::evse::ChargingState;
 use super::ids::{CpId, EvseId, ReaderId, TxId};
 use super::reading::{Phase, Quality, Quantity};
 use super::time::Stamp;
+use super::transfer::{FirmwareNotice, LogNotice};
 use super::units::MilliWattHours;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,10 @@ pub enum Event {
     Ended(End),
     /// A security event (1.6 whitepaper, 2.x `SecurityEventNotification`).
     Security(SecurityEvent),
+    /// A step of an upload, for the back end in control.
+    Log(LogNotice),
+    /// A step of a firmware update, for the back end in control.
+    Firmware(FirmwareNotice),
 }
 
 impl Event {
@@ -92,7 +97,7 @@ impl Event {
             Self::Sampled { tx, .. } => tx.as_ref(),
             Self::Changed { tx, .. } => Some(tx),
             Self::Ended(e) => Some(&e.tx),
-            Self::Security(_) => None,
+            Self::Security(_) | Self::Log(_) | Self::Firmware(_) => None,
         }
     }
 
@@ -105,7 +110,9 @@ impl Event {
             | Self::Sampled { .. }
             | Self::Changed { .. }
             | Self::Ended(_)
-            | Self::Security(_) => self.tx(),
+            | Self::Security(_)
+            | Self::Log(_)
+            | Self::Firmware(_) => self.tx(),
         }
     }
 

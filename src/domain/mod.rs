@@ -18,6 +18,7 @@ mod rng;
 mod setup;
 mod tags;
 mod time;
+mod transfer;
 mod units;
 mod vault;
 
@@ -45,11 +46,16 @@ pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, OcppVersion, Parity,
-    Security, SiteSetup, Supply,
+    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind, FirmwareSetup, FuseSetup,
+    Link, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
+pub use transfer::{
+    FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,
+    LogNotice, LogOutcome, LogRequest, Retry, Signing, TransferDone, TransferError, TransferOrder,
+    UploadStatus, masked,
+};
 pub use units::{MilliAmps, MilliVolts, MilliWattHours, MilliWatts};
 pub use vault::{
     CHAIN_MAX, CertificateHash, CertificateUse, Credentials, HashAlgorithm, ROOTS_MAX, Secret, VaultAnswer,

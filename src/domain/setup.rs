@@ -186,6 +186,8 @@ pub struct CpSetup {
     pub csms: Vec<CsmsSetup>,
     /// Initial OCPP 1.6 keys; a value stored by the CSMS wins.
     pub keys: BTreeMap<String, String>,
+    /// What firmware is here; `None`: there is none to update.
+    pub firmware: Option<FirmwareSetup>,
     /// Initial OCPP 2.x variables, `Component.Variable` or `Component.Variable[Instance]`; a stored value wins.
     pub variables: BTreeMap<String, String>,
 }
@@ -195,6 +197,43 @@ impl CpSetup {
     #[must_use]
     pub fn is_controlled_by(&self, csms: &CsmsSetup) -> bool {
         self.csms.first().is_none_or(|first| first.name == csms.name)
+    }
+}
+
+/// What the site has as firmware, and how it is handed over (ADR 12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareSetup {
+    /// Folder that an installer watches.
+    pub spool: PathBuf,
+    /// What the files are, for the installer.
+    pub kind: FirmwareKind,
+    /// PEM file with the manufacturer's roots: only signed updates are taken. `None`: only unsigned ones are.
+    pub roots: Option<PathBuf>,
+    /// Largest file.
+    pub max_bytes: u64,
+    /// An installation waits for the end of sessions, and keeps new ones away.
+    pub waits_for_sessions: bool,
+    /// How long an installer may say nothing final.
+    pub install_timeout: Duration,
+}
+
+/// What a firmware file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirmwareKind {
+    /// A package of the gateway's own system.
+    Package,
+    /// An image for the charger.
+    Charger,
+}
+
+impl FirmwareKind {
+    /// As written in the configuration and in the spool.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Package => "package",
+            Self::Charger => "charger",
+        }
     }
 }
 

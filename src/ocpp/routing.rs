@@ -6,7 +6,8 @@
 //! * what was begun is told to its end, whatever becomes of the rule meanwhile; a mark in the reader's scope, durable in
 //!   one step with the cursor, says so after a restart;
 //! * values taken apart from a transaction while it ran tell of it too, and go where it goes;
-//! * what has to do with no transaction is told to everybody.
+//! * what has to do with no transaction is told to everybody, but for uploads and updates, which only the one in control
+//!   asks for.
 
 use super::dialect::KeyPut;
 use crate::domain::{Accepted, CpSetup, CsmsSetup, Event, Session, TagRule, TxId};
@@ -21,6 +22,8 @@ pub(super) struct Routing {
     rule: TagRule,
     /// The one in control and without a rule is told everything, also of transactions nothing is known of.
     everything: bool,
+    /// Uploads are the matter of the one in control, which has asked for them.
+    controls: bool,
     told: BTreeSet<TxId>,
 }
 
@@ -29,6 +32,7 @@ impl Routing {
         let marks = restored.iter().filter_map(|(key, _)| key.strip_prefix(MARK));
         Self {
             rule: csms.tags.clone(),
+            controls: cp.is_controlled_by(csms),
             everything: cp.is_controlled_by(csms) && csms.tags.is_open(),
             told: marks.map(TxId::new).collect(),
         }
@@ -38,6 +42,7 @@ impl Routing {
     pub(super) fn concerns(&self, event: &Event) -> bool {
         match event {
             Event::Began(begin) => self.rule.takes(begin.token.as_ref()),
+            Event::Log(_) | Event::Firmware(_) => self.controls,
             Event::Sampled { .. } | Event::Changed { .. } | Event::Ended(_) | Event::Security(_) => event
                 .concerned_tx()
                 .is_none_or(|tx| self.everything || self.told.contains(tx)),
@@ -73,7 +78,11 @@ impl Routing {
                 .told
                 .remove(&end.tx)
                 .then(|| (format!("{MARK}{}", end.tx), None)),
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+            Event::Sampled { .. }
+            | Event::Changed { .. }
+            | Event::Security(_)
+            | Event::Log(_)
+            | Event::Firmware(_) => None,
         }
     }
 }

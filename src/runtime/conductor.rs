@@ -6,6 +6,7 @@
 use super::counts;
 use super::exchange::{Exchange, Heard};
 use super::fuses::Asked;
+use super::porter::{Porter, Yard};
 use crate::bus::ToBus;
 use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
 use crate::site::Demand;
@@ -72,6 +73,8 @@ pub struct Surroundings {
     pub time: mpsc::Sender<i64>,
     /// When the task that has been silent for longest last turned.
     pub pulse: watch::Receiver<Mono>,
+    /// What is needed to carry files.
+    pub yard: Yard,
 }
 
 /// The outside of a running conductor.
@@ -96,6 +99,7 @@ struct Conductor {
     tickets: BTreeMap<u64, u64>,
     demands: BTreeMap<EvseId, Demand>,
     counts: counts::Heard,
+    porter: Porter,
     snapshot: watch::Sender<Snapshot>,
     heartbeat: watch::Sender<Mono>,
 }
@@ -112,6 +116,7 @@ pub fn prepare(
     let (snapshot, snapshot_rx) = watch::channel(station.snapshot());
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
     let params = exchange.params();
+    let porter = Porter::new(setup.clone(), around.clone(), inbox.clone(), snapshot_rx.clone());
     let conductor = Conductor {
         setup,
         station,
@@ -121,6 +126,7 @@ pub fn prepare(
         tickets: BTreeMap::new(),
         demands: BTreeMap::new(),
         counts: counts::Heard::default(),
+        porter,
         snapshot,
         heartbeat,
     };
@@ -257,6 +263,8 @@ impl Conductor {
             }
             Effect::Answer { id, outcome } => self.exchange.answer(id, outcome),
             Effect::Notify(notice) => self.exchange.notice(notice),
+            Effect::Transfer { order, what } => self.porter.carry(order, what),
+            Effect::CallOff { order } => self.porter.call_off(order),
             Effect::Reboot(kind) => {
                 tracing::warn!(cp = %self.setup.id, ?kind, "restarting the OCPP sessions on request of the CSMS");
                 self.exchange.tell_all(&ToUplink::Reboot(kind));

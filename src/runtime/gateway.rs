@@ -8,6 +8,7 @@ use super::counts;
 use super::exchange::Exchange;
 use super::fuses::{self, Asked, Stations};
 use super::links::{self, Link, LinkWorld};
+use super::porter::Yard;
 use super::router::{self, Routes, South};
 use super::vitals::{Marker, Marks, Vitals};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
@@ -82,6 +83,7 @@ pub struct Gateway {
     pub(super) vitals: Vitals,
     main: Marker,
     time: mpsc::Sender<i64>,
+    yard: Yard,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
 }
@@ -143,6 +145,7 @@ impl Gateway {
             main: vitals.marker("main"),
             vitals,
             time,
+            yard: Yard::new(&setup),
             time_told,
         };
         gateway.apply(setup, library).await?;
@@ -184,6 +187,7 @@ impl Gateway {
             }
         }
         self.start_buses(&setup.buses, library).await?;
+        self.yard.publish(&setup);
         self.setup = setup;
         self.publish_fuses();
         self.keep_readers().await?;
@@ -306,6 +310,7 @@ impl Gateway {
             fuses: self.fuses.clone(),
             time: self.time.clone(),
             pulse: self.vitals.pulse.clone(),
+            yard: self.yard.clone(),
         };
         let (conductor, task) = conductor::prepare(setup.clone(), station, exchange, around, (to, inbox));
         let join = tokio::spawn(task);

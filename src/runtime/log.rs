@@ -1,5 +1,6 @@
 //! Where log lines go: the journal's own socket under systemd, plain text or JSON on stderr otherwise.
 
+use super::ring::{Ring, RingLayer};
 use clap::ValueEnum;
 use std::io::IsTerminal;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,6 +19,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// The last lines of this run, for the diagnostics a CSMS asks for.
+#[must_use]
+pub fn ring() -> &'static Ring {
+    static RING: Ring = Ring::new();
+    &RING
+}
+
 /// Starts logging. `verbosity` 0 is information, 1 debug, 2 everything; -1 only warnings.
 pub fn start(format: LogFormat, verbosity: i8) {
     let level = match verbosity {
@@ -26,7 +34,7 @@ pub fn start(format: LogFormat, verbosity: i8) {
         1 => LevelFilter::DEBUG,
         2.. => LevelFilter::TRACE,
     };
-    let registry = tracing_subscriber::registry().with(level);
+    let registry = tracing_subscriber::registry().with(level).with(RingLayer);
     let journal = (format == LogFormat::Auto && stderr_is_journal())
         .then(|| tracing_journald::layer().ok())
         .flatten()

@@ -3,6 +3,7 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
+mod bundle;
 pub mod clock;
 mod conductor;
 pub mod control;
@@ -15,6 +16,8 @@ mod gateway;
 mod links;
 pub mod log;
 mod notify;
+mod porter;
+mod ring;
 mod router;
 mod spool;
 #[cfg(test)]

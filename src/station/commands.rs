@@ -72,6 +72,13 @@ impl Station {
                 Outcome::Simple(Accepted::Yes)
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
+            Command::GetLog(request) => return self.get_log(id, *request),
+            Command::UpdateFirmware(request) => return self.update_firmware(id, *request),
+            Command::TellFirmware { signed } => return self.tell_update(id, signed),
+            Command::TellLog { diagnostics } => {
+                self.answer(id, Outcome::Simple(Accepted::Yes));
+                return self.trigger_log(diagnostics);
+            }
             Command::Trigger(trigger) => self.trigger(trigger),
         };
         self.answer(id, outcome);
@@ -104,7 +111,7 @@ impl Station {
         }
     }
 
-    fn answer(&mut self, id: CommandId, outcome: Outcome) {
+    pub(super) fn answer(&mut self, id: CommandId, outcome: Outcome) {
         self.outbox.push(Effect::Answer { id, outcome });
     }
 

@@ -219,7 +219,7 @@ impl Station {
         let mut entries = Vec::new();
         let mut stop = |source| entries.push(entry(MilliAmps::ZERO, source));
         let live = evse.tx.as_ref().is_some_and(|tx| tx.live);
-        let own_way = matches!(evse.setup.auth, AuthMode::Charger(_)) && !evse.done && !evse.inoperative;
+        let own_way = matches!(evse.setup.auth, AuthMode::Charger(_)) && !evse.done && !evse.is_out();
         if self.is_refused(evse) || (!live && (evse.tx.is_some() || !own_way)) {
             stop(LimitSource::NotAuthorised);
         }

@@ -58,6 +58,8 @@ pub(super) struct Evse {
     /// The plug stays locked until this card comes.
     pub(super) locked_for: Option<Owner>,
     pub(super) inoperative: bool,
+    /// Out of service until an installation is over.
+    pub(super) withdrawn: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<Share>,
     pub(super) entries: Vec<LimitEntry>,
@@ -68,6 +70,11 @@ pub(super) struct Evse {
 }
 
 impl Evse {
+    /// Whether nothing may be begun here.
+    pub(super) fn is_out(&self) -> bool {
+        self.inoperative || self.withdrawn
+    }
+
     /// An EVSE nothing is known of yet.
     pub(super) fn new(setup: EvseSetup) -> Self {
         let most = setup
@@ -96,6 +103,7 @@ impl Evse {
             done: false,
             locked_for: None,
             inoperative: false,
+            withdrawn: false,
             local: None,
             shared: None,
             entries: Vec::new(),

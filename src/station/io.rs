@@ -2,7 +2,8 @@
 
 use crate::domain::{
     Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
-    Observation, Outcome, ResetKind, SecurityEvent, Share, TokenInfo, TxId,
+    Observation, Outcome, ResetKind, SecurityEvent, Share, TokenInfo, TransferDone, TransferError,
+    TransferOrder, TxId,
 };
 use serde::Serialize;
 
@@ -96,6 +97,13 @@ pub enum Input {
     },
     /// Something happened around the charge point that its back ends must know for security's sake.
     Security(SecurityEvent),
+    /// An [`Effect::Transfer`] has ended, or has something to say.
+    Transferred {
+        /// Which.
+        order: u64,
+        /// How.
+        result: Result<TransferDone, TransferError>,
+    },
     /// The batch of this id is durable.
     Committed(u64),
     /// The process ends in an orderly way: chargers to their safe state, nothing new is begun.
@@ -153,4 +161,16 @@ pub enum Effect {
     Notify(Notice),
     /// Restart the OCPP session of this charge point.
     Reboot(ResetKind),
+    /// Do something about a file; answered by [`Input::Transferred`].
+    Transfer {
+        /// For the answer.
+        order: u64,
+        /// What.
+        what: TransferOrder,
+    },
+    /// Stop working on an order; it is not answered any more.
+    CallOff {
+        /// Which.
+        order: u64,
+    },
 }

@@ -13,6 +13,7 @@
 //! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `lease` | when the charger's watchdog may be fed |
+//! | `logs`, `firmware` | records on their way to the back end, updates on their way to an installer |
 //! | `status` | connector status |
 //! | `commands` | what back ends ask |
 //! | `persist`, `outbox`, `snapshot` | what is stored, how effects leave, what a person is shown |
@@ -22,10 +23,12 @@ mod commands;
 mod composite;
 mod energy;
 mod evse;
+mod firmware;
 mod io;
 mod lease;
 mod limits;
 mod list;
+mod logs;
 mod outbox;
 mod persist;
 mod plausible;
@@ -46,7 +49,7 @@ pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
     BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
-    ResetKind, Rng, TokenInfo, VehicleState,
+    ResetKind, Rng, TokenInfo, TransferOrder, VehicleState,
 };
 use evse::Evse;
 use lease::Health;
@@ -74,6 +77,8 @@ pub struct Station {
     evses: BTreeMap<EvseId, Box<Evse>>,
     known: auth::Known,
     reservations: reserve::Reservations,
+    logs: logs::Logs,
+    updates: firmware::Updates,
     smart: smart::Smart,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
@@ -87,6 +92,8 @@ pub struct Station {
     orphans: Vec<(EvseId, tx::TxRecord)>,
     requests: u64,
     tickets: u64,
+    /// Orders given to whoever carries files.
+    orders: u64,
     /// Transactions begun in the life of the charge point.
     begun: u64,
 }
@@ -123,6 +130,8 @@ impl Station {
             evses,
             known: auth::Known::default(),
             reservations: reserve::Reservations::default(),
+            logs: logs::Logs::default(),
+            updates: firmware::Updates::default(),
             smart: smart::Smart::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
@@ -133,6 +142,7 @@ impl Station {
             orphans: Vec::new(),
             requests: 0,
             tickets: 0,
+            orders: 0,
             begun: 0,
         };
         station.restore(restored);
@@ -189,6 +199,10 @@ impl Station {
                 }
             }
             Input::Security(event) => self.record_security(event),
+            Input::Transferred { order, result } => {
+                self.log_transferred(order, &result);
+                self.firmware_transferred(order, &result);
+            }
             Input::Committed(id) => self.outbox.committed(id),
             Input::Leaving => self.leave(),
             Input::Tick => {}
@@ -275,6 +289,8 @@ impl Station {
                 .deadline(self.now)
                 .map(|at| (at, "a reservation ends")),
         );
+        due.extend(self.logs.deadline());
+        due.extend(self.updates.deadline(self.now));
         due
     }
 
@@ -289,6 +305,8 @@ impl Station {
         self.expire_asks();
         self.expire_unlocks();
         self.follow_reservations();
+        self.follow_log();
+        self.follow_firmware();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
             self.follow_plug(*id);
@@ -318,7 +336,7 @@ impl Station {
         let applied = limits::winner(&entries, evse.setup.min_current);
         let own_way = matches!(evse.setup.auth, crate::domain::AuthMode::Charger(_));
         let live = evse.tx.as_ref().is_some_and(|tx| tx.live);
-        let enable = !self.leaving && (live || (own_way && !evse.done && !evse.inoperative));
+        let enable = !self.leaving && (live || (own_way && !evse.done && !evse.is_out()));
         let Some(evse) = self.evses.get_mut(&id) else {
             return;
         };
@@ -407,7 +425,7 @@ impl Station {
         );
         let kept: Vec<bool> = self.evses.keys().map(|id| self.is_kept(*id)).collect();
         for ((id, evse), kept) in self.evses.iter_mut().zip(kept) {
-            let (status, error) = status::of(evse, evse.inoperative, kept, self.now.mono);
+            let (status, error) = status::of(evse, evse.is_out(), kept, self.now.mono);
             notices.extend(evse.teller.update(self.now, Some(*id), status, error, min));
         }
         for notice in notices {
@@ -436,6 +454,14 @@ impl Station {
         if let Some(until) = evse.lease.renew(health, now) {
             self.outbox.push_express(Effect::Lease { evse: id, until });
         }
+    }
+
+    /// Gives an order to whoever carries files, under a number of its own.
+    fn order(&mut self, what: TransferOrder) -> u64 {
+        self.orders += 1;
+        let order = self.orders;
+        self.outbox.push(Effect::Transfer { order, what });
+        order
     }
 
     /// The id of the next transaction: the same for the same seed and history, another for every transaction.

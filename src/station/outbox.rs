@@ -187,7 +187,9 @@ fn merge(earlier: &mut Batch, later: Batch) {
         let mut odd = false;
         earlier.rows.retain(|row| {
             odd = !odd;
-            row.event.tx().is_some() || matches!(row.event, Event::Security(_)) || odd
+            row.event.tx().is_some()
+                || matches!(row.event, Event::Security(_) | Event::Log(_) | Event::Firmware(_))
+                || odd
         });
     }
 }

@@ -12,6 +12,8 @@
 //! | `cache/<token>` | a verdict of the CSMS |
 //! | `list`, `list/<token>` | version and entries of the local authorisation list |
 //! | `reservation/<id>` | an EVSE kept for a token |
+//! | `upload` | an upload is under way |
+//! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
 
 use super::Station;
 use super::tx::{Tx, TxRecord};
@@ -67,6 +69,8 @@ impl Station {
                 (Some("profile"), Some(_)) => self.smart.restore(value),
                 (Some("cache"), Some(token)) => self.known.cache.restore(token, value),
                 (Some("reservation"), Some(_)) => self.reservations.restore(value),
+                (Some("firmware"), key) => self.updates.restore(key, value),
+                (Some("upload"), None) => self.logs.restore(value),
                 (Some("list"), None) => self.known.list.restore_version(value),
                 (Some("list"), Some(token)) => self.known.list.restore(token, value),
                 _ => {}

@@ -153,7 +153,7 @@ impl Station {
 
     /// In service, well, and obedient to us.
     fn is_reservable(&self, evse: &Evse) -> bool {
-        let shown = status::of(evse, evse.inoperative, false, self.now.mono).0;
+        let shown = status::of(evse, evse.is_out(), false, self.now.mono).0;
         !matches!(shown, ConnectorStatus::Faulted | ConnectorStatus::Unavailable)
             && !matches!(evse.setup.auth, AuthMode::Charger(_))
     }
@@ -192,7 +192,7 @@ impl Station {
         if matches!(evse.setup.auth, AuthMode::Charger(_)) {
             return ReserveOutcome::Rejected("the charger itself decides who may charge");
         }
-        match status::of(evse, evse.inoperative, false, self.now.mono).0 {
+        match status::of(evse, evse.is_out(), false, self.now.mono).0 {
             ConnectorStatus::Faulted => ReserveOutcome::Faulted,
             ConnectorStatus::Unavailable => ReserveOutcome::Unavailable,
             ConnectorStatus::Available
@@ -218,7 +218,7 @@ impl Station {
             return ReserveOutcome::Rejected("the chargers themselves decide who may charge");
         }
         let count = |wanted: ConnectorStatus| {
-            let shown = |evse: &&&Evse| status::of(evse, evse.inoperative, false, self.now.mono).0 == wanted;
+            let shown = |evse: &&&Evse| status::of(evse, evse.is_out(), false, self.now.mono).0 == wanted;
             ours.iter().filter(shown).count()
         };
         let (faulted, unavailable) = (
@@ -283,9 +283,9 @@ impl Station {
     fn is_void(&self, reservation: &Reservation) -> bool {
         let unwell = |evse: &Evse| {
             let heard = evse.vehicle.is_some() || evse.is_down(super::Role::Charger);
-            let shown = status::of(evse, evse.inoperative, false, self.now.mono).0;
+            let shown = status::of(evse, evse.is_out(), false, self.now.mono).0;
             let out = matches!(shown, ConnectorStatus::Faulted | ConnectorStatus::Unavailable);
-            evse.inoperative || (heard && out) || evse.vehicle == Some(VehicleState::Unavailable)
+            evse.is_out() || (heard && out) || evse.vehicle == Some(VehicleState::Unavailable)
         };
         match reservation.evse {
             Some(id) => self.evses.get(&id).is_none_or(|evse| unwell(evse)),

@@ -110,7 +110,7 @@ impl Station {
 
     fn show(&self, id: EvseId, evse: &Evse) -> EvseSnapshot {
         let now = self.now.mono;
-        let (status, error) = status::of(evse, evse.inoperative, self.is_kept(id), now);
+        let (status, error) = status::of(evse, evse.is_out(), self.is_kept(id), now);
         let remaining = |until: Mono| until.since(now).as_secs();
         EvseSnapshot {
             evse: id,

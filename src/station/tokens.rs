@@ -245,7 +245,7 @@ impl Station {
     fn is_free(&self, id: EvseId, evse: &Evse) -> bool {
         evse.tx.is_none()
             && evse.pending.is_none()
-            && !evse.inoperative
+            && !evse.is_out()
             && !matches!(
                 evse.vehicle,
                 None | Some(VehicleState::Fault(_) | VehicleState::Unavailable)

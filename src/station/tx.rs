@@ -211,7 +211,7 @@ impl Station {
         let Some(evse) = self.evses.get_mut(&id) else {
             return;
         };
-        if blocked || evse.tx.is_some() || evse.pending.is_some() || evse.done || evse.inoperative {
+        if blocked || evse.tx.is_some() || evse.pending.is_some() || evse.done || evse.is_out() {
             return;
         }
         let (token, trigger) = match &evse.setup.auth {

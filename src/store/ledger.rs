@@ -47,6 +47,8 @@ fn kind_of(event: &Event) -> &'static str {
         Event::Changed { .. } => "changed",
         Event::Ended(_) => "ended",
         Event::Security(_) => "security",
+        Event::Log(_) => "log",
+        Event::Firmware(_) => "firmware",
     }
 }
 

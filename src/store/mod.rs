@@ -195,6 +195,15 @@ impl Store {
         .await
     }
 
+    /// The last thousand security events of a charge point, oldest first, delivered or not (1.6 whitepaper N01.FR.05).
+    ///
+    /// # Errors
+    /// As [`Store::rows`].
+    pub async fn security_log(&self, cp: &CpId) -> Result<Vec<SecurityEntry>, StoreError> {
+        let cp = cp.clone();
+        self.ask(|reply| Ask::SecurityLog { cp, reply }).await
+    }
+
     /// All values of a scope, by key.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The reading thread: a second connection, so that a long read never holds a commit up.
 
 use super::error::StoreError;
+use super::security::{self, SecurityEntry};
 use super::{Counters, ReaderStats, Stats, file, ledger};
 use crate::domain::{BootId, CpId, Row};
 use rusqlite::Connection;
@@ -27,6 +28,10 @@ pub(super) enum Ask {
         scope: String,
         reply: Reply<Vec<(String, String)>>,
     },
+    SecurityLog {
+        cp: CpId,
+        reply: Reply<Vec<SecurityEntry>>,
+    },
     Epochs(Reply<Vec<(BootId, i64)>>),
     Stats(Reply<Stats>),
     /// Answered at once: the thread turns.
@@ -45,6 +50,7 @@ pub(super) fn run(db: Connection, counters: &Counters, dir: &Arc<PathBuf>, mut a
                 reply,
             } => answer(dir, reply, ledger::rows(&db, &cp, after, limit)),
             Ask::Scope { scope, reply } => answer(dir, reply, ledger::scope(&db, &scope)),
+            Ask::SecurityLog { cp, reply } => answer(dir, reply, security::of(&db, &cp)),
             Ask::Epochs(reply) => answer(dir, reply, ledger::epochs(&db)),
             Ask::Stats(reply) => answer(dir, reply, stats(&db, counters)),
             Ask::Ping(reply) => {

@@ -11,7 +11,8 @@ pub(super) type Step = &'static str;
 /// Marks the file as a ledger of this program (`RVLT`).
 const APPLICATION_ID: u32 = 0x5256_4c54;
 
-/// From nothing to the present. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
+/// From nothing to the present. Security events are kept twice, because the security log (1.6 whitepaper N01.FR.05) outlives
+/// their delivery. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
 /// `meta.high_water` and the readers' cursors keep numbers from being used twice.
 pub(super) const STEPS: &[Step] = &[
     "

@@ -18,6 +18,9 @@ use std::path::Path;
 /// Rows kept; the oldest go first.
 const KEPT: i64 = 10_000;
 
+/// Events of a charge point that a CSMS is told when it asks for them.
+const TOLD: usize = 1_000;
+
 /// Length of a hash.
 const HASH: usize = 32;
 
@@ -186,6 +189,14 @@ fn drop_oldest(db: &Connection, up_to: i64) -> Result<(), StoreError> {
 /// When there is no ledger there, or it cannot be read.
 pub fn read_security_log(dir: &Path) -> Result<SecurityLog, StoreError> {
     read(&file::open_reader(dir)?)
+}
+
+/// The last events of one charge point, oldest first, whatever is wrong with the log.
+pub(super) fn of(db: &Connection, cp: &CpId) -> Result<Vec<SecurityEntry>, StoreError> {
+    let mut entries = read(db)?.entries;
+    entries.retain(|entry| entry.cp == *cp);
+    let surplus = entries.len().saturating_sub(TOLD);
+    Ok(entries.split_off(surplus))
 }
 
 fn read(db: &Connection) -> Result<SecurityLog, StoreError> {

@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible, PeerMisbehaved, RootCertStore};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The gateway's clock as TLS sees it.
@@ -89,6 +89,27 @@ pub(super) fn client_config(
     // One connection per configuration: kept tickets would only cost memory.
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// TLS settings toward servers that files go to or come from, which are trusted as CSMSs are. Sessions are resumed, because
+/// many FTPS servers ask that of a data connection. Blocks on the file system.
+///
+/// # Errors
+/// When the provider of cryptography refuses its own defaults.
+pub fn file_servers(
+    trust_dir: Option<&Path>,
+    clock: Arc<dyn Clock>,
+) -> Result<(ClientConfig, Vec<CertificateDer<'static>>), ConnectError> {
+    let mut config = client_config(&Login::Nothing, trust::roots(trust_dir, &[]), clock)?;
+    config.resumption = Resumption::in_memory_sessions(4);
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    // What is wrong with a file was told by the settings above.
+    roots.extend(
+        trust::chosen(trust_dir)
+            .filter_map(|(_, found)| found.ok())
+            .flatten(),
+    );
+    Ok((config, roots))
 }
 
 /// What an error of the TLS handshake, or of the first bytes after it, means.

@@ -21,3 +21,5 @@ mod site;
 mod sunspec;
 mod two_csmss;
 mod unplug;
+mod updates;
+mod uploads;

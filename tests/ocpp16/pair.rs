@@ -37,6 +37,7 @@ pub fn cp() -> CpSetup {
         evses: vec![evse(1), evse(2)],
         csms: vec![csms(OcppVersion::V16)],
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }

@@ -181,10 +181,9 @@ fn unknown_actions_are_not_implemented_and_known_ones_not_supported() {
     }
     for action in [
         "UpdateFirmware",
-        "GetDiagnostics",
         "Heartbeat",
         "StartTransaction",
-        "GetLog",
+        "SignedUpdateFirmware",
     ] {
         pair.ask(action, json!({}));
         assert_eq!(pair.error(), "NotSupported", "{action}");
@@ -529,12 +528,8 @@ fn what_a_trigger_accepts_is_sent() {
     assert_eq!(pair.status_of("TriggerMessage", trigger("Heartbeat")), "Accepted");
     let (id, _) = pair.call("Heartbeat");
     pair.reply(&id, json!({"currentTime": T0_TEXT}));
-    for message in ["DiagnosticsStatusNotification", "FirmwareStatusNotification"] {
-        assert_eq!(
-            pair.status_of("TriggerMessage", trigger(message)),
-            "NotImplemented"
-        );
-    }
+    let firmware = trigger("FirmwareStatusNotification");
+    assert_eq!(pair.status_of("TriggerMessage", firmware), "NotImplemented");
     let nobody = json!({"requestedMessage": "MeterValues", "connectorId": 7});
     assert_eq!(pair.status_of("TriggerMessage", nobody), "Rejected");
     let one = json!({"requestedMessage": "MeterValues", "connectorId": 1});

@@ -180,6 +180,7 @@ impl Plan {
             evses: vec![evse],
             csms: vec![self.csms.clone()],
             keys: BTreeMap::new(),
+            firmware: None,
             variables: BTreeMap::new(),
         };
         let reader = ReaderId::new("CP1-main");

@@ -599,6 +599,9 @@ impl House {
                 self.todo
                     .push_back(Todo::Machine(cp.clone(), ocpp::Input::Notice(notice)));
             }
+            station::Effect::Transfer { .. } | station::Effect::CallOff { .. } => {
+                panic!("nobody asks for files here");
+            }
             station::Effect::Reboot(kind) => {
                 self.todo
                     .push_back(Todo::Machine(cp.clone(), ocpp::Input::Reboot(kind)));

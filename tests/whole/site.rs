@@ -68,6 +68,7 @@ pub fn charge_point(name: &str) -> CpSetup {
         evses: own.map(|row| evse(row, &auth)).collect(),
         csms: vec![csms()],
         keys: BTreeMap::from([("MeterValueSampleInterval".into(), "20".into())]),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }

@@ -271,7 +271,7 @@ fn check(seed: u64, house: &House) {
                     let place = names.iter().position(|tx| **tx == end.tx);
                     Some(("end", place.expect("an end has a begin"), end.meter.0 / 1000))
                 }
-                Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+                _ => None,
             })
             .collect();
         let mut numbers: Vec<i64> = Vec::new();

@@ -290,7 +290,7 @@ fn goes_out(event: &Event, v201: bool) -> bool {
         Event::Sampled { tx, .. } => tx.is_some(),
         Event::Changed { .. } => v201,
         // Sent, but no part of a transaction.
-        Event::Security(_) => false,
+        Event::Security(_) | Event::Log(_) | Event::Firmware(_) => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply};
 use super::profile;
-use super::{V16, answer, credentials, keys::MAX_KEYS, readonly};
+use super::{V16, answer, credentials, keys::MAX_KEYS, readonly, transfers};
 use crate::domain::{
     Availability, ClearProfiles, Command, EvseId, IdToken, ProfilePurpose, RemoteStart, Reservation,
     ResetKind, RunningTx, TokenKind,
@@ -54,7 +54,7 @@ impl V16 {
         let Some(known) = Action::from_wire(action) else {
             return Reply::Error(CallError::not_implemented(action)).into();
         };
-        if !is_offered(known) {
+        if !self.is_offered(known) {
             return Reply::Error(CallError::not_supported(action)).into();
         }
         match CsmsRequest::decode(known, payload, &lenient()) {
@@ -84,6 +84,8 @@ impl V16 {
             }
             CsmsRequest::GetCompositeSchedule(request) => self.get_composite(&request),
             CsmsRequest::GetConfiguration(request) => self.get_configuration(request),
+            CsmsRequest::GetDiagnostics(request) => ask(transfers::diagnostics(request)),
+            CsmsRequest::GetLog(request) => ask(transfers::log(request)),
             CsmsRequest::GetLocalListVersion(_) => self.list_version(),
             CsmsRequest::SendLocalList(request) => self.send_list(request),
             CsmsRequest::ReserveNow(request) => self.reserve(request),
@@ -101,6 +103,8 @@ impl V16 {
                 evse: None,
             }),
             CsmsRequest::SetChargingProfile(request) => self.set_profile(&request),
+            CsmsRequest::SignedUpdateFirmware(request) => ask(transfers::signed_update(request)),
+            CsmsRequest::UpdateFirmware(request) => ask(transfers::update(request)),
             CsmsRequest::TriggerMessage(request) => self.trigger(&request, cx),
             CsmsRequest::ExtendedTriggerMessage(request) => self.extended_trigger(&request, cx),
             CsmsRequest::UnlockConnector(request) => match self.named(request.connector_id) {
@@ -313,8 +317,21 @@ impl V16 {
     }
 }
 
+impl V16 {
+    /// Whether an action is offered. Which update is depends on the site; where it is the signed one, the other is refused
+    /// (whitepaper L01.FR.20).
+    fn is_offered(&self, action: Action) -> bool {
+        let signed = self.cp.firmware.as_ref().map(|firmware| firmware.roots.is_some());
+        match action {
+            Action::SignedUpdateFirmware => signed == Some(true),
+            Action::UpdateFirmware => signed == Some(false),
+            other => is_always_offered(other),
+        }
+    }
+}
+
 /// The actions of the profiles offered.
-fn is_offered(action: Action) -> bool {
+fn is_always_offered(action: Action) -> bool {
     matches!(
         action,
         Action::CancelReservation
@@ -328,8 +345,10 @@ fn is_offered(action: Action) -> bool {
             | Action::ExtendedTriggerMessage
             | Action::GetCompositeSchedule
             | Action::GetConfiguration
+            | Action::GetDiagnostics
             | Action::GetInstalledCertificateIds
             | Action::GetLocalListVersion
+            | Action::GetLog
             | Action::InstallCertificate
             | Action::RemoteStartTransaction
             | Action::RemoteStopTransaction

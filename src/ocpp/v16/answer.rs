@@ -3,6 +3,7 @@
 use super::super::read;
 use super::super::wallclock::to_raw;
 use super::profile;
+use super::transfers;
 use crate::domain::{AvailabilityOutcome, ListOutcome, Outcome, ReserveOutcome, ResetOutcome, UnlockOutcome};
 use ocpp_kit::rpc::CallError;
 use ocpp_kit::v1_6::{
@@ -22,7 +23,13 @@ pub(super) fn render(
     payload: &RawValue,
     outcome: &Outcome,
 ) -> Result<Box<RawValue>, CallError> {
+    if let (Some(Action::UpdateFirmware), Outcome::Firmware(outcome)) = (Action::from_wire(action), outcome) {
+        return transfers::update_answer(*outcome);
+    }
     let rendered = match (Action::from_wire(action), outcome) {
+        (Some(Action::SignedUpdateFirmware), Outcome::Firmware(outcome)) => {
+            Some(to_raw(&transfers::signed_update_answer(*outcome)))
+        }
         (Some(action), Outcome::Simple(accepted)) => simple(action, accepted.is_yes()),
         (Some(Action::ChangeAvailability), Outcome::Availability(outcome)) => {
             Some(to_raw(&ChangeAvailabilityResponse::new(availability(*outcome))))
@@ -53,6 +60,10 @@ pub(super) fn render(
                 ReserveOutcome::Unavailable => ReservationStatus::Unavailable,
             })))
         }
+        (Some(Action::GetDiagnostics), Outcome::Log(outcome)) => {
+            Some(to_raw(&transfers::diagnostics_answer(outcome)))
+        }
+        (Some(Action::GetLog), Outcome::Log(outcome)) => Some(to_raw(&transfers::log_answer(outcome))),
         (Some(Action::GetCompositeSchedule), Outcome::Composite(Ok(schedule))) => {
             Some(to_raw(&profile::composite(asked_connector(payload), schedule)))
         }

@@ -1,4 +1,4 @@
-//! The configuration keys of 1.6 as one table (section 9, errata 3.83 and 3.91): type, range, access, default.
+//! The configuration keys of 1.6 as one table (section 9, errata 3.83, 3.90 and 3.91): type, range, access, default.
 //!
 //! Rules it keeps: an unknown key is `NotSupported`, a bad value or a read-only key is `Rejected`, a list with one
 //! unsupported measurand changes nothing (errata 3.14.4). No key here needs a restart, so none says
@@ -25,6 +25,9 @@ use std::time::Duration;
 pub(super) const MAX_KEYS: usize = 100;
 /// Feature profiles as `SupportedFeatureProfiles` tells them.
 const PROFILES: &str = "Core,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
+/// The same where firmware can be updated.
+const PROFILES_FIRMWARE: &str =
+    "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger";
 /// Most tokens one SendLocalList may name; keeps the message well under 256 KiB.
 pub(super) const MAX_SENT_LIST: usize = 1_000;
 /// Longest value of a key (section 6.37: CiString500).
@@ -121,6 +124,7 @@ const TABLE: &[Key] = &[
     ro("StopTxnSampledDataMaxLength", ""),
     ro("StopTransactionMaxMeterValues", ""),
     ro("SupportedFeatureProfiles", PROFILES),
+    ro("SupportedFileTransferProtocols", "FTP,FTPS,HTTP,HTTPS"),
     rw("TransactionMessageAttempts", Kind::Int(1, 100), "3"),
     rw("TransactionMessageRetryInterval", DAY, "60"),
     rw(UNLOCK, Kind::Bool, "false"),
@@ -257,10 +261,16 @@ impl Keys {
                 format!("{}.{rotation}", evse.id)
             })
             .collect();
+        let profiles = if cp.firmware.is_some() {
+            PROFILES_FIRMWARE
+        } else {
+            PROFILES
+        };
         for (name, value) in [
             ("CertificateSignedMaxChainSize", CHAIN_MAX.to_string()),
             ("CertificateStoreMaxLength", ROOTS_MAX.to_string()),
             ("SecurityProfile", csms.security_profile().to_string()),
+            ("SupportedFeatureProfiles", profiles.to_owned()),
             ("ConnectorPhaseRotation", rotations.join(",")),
             (
                 "ConnectorPhaseRotationMaxLength",

@@ -3,7 +3,8 @@
 //!
 //! `project` turns events into messages, `accept` messages into commands, `answer` outcomes into
 //! answers, `list` is about tokens sent in advance, `security`
-//! about security events, `credentials` about passwords, profile and certificates, `keys` is the configuration, `txmap` the
+//! about security events, `credentials` about passwords, profile and certificates, `transfers` about uploads and firmware,
+//! `keys` is the configuration, `txmap` the
 //! map of transaction ids, `measure` and `profile` the value types both directions share.
 
 mod accept;
@@ -16,6 +17,7 @@ mod profile;
 mod project;
 mod readonly;
 mod security;
+mod transfers;
 mod trigger;
 mod txmap;
 
@@ -139,6 +141,8 @@ impl Dialect for V16 {
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call> {
         match &row.event {
             Event::Security(event) => self.security.told(event, epochs.date_time(row.at)),
+            Event::Log(notice) => Some(transfers::log_status(notice)),
+            Event::Firmware(notice) => Some(transfers::firmware_status(notice)),
             _ => project::row(row, epochs, &self.map, &self.keys),
         }
     }
@@ -172,7 +176,9 @@ impl Dialect for V16 {
                 self.security.understood();
                 Ok(RowReply::default())
             }
-            Event::Sampled { .. } | Event::Changed { .. } => Ok(RowReply::default()),
+            Event::Sampled { .. } | Event::Changed { .. } | Event::Log(_) | Event::Firmware(_) => {
+                Ok(RowReply::default())
+            }
         }
     }
 
@@ -180,12 +186,21 @@ impl Dialect for V16 {
         match &row.event {
             Event::Began(begin) => vec![self.map.learn(&begin.tx, NO_ID)],
             Event::Ended(end) => vec![self.map.forget(&end.tx)],
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => Vec::new(),
+            Event::Sampled { .. }
+            | Event::Changed { .. }
+            | Event::Security(_)
+            | Event::Log(_)
+            | Event::Firmware(_) => Vec::new(),
         }
     }
 
     fn row_refused(&mut self, row: &Row, code: &ErrorCode) -> bool {
-        matches!(row.event, Event::Security(_)) && self.security.refused(code)
+        match row.event {
+            Event::Security(_) => self.security.refused(code),
+            // It has asked for it; a refusal of the answer ends the matter and holds no session up.
+            Event::Log(_) | Event::Firmware(_) => true,
+            _ => false,
+        }
     }
 
     fn row_unanswered(&mut self, row: &Row) -> bool {

@@ -139,7 +139,7 @@ fn error_code(error: &ErrorCode) -> ChargePointErrorCode {
 }
 
 /// A ledger row as 1.6 tells it; `None`: it has no words for it (changes within a transaction are 2.x; security
-/// events are told by [`super::security`]).
+/// events are told by [`super::security`], files by [`super::transfers`]).
 pub(super) fn row(row: &Row, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Option<Call> {
     match &row.event {
         Event::Began(begin) => Some(start(row, begin, epochs)),
@@ -156,7 +156,7 @@ pub(super) fn row(row: &Row, epochs: &Epochs, map: &TxMap, keys: &Keys) -> Optio
             Some(Call::new("MeterValues", &request))
         }
         Event::Ended(end) => Some(stop(row, end, epochs, map, keys)),
-        Event::Changed { .. } | Event::Security(_) => None,
+        Event::Changed { .. } | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => None,
     }
 }
 

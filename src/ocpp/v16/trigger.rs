@@ -7,6 +7,7 @@ use super::super::api::Registration;
 use super::super::dialect::{CallCx, Reaction, Reply, Triggered};
 use super::V16;
 use super::accept::{Named, ask, say};
+use super::transfers;
 use crate::domain::{Command, EvseId, Trigger, VaultRequest, Within};
 use ocpp_kit::v1_6::{
     ExtendedMessageTrigger, ExtendedTriggerMessageRequest, ExtendedTriggerMessageResponse, MessageTrigger,
@@ -21,6 +22,14 @@ enum Wanted {
     MeterValues,
     /// A request for a new certificate.
     Certificate,
+    /// How far an upload has come.
+    Log {
+        diagnostics: bool,
+    },
+    /// How far an update has come.
+    Firmware {
+        signed: bool,
+    },
     /// A message of a feature that is not there.
     Absent,
 }
@@ -44,6 +53,10 @@ impl V16 {
             MessageTrigger::Heartbeat => Wanted::Heartbeat,
             MessageTrigger::StatusNotification => Wanted::Status,
             MessageTrigger::MeterValues => Wanted::MeterValues,
+            MessageTrigger::FirmwareStatusNotification if self.cp.firmware.is_some() => {
+                Wanted::Firmware { signed: false }
+            }
+            MessageTrigger::DiagnosticsStatusNotification => Wanted::Log { diagnostics: true },
             _ => Wanted::Absent,
         };
         let verdict = self.triggered(&wanted, request.connector_id, cx);
@@ -58,6 +71,16 @@ impl V16 {
             ExtendedMessageTrigger::StatusNotification => Wanted::Status,
             ExtendedMessageTrigger::MeterValues => Wanted::MeterValues,
             ExtendedMessageTrigger::SignChargePointCertificate => Wanted::Certificate,
+            ExtendedMessageTrigger::FirmwareStatusNotification
+                if self
+                    .cp
+                    .firmware
+                    .as_ref()
+                    .is_some_and(|firmware| firmware.roots.is_some()) =>
+            {
+                Wanted::Firmware { signed: true }
+            }
+            ExtendedMessageTrigger::LogStatusNotification => Wanted::Log { diagnostics: false },
             _ => Wanted::Absent,
         };
         let verdict = self.triggered(&wanted, request.connector_id, cx);
@@ -84,8 +107,21 @@ impl V16 {
                 let within = Within::Either;
                 Verdict::Asked(Command::Trigger(Trigger::MeterValues { evse, within }))
             }
-            Wanted::MeterValues => Verdict::Refused,
             Wanted::Certificate => self.certificate_for().map_or(Verdict::Refused, Verdict::Kept),
+            // What is under way was asked for by the CSMS in control.
+            Wanted::Log { diagnostics } if registered && cx.read_only => {
+                Verdict::Sent(Triggered::Call(transfers::no_upload(*diagnostics)))
+            }
+            Wanted::Log { diagnostics } if registered => Verdict::Asked(Command::TellLog {
+                diagnostics: *diagnostics,
+            }),
+            Wanted::Firmware { signed } if registered && cx.read_only => {
+                Verdict::Sent(Triggered::Call(transfers::no_update(*signed)))
+            }
+            Wanted::Firmware { signed } if registered => {
+                Verdict::Asked(Command::TellFirmware { signed: *signed })
+            }
+            Wanted::MeterValues | Wanted::Log { .. } | Wanted::Firmware { .. } => Verdict::Refused,
             Wanted::Absent => Verdict::Absent,
         }
     }

@@ -140,13 +140,17 @@ impl Dialect for V201 {
         let value = read::object(payload)?;
         let running = match &row.event {
             Event::Began(_) | Event::Sampled { .. } | Event::Changed { .. } => row.event.tx(),
-            Event::Ended(_) | Event::Security(_) => None,
+            Event::Ended(_) | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => None,
         };
         let info = token::verdict(&value, now);
         let presented = match &row.event {
             Event::Began(begin) => begin.token.clone(),
             Event::Ended(end) => end.token.clone(),
-            Event::Sampled { .. } | Event::Changed { .. } | Event::Security(_) => None,
+            Event::Sampled { .. }
+            | Event::Changed { .. }
+            | Event::Security(_)
+            | Event::Log(_)
+            | Event::Firmware(_) => None,
         };
         Ok(RowReply {
             puts: Vec::new(),

@@ -27,7 +27,7 @@ fn csms() -> CsmsSetup {
     }
 }
 
-fn site(dir: &std::path::Path) -> SiteSetup {
+pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
     let bus = BusSetup {
         id: BusId::new("line"),
         link: Link::Tcp {
@@ -50,6 +50,7 @@ fn site(dir: &std::path::Path) -> SiteSetup {
         csms: vec![csms()],
         keys: BTreeMap::new(),
         variables: BTreeMap::new(),
+        firmware: None,
     };
     SiteSetup {
         buses: vec![bus],

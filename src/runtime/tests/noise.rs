@@ -71,7 +71,7 @@ impl Judge {
                 Event::Sampled { points, .. } => points.iter().for_each(|point| self.point(point, truth)),
                 Event::Began(begin) => self.energy(begin.meter, truth),
                 Event::Ended(_) => panic!("the session ended: {:?}", row.event),
-                Event::Changed { .. } | Event::Security(_) => {}
+                Event::Changed { .. } | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => {}
             }
         }
         self.seen = rows.len();

@@ -10,6 +10,7 @@ use crate::runtime::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use crate::runtime::counts::Counts;
 use crate::runtime::exchange::Exchange;
 use crate::runtime::fuses::{self, Asked, Stations};
+use crate::runtime::porter::Yard;
 use crate::runtime::router::{self, Routes, South};
 use crate::runtime::vitals::{self, Marker, Marks, TURN};
 use crate::sim::{DeviceSpec, Ev, EvSpec, Format, WireRules};
@@ -109,6 +110,7 @@ fn charge_point(plan: &Plan) -> CpSetup {
         csms: Vec::new(),
         keys: BTreeMap::new(),
         variables: BTreeMap::new(),
+        firmware: None,
     }
 }
 
@@ -278,6 +280,8 @@ impl Rig {
             fuses: to_fuses,
             time: mpsc::channel(16).0,
             pulse,
+            // Nobody asks for files.
+            yard: Yard::new(&super::marks::site(std::path::Path::new("unused"))),
         };
         let setup = charge_point(plan);
         let (station, inbox) = Self::station(&setup, to_link, around, &mut site.tasks);

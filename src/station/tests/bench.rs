@@ -118,6 +118,7 @@ pub(super) fn setup(evses: u16) -> CpSetup {
         evses: (1..=evses).map(evse).collect(),
         csms: Vec::new(),
         keys: BTreeMap::new(),
+        firmware: None,
         variables: BTreeMap::new(),
     }
 }
@@ -255,6 +256,8 @@ impl Bench {
             }
             Effect::Notify(Notice::ListConflict(_)) => self.note("list conflict".to_owned()),
             Effect::Reboot(kind) => self.note(format!("reboot {kind:?}")),
+            Effect::Transfer { order, what } => self.note(format!("carry {order} {what:?}")),
+            Effect::CallOff { order } => self.note(format!("call off {order}")),
         }
     }
 
@@ -551,7 +554,13 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Availability(a) => format!("{a:?}"),
         Outcome::Reset(r) => format!("{r:?}"),
         Outcome::Unlock(u) => format!("{u:?}"),
-        Outcome::List(_) | Outcome::ListVersion(_) | Outcome::Reserve(_) => format!("{outcome:?}"),
+        Outcome::List(_)
+        | Outcome::ListVersion(_)
+        | Outcome::Reserve(_)
+        | Outcome::Log(_)
+        | Outcome::Firmware(_) => {
+            format!("{outcome:?}")
+        }
         Outcome::Sampled(told) if told.is_empty() => "no: nothing was measured yet".to_owned(),
         Outcome::Sampled(_) => "yes".to_owned(),
         Outcome::Composite(_) => "composite".to_owned(),
@@ -597,5 +606,7 @@ fn row_text(event: &Event) -> String {
             format!("ended {} #{} {:?} with {}", e.evse, e.tx_seq, e.reason, e.energy)
         }
         Event::Security(s) => format!("security {}", s.name),
+        Event::Log(notice) => format!("log {:?}", notice.status),
+        Event::Firmware(notice) => format!("firmware {:?}", notice.status),
     }
 }

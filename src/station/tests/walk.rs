@@ -450,7 +450,9 @@ fn check_rows(rows: &[NewRow]) {
                 assert!(open.insert(begin.tx.clone(), first).is_none(), "begun twice");
                 continue;
             }
-            Event::Sampled { tx: None, .. } | Event::Security(_) => continue,
+            Event::Sampled { tx: None, .. } | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => {
+                continue;
+            }
             Event::Sampled { tx_seq, points, .. } => {
                 let register = points.iter().find(|p| p.quantity == Quantity::EnergyImport);
                 (*tx_seq, register.map(|p| p.milli), false)

@@ -285,3 +285,22 @@ proptest! {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(play(ops, prune_every));
     }
 }
+
+#[tokio::test]
+async fn the_last_thousand_security_events_outlive_their_delivery() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.register(&reader("a/main"), &cp("a")).await.unwrap();
+    for hundred in 0..11 {
+        let marks: Vec<String> = (0..100).map(|n| format!("{}", hundred * 100 + n)).collect();
+        let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+        let seq = store.commit(rows("a", &marks)).await.unwrap();
+        store.commit(cursor("a/main", seq)).await.unwrap();
+    }
+    store.commit(rows("b", &["other"])).await.unwrap();
+    let log = store.security_log(&cp("a")).await.unwrap();
+    let names: Vec<&str> = log.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!((names.len(), names[0], names[999]), (1_000, "100", "1099"));
+    assert_eq!(store.security_log(&cp("b")).await.unwrap().len(), 1);
+    store.close().await;
+}

@@ -6,6 +6,7 @@
 mod boots;
 mod credentials;
 mod faults;
+mod firmware;
 mod keys;
 mod lists;
 mod meters;
@@ -19,3 +20,4 @@ mod sessions;
 mod smart;
 mod triggers;
 mod unlocks;
+mod uploads;

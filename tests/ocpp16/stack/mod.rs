@@ -4,12 +4,14 @@
 mod authority;
 mod csms;
 mod outlet;
+mod porter;
 mod say;
 
 use crate::pair::check;
 pub use authority::{Authority, GOOD};
 pub use csms::Csms;
 pub use outlet::Outlet;
+pub use porter::Porter;
 use retrovolt::domain::*;
 use retrovolt::ocpp::{self, Machine};
 use retrovolt::station::{self, Role, Station};
@@ -62,6 +64,7 @@ pub struct Stack {
     asked: u64,
     /// Drives are told too.
     pub drives: bool,
+    pub porter: Porter,
 }
 
 /// The story's time for whoever reads a clock.
@@ -128,6 +131,7 @@ impl Stack {
             questions: BTreeMap::new(),
             asked: 0,
             drives: false,
+            porter: Porter::default(),
         };
         stack.tell_time();
         stack
@@ -226,7 +230,20 @@ impl Stack {
             Effect::Answer { id, outcome } => self.tell_machine(ocpp::Input::Answer { id, outcome }),
             Effect::Notify(notice) => self.tell_machine(ocpp::Input::Notice(notice)),
             Effect::Reboot(kind) => self.tell_machine(ocpp::Input::Reboot(kind)),
+            Effect::Transfer { order, what } => {
+                let line = self.porter.take(self.clock, order, what);
+                self.note(line);
+                self.deliver();
+            }
+            Effect::CallOff { order } => self.porter.call_off(order),
             Effect::Lease { .. } => {}
+        }
+    }
+
+    /// What was carried by now.
+    fn deliver(&mut self) {
+        while let Some((order, result)) = self.porter.done(self.clock) {
+            self.tell_station(station::Input::Transferred { order, result });
         }
     }
 
@@ -386,6 +403,7 @@ impl Stack {
                     due(self.station.next_deadline()),
                     due(self.machine.next_deadline()),
                     self.dial_at.filter(|_| self.reachable && !self.linked),
+                    self.porter.deadline(),
                 ];
                 let Some(at) = next.into_iter().flatten().min().filter(|at| *at < end) else {
                     break;
@@ -416,6 +434,7 @@ impl Stack {
                 Ok(chain) => self.link(&seen, chain),
             }
         }
+        self.deliver();
         self.act(Todo::Station(station::Input::Tick));
         self.act(Todo::Machine(ocpp::Input::Tick));
     }
@@ -508,6 +527,7 @@ impl Stack {
     pub fn restart(&mut self, seconds: u64) {
         self.todo.clear();
         self.linked = false;
+        self.porter.forget();
         self.questions.clear();
         self.pass(self.clock + seconds * 1_000);
         self.now.boot.0 += 1;

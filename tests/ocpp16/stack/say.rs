@@ -61,8 +61,20 @@ pub fn call(action: &str, payload: &Value) -> String {
             let _ = write!(line, " {context} {sampled}");
             line
         }
+        "DiagnosticsStatusNotification" => format!("Diagnostics {}", field("status")),
+        "FirmwareStatusNotification" => format!("Firmware {}", field("status")),
+        "LogStatusNotification" => numbered("Log", payload),
+        "SignedFirmwareStatusNotification" => numbered("SignedFirmware", payload),
         "SecurityEventNotification" => format!("Security {}", field("type")),
         _ => action.to_owned(),
+    }
+}
+
+fn numbered(what: &str, payload: &Value) -> String {
+    let status = text(&payload["status"]);
+    match payload.get("requestId") {
+        Some(id) => format!("{what} #{id} {status}"),
+        None => format!("{what} {status}"),
     }
 }
 
