@@ -326,7 +326,7 @@ pub const MISTAKES: &[Mistake] = &[
         "a baud rate that is none",
         ["baud = 19200", "baud = «19300"],
         "bus.baud",
-        ["19300", "one of 1200", "did you mean 19200"],
+        ["19300", "one of 300", "did you mean 19200"],
     ),
     error(
         "a parity that is none",
