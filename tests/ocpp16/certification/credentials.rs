@@ -605,7 +605,7 @@ fn case_076_a_root_is_deleted_but_not_the_one_in_use() {
     assert!(delete(&mut s, &used).contains("DeleteCertificate Failed"));
     assert!(delete(&mut s, &unused).contains("DeleteCertificate Accepted"));
     assert!(delete(&mut s, &unused).contains("DeleteCertificate NotFound"));
-    assert_eq!(installed(&mut s, "CentralSystem"), [used.clone()]);
+    assert_eq!(installed(&mut s, "CentralSystem"), std::slice::from_ref(&used));
     let mut stranger = used;
     stranger["serialNumber"] = json!("ABC");
     assert!(delete(&mut s, &stranger).contains("DeleteCertificate NotFound"));
