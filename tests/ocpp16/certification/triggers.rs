@@ -74,13 +74,11 @@ fn what_is_not_there_is_not_implemented_and_a_boot_is_refused_once_registered() 
         json!({"requestedMessage": "FirmwareStatusNotification"}),
         "NotImplemented",
     );
-    for message in ["FirmwareStatusNotification"] {
-        s.asked(
-            "ExtendedTriggerMessage",
-            json!({"requestedMessage": message}),
-            "NotImplemented",
-        );
-    }
+    s.asked(
+        "ExtendedTriggerMessage",
+        json!({"requestedMessage": "FirmwareStatusNotification"}),
+        "NotImplemented",
+    );
     for action in ["TriggerMessage", "ExtendedTriggerMessage"] {
         s.asked(
             action,
