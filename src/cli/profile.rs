@@ -197,6 +197,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Charger => "charger",
         Kind::Meter => "meter",
         Kind::Reader => "reader",
+        Kind::Contacts => "contacts",
     }
 }
 

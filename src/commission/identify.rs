@@ -49,6 +49,7 @@ pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
             Kind::Charger => 0,
             Kind::Reader => 1,
             Kind::Meter => 2,
+            Kind::Contacts => 3,
         };
         (std::cmp::Reverse(confidence), rank, profile.id().to_owned())
     });

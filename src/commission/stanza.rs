@@ -103,6 +103,7 @@ fn device(out: &mut String, finding: &Finding, bus: usize, number: usize) -> std
         Kind::Charger => "charger",
         Kind::Meter => "meter",
         Kind::Reader => "reader",
+        Kind::Contacts => "contacts",
     };
     writeln!(out, "[[device]]\nid = \"{kind}{number}\"\nbus = \"bus{bus}\"")?;
     writeln!(out, "profile = \"{}\"\nunit = {unit}", best.profile.id())?;

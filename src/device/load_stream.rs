@@ -160,6 +160,7 @@ impl StreamLoader<'_> {
                 Kind::Charger => "charger",
                 Kind::Meter => "meter",
                 Kind::Reader => "reader",
+                Kind::Contacts => "contacts",
             };
             let message = format!(
                 "expected \"{word}\": no other device speaks {}",
@@ -180,7 +181,9 @@ impl StreamLoader<'_> {
         }
         match (fitting, &raw.card) {
             (Kind::Reader, None) => self.wrong(&root.key("card"), "missing; a reader needs `[card]`"),
-            (Kind::Charger | Kind::Meter, Some(_)) => self.wrong(&root.key("card"), "is for readers only"),
+            (Kind::Charger | Kind::Meter | Kind::Contacts, Some(_)) => {
+                self.wrong(&root.key("card"), "is for readers only")
+            }
             _ => {}
         }
         for (there, key) in [

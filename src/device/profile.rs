@@ -25,6 +25,8 @@ pub enum Kind {
     Meter,
     /// Reads cards.
     Reader,
+    /// Contacts of the site on the lines of a GPIO chip.
+    Contacts,
 }
 
 /// Index of a point within its profile.

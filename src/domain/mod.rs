@@ -44,8 +44,8 @@ pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link, OcppVersion, Parity,
-    Security, SiteSetup,
+    AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FuseSetup, Link,
+    OcppVersion, Parity, Security, SiteSetup,
 };
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};

@@ -11,7 +11,23 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// Where what a device says is to go.
-pub type Routes = BTreeMap<DeviceId, Vec<Route>>;
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// To whom it is a charger, meter or reader.
+    devices: BTreeMap<DeviceId, Vec<Route>>,
+    /// Who heeds its contacts.
+    contacts: BTreeMap<DeviceId, Vec<mpsc::Sender<ToStation>>>,
+}
+
+impl Routes {
+    fn of(&self, device: &DeviceId) -> &[Route] {
+        self.devices.get(device).map_or(&[], Vec::as_slice)
+    }
+
+    fn heeding(&self, device: &DeviceId) -> &[mpsc::Sender<ToStation>] {
+        self.contacts.get(device).map_or(&[], Vec::as_slice)
+    }
+}
 
 /// One place a device's words go to.
 #[derive(Clone, Debug)]
@@ -41,7 +57,7 @@ pub fn add_routes(
                 role,
                 signed: signed.contains(device),
             };
-            routes.entry(device.clone()).or_default().push(route);
+            routes.devices.entry(device.clone()).or_default().push(route);
         };
         add(&evse.charger, Role::Charger);
         if let Some(meter) = evse.meter.as_ref().filter(|m| **m != evse.charger) {
@@ -49,6 +65,12 @@ pub fn add_routes(
         }
         if let Some(reader) = evse.reader.as_ref().filter(|r| **r != evse.charger) {
             add(reader, Role::Reader);
+        }
+        for contacts in &evse.contacts {
+            let heeding = routes.contacts.entry(contacts.device.clone()).or_default();
+            if heeding.iter().all(|other| !other.same_channel(to)) {
+                heeding.push(to.clone());
+            }
         }
     }
 }
@@ -62,7 +84,7 @@ pub struct South {
     pub devices: BTreeMap<String, (bool, String)>,
     /// Fail-safe of each charger as last verified.
     pub failsafe: BTreeMap<String, String>,
-    /// Contacts of the site, `device/contact`: whether they are active.
+    /// Contacts of the site that are seen, `device/contact`: whether they are active.
     pub contacts: BTreeMap<String, bool>,
 }
 
@@ -81,9 +103,48 @@ pub async fn run(
         };
         let Some(event) = event else { return };
         let routes = routes.borrow().clone();
-        note(&south, &event);
+        let edge = note(&south, &event);
         count(&counts, &event);
+        pass_contacts(&routes, &event, edge).await;
         pass(&routes, event).await;
+    }
+}
+
+/// Contacts go ahead of what else their device says: an emergency stop is heard before the fault it causes. A station
+/// that is behind may miss that a contact stays as it is, but not that it changed.
+async fn pass_contacts(routes: &Routes, event: &FromBus, edge: bool) {
+    match event {
+        FromBus::Observed {
+            device, observations, ..
+        } => {
+            let level = |observation: &Observation| match observation {
+                Observation::Contact { contact, active } => Some((*contact, *active)),
+                _ => None,
+            };
+            let levels: Vec<_> = observations.iter().filter_map(level).collect();
+            for to in routes.heeding(device).iter().filter(|_| !levels.is_empty()) {
+                let input = ToStation::Input(Input::Contacts {
+                    device: device.clone(),
+                    levels: levels.clone(),
+                });
+                if edge {
+                    let _ = to.send(input).await;
+                } else {
+                    let _ = to.try_send(input);
+                }
+            }
+        }
+        FromBus::Link {
+            device, up: false, ..
+        } => {
+            for to in routes.heeding(device) {
+                let input = Input::ContactsLost {
+                    device: device.clone(),
+                };
+                let _ = to.send(ToStation::Input(input)).await;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -92,7 +153,7 @@ async fn pass(routes: &Routes, event: FromBus) {
         FromBus::Observed {
             device, observations, ..
         } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let input = Input::Observed {
                     evse: route.evse,
                     role: route.role,
@@ -105,7 +166,7 @@ async fn pass(routes: &Routes, event: FromBus) {
         FromBus::Link {
             device, up, cause, ..
         } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let input = Input::Link {
                     evse: route.evse,
                     role: route.role,
@@ -122,7 +183,7 @@ async fn pass(routes: &Routes, event: FromBus) {
         } => {
             // A charger stands at several EVSEs only as several connectors; the ticket tells whose it is.
             let mut told: Vec<&mpsc::Sender<ToStation>> = Vec::new();
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 if told.iter().all(|t| !t.same_channel(&route.to)) {
                     told.push(&route.to);
                     let _ = route
@@ -136,7 +197,7 @@ async fn pass(routes: &Routes, event: FromBus) {
             }
         }
         FromBus::Failsafe { device, report } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let unguarded = (!report.safe && !route.signed).then(|| report.detail.clone());
                 let input = Input::Failsafe {
                     evse: route.evse,
@@ -165,8 +226,9 @@ fn count(counts: &watch::Sender<Counts>, event: &FromBus) {
     }
 }
 
-/// Logs changes and keeps the picture for the status page.
-fn note(south: &watch::Sender<South>, event: &FromBus) {
+/// Logs changes and keeps the picture for the status page; gives whether a contact changed.
+fn note(south: &watch::Sender<South>, event: &FromBus) -> bool {
+    let mut edge = false;
     match event {
         FromBus::Port { bus, up, detail } => {
             if *up {
@@ -192,6 +254,10 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
             }
             south.send_modify(|s| {
                 s.devices.insert(device.to_string(), (*up, why));
+                if !*up {
+                    let own = format!("{device}/");
+                    s.contacts.retain(|contact, _| !contact.starts_with(&own));
+                }
             });
         }
         FromBus::Failsafe { device, report } => {
@@ -209,16 +275,17 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
         } => {
             for observation in observations {
                 if let Observation::Contact { contact, active } = observation {
-                    contacts(south, device, contact.word(), *active);
+                    edge |= contacts(south, device, contact.word(), *active);
                 }
             }
         }
         FromBus::Done { .. } => {}
     }
+    edge
 }
 
 /// A contact is worth a line only when it changed.
-fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) {
+fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) -> bool {
     let key = format!("{device}/{contact}");
     let changed = south.send_if_modified(|s| s.contacts.insert(key, active) != Some(active));
     if changed && active {
@@ -226,4 +293,5 @@ fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static s
     } else if changed {
         tracing::info!(%device, contact, "a contact is idle");
     }
+    changed
 }

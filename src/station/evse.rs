@@ -8,6 +8,7 @@
 //!    +------------------ unplugged ------------------- Done (vehicle still there) <--+
 //! ```
 
+use super::contacts::Standing;
 use super::energy::{Judged, Register};
 use super::io::Role;
 use super::limits::Actuator;
@@ -16,8 +17,8 @@ use super::smart::watts_per_amp;
 use super::status::Teller;
 use super::tx::{Pending, Tx};
 use crate::domain::{
-    AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
-    MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
+    AppliedLimit, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource, MilliAmps,
+    MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(super) struct Evse {
     pub(super) inoperative: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<Share>,
+    pub(super) emergency: Standing,
+    pub(super) dimming: Standing,
     pub(super) entries: Vec<LimitEntry>,
     pub(super) applied: AppliedLimit,
     pub(super) actuator: Actuator,
@@ -74,7 +77,6 @@ impl Evse {
         Self {
             register: Register::new(most),
             actuator: Actuator::new(setup.max_current),
-            setup,
             vehicle: None,
             plugged: None,
             raw_state: 0,
@@ -94,6 +96,9 @@ impl Evse {
             inoperative: false,
             local: None,
             shared: None,
+            emergency: Standing::of_unheard(&setup, GpioSignal::EmergencyStop),
+            dimming: Standing::of_unheard(&setup, GpioSignal::Dimming),
+            setup,
             entries: Vec::new(),
             applied: AppliedLimit {
                 amps: MilliAmps::ZERO,

@@ -12,6 +12,7 @@
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
 //! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
+//! | `contacts` | emergency stop, tamper contact, dimming by the grid operator |
 //! | `lease` | when the charger's watchdog may be fed |
 //! | `status` | connector status |
 //! | `commands` | what back ends ask |
@@ -20,6 +21,7 @@
 mod auth;
 mod commands;
 mod composite;
+mod contacts;
 mod energy;
 mod evse;
 mod io;
@@ -75,6 +77,7 @@ pub struct Station {
     known: auth::Known,
     reservations: reserve::Reservations,
     smart: smart::Smart,
+    contacts: contacts::Contacts,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
     kept_grid: samples::Grid,
@@ -101,7 +104,7 @@ impl Station {
         restored: &[(String, String)],
         controlling: ReaderId,
     ) -> Self {
-        let evses = setup
+        let evses: BTreeMap<EvseId, Box<Evse>> = setup
             .evses
             .iter()
             .map(|e| (e.id, Box::new(Evse::new(e.clone()))))
@@ -124,6 +127,7 @@ impl Station {
             known: auth::Known::default(),
             reservations: reserve::Reservations::default(),
             smart: smart::Smart::default(),
+            contacts: contacts::Contacts::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
             teller: status::Teller::default(),
@@ -174,6 +178,8 @@ impl Station {
                     (evse.unguarded, evse.fallback) = (unguarded, fallback);
                 }
             }
+            Input::Contacts { device, levels } => self.contacts_read(&device, &levels),
+            Input::ContactsLost { device } => self.contacts_lost(&device),
             Input::Driven { ticket, result } => {
                 self.unlocked(ticket, Some(&result));
                 self.driven(ticket, &result);
@@ -291,6 +297,7 @@ impl Station {
         self.follow_reservations();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
+            self.stop_in_emergency(*id);
             self.follow_plug(*id);
             self.expire_pending(*id);
             self.begin_if_ready(*id);

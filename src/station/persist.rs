@@ -11,6 +11,7 @@
 //! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
 //! | `cache/<token>` | a verdict of the CSMS |
 //! | `list`, `list/<token>` | version and entries of the local authorisation list |
+//! | `tamper/<device>` | the run of the process in which its housing was found open |
 //! | `reservation/<id>` | an EVSE kept for a token |
 
 use super::Station;
@@ -65,6 +66,7 @@ impl Station {
                 }
                 (Some("profile"), Some(_)) => self.smart.restore(value),
                 (Some("cache"), Some(token)) => self.known.cache.restore(token, value),
+                (Some("tamper"), Some(device)) => self.contacts.restore(device, value),
                 (Some("reservation"), Some(_)) => self.reservations.restore(value),
                 (Some("list"), None) => self.known.list.restore_version(value),
                 (Some("list"), Some(token)) => self.known.list.restore(token, value),

@@ -7,6 +7,7 @@
 //! * A reserved EVSE stays Reserved when a vehicle comes, until the token it is kept for is presented.
 //! * `SuspendedEVSE` has precedence over `SuspendedEV`. Who withholds power decides, not who is asked for it.
 
+use super::contacts::Standing;
 use super::evse::Evse;
 use crate::domain::{
     ChargingState, ConnectorStatus, ErrorCode, EvseId, FaultKind, Mono, Now, Stamp, StatusNotice,
@@ -141,6 +142,14 @@ fn starting(evse: &Evse, now: Mono) -> bool {
 
 /// What prevents any charging.
 fn fault(evse: &Evse) -> Option<ErrorCode> {
+    match evse.emergency {
+        Standing::Active => return Some(code(FaultKind::OtherError, "the emergency stop is pressed")),
+        Standing::Lost => {
+            let why = "the GPIO lines of the emergency stop are lost";
+            return Some(code(FaultKind::OtherError, why));
+        }
+        Standing::Idle | Standing::Unheard => {}
+    }
     if evse.is_down(super::Role::Charger) {
         return Some(code(
             FaultKind::CommunicationLost,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod charging;
+mod contacts;
 mod meters;
 mod restarts;
 mod sessions;
