@@ -7,7 +7,8 @@ use crate::bus::FromBus;
 use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
 use crate::station::{Input, Role};
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Where what a device says is to go.
@@ -111,8 +112,25 @@ pub async fn run(
 }
 
 /// Contacts go ahead of what else their device says: an emergency stop is heard before the fault it causes. A station
-/// that is behind may miss that a contact stays as it is, but not that it changed.
+/// that is behind may miss that a contact stays as it is, but not that it changed; nobody else waits for it.
 async fn pass_contacts(routes: &Routes, event: &FromBus, edge: bool) {
+    let Some((device, input)) = contacts_told(event) else {
+        return;
+    };
+    let mut behind = Vec::new();
+    for to in routes.heeding(device) {
+        if let Err(TrySendError::Full(input)) = to.try_send(ToStation::Input(input.clone())) {
+            behind.push((to, input));
+        }
+    }
+    let lost = matches!(input, Input::ContactsLost { .. });
+    for (to, input) in behind.into_iter().filter(|_| edge || lost) {
+        let _ = to.send(input).await;
+    }
+}
+
+/// What an event says about contacts.
+fn contacts_told(event: &FromBus) -> Option<(&DeviceId, Input)> {
     match event {
         FromBus::Observed {
             device, observations, ..
@@ -122,29 +140,26 @@ async fn pass_contacts(routes: &Routes, event: &FromBus, edge: bool) {
                 _ => None,
             };
             let levels: Vec<_> = observations.iter().filter_map(level).collect();
-            for to in routes.heeding(device).iter().filter(|_| !levels.is_empty()) {
-                let input = ToStation::Input(Input::Contacts {
-                    device: device.clone(),
-                    levels: levels.clone(),
-                });
-                if edge {
-                    let _ = to.send(input).await;
-                } else {
-                    let _ = to.try_send(input);
-                }
-            }
+            (!levels.is_empty()).then(|| {
+                let device_id = device.clone();
+                (
+                    device,
+                    Input::Contacts {
+                        device: device_id,
+                        levels,
+                    },
+                )
+            })
         }
         FromBus::Link {
             device, up: false, ..
         } => {
-            for to in routes.heeding(device) {
-                let input = Input::ContactsLost {
-                    device: device.clone(),
-                };
-                let _ = to.send(ToStation::Input(input)).await;
-            }
+            let input = Input::ContactsLost {
+                device: device.clone(),
+            };
+            Some((device, input))
         }
-        _ => {}
+        _ => None,
     }
 }
 
@@ -186,13 +201,8 @@ async fn pass(routes: &Routes, event: FromBus) {
             for route in routes.of(&device) {
                 if told.iter().all(|t| !t.same_channel(&route.to)) {
                     told.push(&route.to);
-                    let _ = route
-                        .to
-                        .send(ToStation::Driven {
-                            ticket,
-                            result: result.clone(),
-                        })
-                        .await;
+                    let result = result.clone();
+                    let _ = route.to.send(ToStation::Driven { ticket, result }).await;
                 }
             }
         }
@@ -294,4 +304,78 @@ fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static s
         tracing::info!(%device, contact, "a contact is idle");
     }
     changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{BusId, GpioSignal};
+    use futures_util::FutureExt;
+
+    fn said(active: bool) -> FromBus {
+        FromBus::Observed {
+            bus: BusId::new("pins"),
+            device: DeviceId::new("inputs"),
+            observations: vec![Observation::Contact {
+                contact: GpioSignal::EmergencyStop,
+                active,
+            }],
+        }
+    }
+
+    fn heard(inbox: &mut mpsc::Receiver<ToStation>) -> Option<Vec<(GpioSignal, bool)>> {
+        match inbox.try_recv().ok()? {
+            ToStation::Input(Input::Contacts { levels, .. }) => Some(levels),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_reaches_a_station_that_is_behind_and_the_others_first() {
+        let (slow, mut slow_inbox) = mpsc::channel(1);
+        let (quick, mut quick_inbox) = mpsc::channel(4);
+        let routes = Routes {
+            contacts: [(DeviceId::new("inputs"), vec![slow, quick])].into(),
+            ..Routes::default()
+        };
+        pass_contacts(&routes, &said(false), true).await;
+        // The slow one has no room any more: that nothing changed it may miss.
+        pass_contacts(&routes, &said(false), false).await;
+        let pressed = said(true);
+        let passing = pass_contacts(&routes, &pressed, true);
+        tokio::pin!(passing);
+        assert_eq!(passing.as_mut().now_or_never(), None);
+        assert_eq!(
+            heard(&mut slow_inbox),
+            Some(vec![(GpioSignal::EmergencyStop, false)])
+        );
+        passing.await;
+        assert_eq!(
+            heard(&mut slow_inbox),
+            Some(vec![(GpioSignal::EmergencyStop, true)])
+        );
+        let all: Vec<_> = std::iter::from_fn(|| heard(&mut quick_inbox)).flatten().collect();
+        assert_eq!(
+            all.iter().map(|(_, active)| *active).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_contact_is_an_edge_when_it_changes_and_after_its_lines_were_lost() {
+        let (south, shown) = watch::channel(South::default());
+        assert_eq!(
+            [false, false, true, true].map(|level| note(&south, &said(level))),
+            [true, false, true, false]
+        );
+        let lost = FromBus::Link {
+            bus: BusId::new("pins"),
+            device: DeviceId::new("inputs"),
+            up: false,
+            cause: None,
+        };
+        note(&south, &lost);
+        assert!(shown.borrow().contacts.is_empty());
+        assert!(note(&south, &said(true)));
+    }
 }

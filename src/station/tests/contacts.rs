@@ -25,7 +25,7 @@ fn at_rest(s: CpSetup) -> Bench {
     let mut b = Bench::new(s);
     for contacts in b.setup.evses.iter().flat_map(|evse| evse.contacts.clone()) {
         let idle = contacts.signals.into_iter().map(|signal| (signal, false));
-        b.contacts.insert(contacts.device, idle.collect());
+        b.contacts.entry(contacts.device).or_default().extend(idle);
     }
     b.ready()
 }

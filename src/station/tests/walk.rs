@@ -204,7 +204,7 @@ impl Walk {
     fn contact(&mut self) {
         let signal = GpioSignal::CONTACTS[usize::try_from(self.rng.below(3)).unwrap()];
         let device = DeviceId::new(PINS);
-        match self.rng.below(6) {
+        match self.rng.below(8) {
             0 => {
                 let levels = self.b.contacts.remove(&device).unwrap();
                 self.b.act(Input::ContactsLost {
@@ -213,7 +213,7 @@ impl Walk {
                 self.b.run(2);
                 self.b.contacts.insert(device, levels);
             }
-            1 | 2 => self.b.contact(PINS, signal, true),
+            1 => self.b.contact(PINS, signal, true),
             _ => {
                 for signal in GpioSignal::CONTACTS {
                     self.b.contact(PINS, signal, false);
