@@ -489,7 +489,7 @@ pub const MISTAKES: &[Mistake] = &[
         ],
         "charge_point.evse.contacts",
         [
-            "no device 'pins'",
+            "no device \"pins\"",
             "such lines",
             "add a [[device]] with id = \"pins\"",
         ],

@@ -67,7 +67,19 @@ fn an_emergency_stop_ends_the_session_and_its_release_begins_none() {
     s.run(60);
     s.present(1, "A");
     s.run(8);
-    s.expect("");
+    s.expect(
+        "+0 ~ 1 limit 0 A
+         +0 ~ 1 disable
+         +0 Status 1 Faulted OtherError (the emergency stop is pressed)
+         +0 Stop #1 1000024 EmergencyStop
+         +5 Status 1 Finishing
+         +65 Authorize A
+         +65 ~ 1 limit 16 A
+         +65 ~ 1 enable
+         +65 Status 1 Preparing
+         +65 Start 1 A 1000024
+         +66 Status 1 Charging",
+    );
 }
 
 #[test]
