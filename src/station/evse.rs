@@ -4,7 +4,7 @@
 //!            token accepted / remote start            plugged, register valid
 //!   Idle ------------------------------> Authorised ---------------------------> Transaction
 //!    ^  ^                                    | timeout, second presentation          | token, CSMS, unplugged,
-//!    |  +------------------------------------+                                       | refused, reset, unlock
+//!    |  +------------------------------------+                                       | refused, reset, unlock, emergency stop
 //!    +------------------ unplugged ------------------- Done (vehicle still there) <--+
 //! ```
 

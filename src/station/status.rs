@@ -142,18 +142,19 @@ fn starting(evse: &Evse, now: Mono) -> bool {
 
 /// What prevents any charging.
 fn fault(evse: &Evse) -> Option<ErrorCode> {
-    match evse.emergency {
-        Standing::Active => return Some(code(FaultKind::OtherError, "the emergency stop is pressed")),
-        Standing::Lost => {
-            let why = "the GPIO lines of the emergency stop are lost";
-            return Some(code(FaultKind::OtherError, why));
-        }
-        Standing::Idle | Standing::Unheard => {}
+    if evse.emergency == Standing::Active {
+        return Some(code(FaultKind::OtherError, "the emergency stop is pressed"));
     }
     if evse.is_down(super::Role::Charger) {
         return Some(code(
             FaultKind::CommunicationLost,
             "the charger does not answer on its bus",
+        ));
+    }
+    if evse.emergency == Standing::Lost {
+        return Some(code(
+            FaultKind::OtherError,
+            "the GPIO lines of the emergency stop are lost",
         ));
     }
     if evse.actuator.is_not_obeying() {

@@ -500,8 +500,8 @@ async fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its
     })
     .await;
     rig.gateway.start().expect("the gateway starts");
-    rig.until("both devices and the CSMS are there", |s| {
-        up(s, "devices") == 2 && online(s) == 1
+    rig.until("the vehicle that is always there and the CSMS are there", |s| {
+        up(s, "devices") == 2 && online(s) == 1 && evse(s)["status"] == "Preparing"
     })
     .await;
     for session in 1..=2 {
