@@ -354,7 +354,7 @@ fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
                 watchdog(&keys, profile, context);
             }
             Kind::Meter | Kind::Reader | Kind::Contacts => {
-                no_watchdog(&keys, kind_name(profile.kind()), context)
+                no_watchdog(&keys, kind_name(profile.kind()), context);
             }
         }
     }

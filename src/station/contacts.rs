@@ -2,7 +2,7 @@
 //!
 //! Rules:
 //! * An emergency stop ends the transaction at once, and with it everything that waits to begin. Its release begins
-//!   nothing (ISO 13850, 4.1.4): the session is over, as after any other end with the vehicle still there, and the next one
+//!   nothing (ISO 13850): the session is over, as after any other end with the vehicle still there, and the next one
 //!   needs a new act: a card, a remote start, or, where nobody is asked, the plug.
 //! * A housing is told of once per opening; one that is found open when the process starts has been opened.
 //! * What is not seen is not safe. Without its emergency stop an EVSE offers nothing and begins nothing; a
