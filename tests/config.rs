@@ -942,6 +942,7 @@ fn the_example_is_current_and_passes() {
         "tcp_port",
         "framing",
         "reader",
+        "contacts",
         "password",
         "certificate",
         "key_",

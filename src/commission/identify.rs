@@ -66,6 +66,7 @@ pub fn order(library: &Library, serial: bool) -> Vec<Arc<Profile>> {
             Kind::Charger => 0,
             Kind::Reader => 1,
             Kind::Meter => 2,
+            Kind::Contacts => 3,
         };
         let handed_on = !serial && profile.link().tcp_port.is_none();
         (

@@ -2,8 +2,8 @@
 
 use super::quantity::duration;
 use crate::domain::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup, GpioDevice,
-    GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
+    AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup,
+    GpioDevice, GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -205,6 +205,16 @@ impl Page {
         if let Some(reader) = &evse.reader {
             self.text("reader", reader.as_str());
         }
+        let own = [Some(&evse.charger), evse.meter.as_ref(), evse.reader.as_ref()];
+        let further: Vec<toml::Value> = evse
+            .contacts
+            .iter()
+            .filter(|contacts| !own.contains(&Some(&contacts.device)))
+            .map(|contacts| toml::Value::String(contacts.device.as_str().to_owned()))
+            .collect();
+        if !further.is_empty() {
+            self.line("contacts", toml::Value::Array(further));
+        }
         self.line("phases", evse.phases);
         self.text(
             "first_phase",
@@ -216,6 +226,10 @@ impl Page {
         );
         self.current("max_current", evse.max_current);
         self.current("min_current", evse.min_current);
+        let dims = |contacts: &ContactSetup| contacts.signals.contains(&GpioSignal::Dimming);
+        if evse.contacts.iter().any(dims) {
+            self.current("dimmed_current", evse.dimmed_current);
+        }
         self.text("nominal_voltage", &format!("{}V", evse.nominal_voltage));
         let (mode, token) = match &evse.auth {
             AuthMode::Free(token) => ("free", Some(token)),

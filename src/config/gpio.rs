@@ -39,13 +39,6 @@ pub(super) const BIASES: &[&str] = &[
 ];
 /// What a contact must keep unless written.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Signals of a meter.
-const OF_METERS: &[GpioSignal] = &[
-    GpioSignal::Pulse,
-    GpioSignal::EmergencyStop,
-    GpioSignal::Tamper,
-    GpioSignal::Dimming,
-];
 
 /// What a device table says about lines.
 pub(super) struct Wiring {
@@ -247,26 +240,33 @@ fn once(keys: &LineKeys, name: &LineName, taken: &mut BTreeMap<LineName, Place>,
 /// Tells where the signals do not go with the kind of device.
 fn fitting(device: &Device, lines: &Lines, context: &mut Context<'_>) {
     let Some(profile) = &device.profile else { return };
-    let (needed, word) = match profile.kind() {
-        Kind::Charger => (GpioSignal::Relay, "relay"),
-        Kind::Meter | Kind::Reader => (GpioSignal::Pulse, "pulse"),
+    let kind = kind_name(profile.kind());
+    let (needed, allowed): (&[GpioSignal], &str) = match profile.kind() {
+        Kind::Charger => (&[GpioSignal::Relay], ""),
+        Kind::Meter | Kind::Reader => (&[GpioSignal::Pulse], "pulse, emergency_stop, tamper or dimming"),
+        Kind::Contacts => (&GpioSignal::CONTACTS, "emergency_stop, tamper or dimming"),
     };
     let unread = device.wiring.lines.iter().any(|line| line.signal.value.is_none());
-    if !lines.contains_key(&needed) && !unread {
+    if !needed.iter().any(|signal| lines.contains_key(signal)) && !unread {
+        let words: Vec<String> = needed
+            .iter()
+            .map(|signal| format!("\"{}\"", signal.word()))
+            .collect();
         let told = Told::new(
             "device.line",
-            format!("no line has the signal \"{word}\""),
-            format!("a {} has one", kind_name(profile.kind())),
-            format!("add [[device.line]] with signal = \"{word}\" below the device"),
+            format!("no line has the signal {}", words.join(" or ")),
+            format!("a {kind} has one"),
+            format!("add [[device.line]] with signal = {} below the device", words[0]),
         );
         context.found.error(device.wiring.at, told);
     }
     if profile.kind() != Kind::Charger {
-        for (signal, (at, _)) in lines.iter().filter(|(signal, _)| !OF_METERS.contains(signal)) {
+        let fits = |signal| needed.contains(signal) || GpioSignal::CONTACTS.contains(signal);
+        for (signal, (at, _)) in lines.iter().filter(|(signal, _)| !fits(signal)) {
             let told = Told::new(
                 "device.line.signal",
-                format!("a {} has no \"{}\"", kind_name(profile.kind()), signal.word()),
-                "pulse, emergency_stop, tamper or dimming",
+                format!("a {kind} has no \"{}\"", signal.word()),
+                allowed,
                 did_you_mean(signal.word(), ["pulse"], || {
                     "move it to the charger's [[device]]".to_owned()
                 }),
@@ -282,7 +282,7 @@ fn relay(device: &Device, context: &mut Context<'_>) -> Option<Option<RelaySetup
     let keys = &device.wiring.keys;
     if device.profile.as_ref()?.kind() != Kind::Charger {
         for given in [mark(&keys.rated_current), mark(&keys.min_on), mark(&keys.min_off)] {
-            idle(given, "on a meter", context);
+            idle(given, "without a relay", context);
         }
         return Some(None);
     }

@@ -157,6 +157,8 @@ settings! {
     meter: String = Kind::Id, Absent("the charger's own"), "\"meter\"",
         "The `id` of the `[[device]]` whose energy register is billed; it may be on another bus.";
     reader: String = Kind::Id, Absent("the charger's own, where it has one"), "\"cards\"", "The `id` of a card reader `[[device]]`.";
+    contacts: Vec<(String, Place)> = Kind::Texts, Absent("those of its charger, meter and reader"), "[\"site-inputs\"]",
+        "Ids of further `[[device]]`s on GPIO whose `emergency_stop`, `tamper` and `dimming` lines concern this EVSE; one may serve many. See gpio.md.";
     phases: u8 = Kind::OneOfInt(&[1, 3]), Is("3"), "3", "How many phases are wired.";
     first_phase: String = Kind::OneOf(&["L1", "L2", "L3"]), Is("L1"), "\"L1\"",
         "Grid phase on which L1 of the EVSE is; the others follow in order.";
@@ -164,6 +166,8 @@ settings! {
         "Most that cable, fuse and installation allow, per phase.";
     min_current: MilliAmps = Kind::Current { min: 1_000, max: 80_000, zero: None }, Is("6A"), "\"6A\"",
         "Least that the vehicle is offered; below it charging pauses. IEC 61851-1 knows nothing below 6 A.";
+    dimmed_current: MilliAmps = Kind::Current { min: 1_000, max: 80_000, zero: Some("charging pauses") }, Absent("`min_current`"), "\"6A\"",
+        "What is left per phase while the grid operator's `dimming` contact is active.";
     nominal_voltage: MilliVolts = Kind::Voltage { min: 100_000, max: 300_000 }, Is("230V"), "\"230V\"",
         "Voltage between phase and neutral, for limits in watt.";
     auth: String = Kind::OneOf(&["free", "remote", "reader", "charger"]), Required, "\"free\"",

@@ -6,6 +6,7 @@
 //! file, line, column, key, expectation and suggestion (promise U5); secrets never reach one (promise X2).
 
 mod check;
+mod contacts;
 mod context;
 mod convert;
 mod csms;

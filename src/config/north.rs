@@ -10,11 +10,11 @@ use super::profiles::{kind_name, most};
 use super::protocol;
 use super::setting::{Given, Section};
 use super::south::{Device, failsafe_within};
-use super::{gpio, ocpp16, ocpp201};
+use super::{contacts, gpio, ocpp16, ocpp201};
 use crate::device::{Kind, Profile};
 use crate::domain::{
-    AuthMode, CpId, CpSetup, DeviceId, EvseId, EvseSetup, FirmwareSetup, IdToken, MilliAmps, OcppVersion,
-    Phase, TokenKind,
+    AuthMode, ContactSetup, CpId, CpSetup, DeviceId, EvseId, EvseSetup, FirmwareSetup, IdToken, MilliAmps,
+    OcppVersion, Phase, TokenKind,
 };
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ pub(super) struct ChargePoint {
     pub keys: ChargePointKeys,
     /// Its EVSEs; the index is the number less one.
     pub evses: Vec<EvseKeys>,
+    /// The contacts each of them heeds.
+    contacts: Vec<Vec<ContactSetup>>,
     csms: Vec<Csms>,
 }
 
@@ -37,6 +39,13 @@ pub(super) fn read(root: &Section<'_>, devices: &[Device], context: &mut Context
     context.unique("charge point", points.iter().map(|point| &point.keys.id));
     for evse in points.iter_mut().flat_map(|point| &mut point.evses) {
         protocol::freshness(evse, devices, context);
+    }
+    for point in &mut points {
+        let heeded = point
+            .evses
+            .iter()
+            .map(|evse| contacts::of(evse, devices, context));
+        point.contacts = heeded.collect();
     }
     for point in &points {
         for evse in &point.evses {
@@ -95,7 +104,12 @@ fn charge_point(section: &Section<'_>, context: &mut Context<'_>) -> ChargePoint
     }
     context.unique("back end", csms.iter().map(|csms| &csms.keys.name));
     told_to_nobody(&csms, context);
-    let point = ChargePoint { keys, evses, csms };
+    let point = ChargePoint {
+        keys,
+        evses,
+        contacts: Vec::new(),
+        csms,
+    };
     for evse in &point.evses {
         currents(evse, context);
     }
@@ -132,7 +146,9 @@ impl ChargePoint {
     fn setup(&self, devices: &[Device], firmware: Option<&FirmwareSetup>) -> Option<CpSetup> {
         let mut evses = Vec::with_capacity(self.evses.len());
         for (index, keys) in self.evses.iter().enumerate() {
-            evses.push(evse_setup(u16::try_from(index + 1).ok()?, keys, devices)?);
+            let contacts = self.contacts.get(index)?.clone();
+            let number = u16::try_from(index + 1).ok()?;
+            evses.push(evse_setup(number, keys, devices, contacts)?);
         }
         Some(CpSetup {
             id: CpId::new(self.keys.id.value.as_deref()?),
@@ -164,7 +180,12 @@ fn plain(
         .collect()
 }
 
-fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSetup> {
+fn evse_setup(
+    number: u16,
+    keys: &EvseKeys,
+    devices: &[Device],
+    contacts: Vec<ContactSetup>,
+) -> Option<EvseSetup> {
     let device = |given: &Given<String>| given.value.as_deref().map(DeviceId::new);
     let token = || {
         keys.id_token
@@ -177,6 +198,7 @@ fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSe
         charger: device(&keys.charger)?,
         meter: device(&keys.meter),
         reader: device(&keys.reader),
+        contacts,
         phases: keys.phases.value?,
         first_phase: match keys.first_phase.value.as_deref()? {
             "L2" => Phase::L2,
@@ -185,6 +207,7 @@ fn evse_setup(number: u16, keys: &EvseKeys, devices: &[Device]) -> Option<EvseSe
         },
         max_current: keys.max_current.value?,
         min_current: keys.min_current.value?,
+        dimmed_current: keys.dimmed_current.value.or(keys.min_current.value)?,
         nominal_voltage: u32::try_from(keys.nominal_voltage.value?.base()).ok()?,
         auth: match keys.auth.value.as_deref()? {
             "free" => AuthMode::Free(token()?),
@@ -388,15 +411,16 @@ fn unused_devices(points: &[ChargePoint], devices: &[Device], context: &mut Cont
             continue;
         };
         let used = points.iter().flat_map(|point| &point.evses).any(|evse| {
-            [&evse.charger, &evse.meter, &evse.reader]
-                .iter()
-                .any(|given| given.value.as_deref() == Some(id))
+            let jobs = [&evse.charger, &evse.meter, &evse.reader];
+            let named = evse.contacts.value.iter().flatten();
+            jobs.iter().any(|given| given.value.as_deref() == Some(id))
+                || named.into_iter().any(|(name, _)| name == id)
         });
         if !used && !points.is_empty() {
             device.keys.id.warning(
                 &mut context.found,
                 format!("no EVSE uses '{id}'"),
-                "it as charger, meter or reader of an EVSE",
+                "it as charger, meter or reader of an EVSE, or among its contacts",
                 "name it in a [[charge_point.evse]], or remove it",
             );
         }

@@ -133,6 +133,7 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
         Kind::Charger => "charger",
         Kind::Meter => "meter",
         Kind::Reader => "card reader",
+        Kind::Contacts => "contact device",
     }
 }
 

@@ -337,7 +337,9 @@ fn device(section: &Section<'_>, context: &mut Context<'_>) -> Device {
                 consent(&keys, profile, context);
                 watchdog(&keys, profile, context);
             }
-            Kind::Meter | Kind::Reader => no_watchdog(&keys, kind_name(profile.kind()), context),
+            Kind::Meter | Kind::Reader | Kind::Contacts => {
+                no_watchdog(&keys, kind_name(profile.kind()), context);
+            }
         }
     }
     Device {

@@ -257,6 +257,7 @@ impl Loader<'_> {
                     "a reader needs a point with `role = \"token\"`",
                 );
             }
+            Kind::Contacts => self.wrong(&root.key("kind"), "contacts are lines of a GPIO chip"),
             Kind::Meter | Kind::Reader => {}
         }
     }

@@ -176,7 +176,9 @@ impl StreamLoader<'_> {
         }
         match (fitting, &raw.card) {
             (Kind::Reader, None) => self.wrong(&root.key("card"), "missing; a reader needs `[card]`"),
-            (Kind::Charger | Kind::Meter, Some(_)) => self.wrong(&root.key("card"), "is for readers only"),
+            (Kind::Charger | Kind::Meter | Kind::Contacts, Some(_)) => {
+                self.wrong(&root.key("card"), "is for readers only");
+            }
             _ => {}
         }
         for (there, key) in [

@@ -104,7 +104,7 @@ impl Profile {
     #[must_use]
     pub fn fail_safe(&self) -> &'static str {
         match (self.kind, &self.watchdog) {
-            (Kind::Meter | Kind::Reader, _) => "",
+            (Kind::Meter | Kind::Reader | Kind::Contacts, _) => "",
             (Kind::Charger, None) => "none",
             (Kind::Charger, Some(watchdog)) if watchdog.fallback_safe => "yes",
             (Kind::Charger, Some(_)) => "unsafe",
@@ -336,6 +336,7 @@ pub fn index<'p>(profiles: impl IntoIterator<Item = &'p Profile>) -> String {
             Kind::Charger => "charger",
             Kind::Meter => "meter",
             Kind::Reader => "card reader",
+            Kind::Contacts => "contacts",
         };
         let yes = |yes: bool| if yes { "yes" } else { "" };
         let row = format!(

@@ -25,6 +25,8 @@ pub enum Kind {
     Meter,
     /// Reads cards.
     Reader,
+    /// Contacts of the site on the lines of a GPIO chip.
+    Contacts,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::Charger => "charger",
             Self::Meter => "meter",
             Self::Reader => "reader",
+            Self::Contacts => "contacts",
         }
     }
 }

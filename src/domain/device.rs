@@ -30,7 +30,7 @@ pub enum Observation {
     LimitReadBack(MilliAmps),
     /// A fact that seldom changes.
     Fact(DeviceFact, String),
-    /// A contact of the site: emergency stop, tamper, dimming by the grid operator. Only the signal.
+    /// A contact of the site: emergency stop, tamper, dimming by the grid operator. Only the signal; the station acts.
     Contact {
         /// Which.
         contact: GpioSignal,

@@ -67,6 +67,9 @@ impl GpioSignal {
         Self::Pulse,
     ];
 
+    /// The contacts of the site; what they do is the station's.
+    pub const CONTACTS: [Self; 3] = [Self::EmergencyStop, Self::Tamper, Self::Dimming];
+
     /// The word of the configuration.
     #[must_use]
     pub const fn word(self) -> &'static str {

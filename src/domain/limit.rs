@@ -15,6 +15,8 @@ pub enum LimitSource {
     Hardware,
     /// A fuse shared by several EVSEs (`site`).
     SharedFuse,
+    /// The dimming contact of the grid operator (in Germany section 14a EnWG).
+    GridOperator,
     /// OCPP `ChargePointMaxProfile` / `ChargingStationMaxProfile`.
     ChargePointMaxProfile,
     /// OCPP `TxDefaultProfile`.
@@ -35,6 +37,7 @@ impl fmt::Display for LimitSource {
             Self::Installation => "installation",
             Self::Hardware => "hardware",
             Self::SharedFuse => "shared fuse",
+            Self::GridOperator => "grid operator",
             Self::ChargePointMaxProfile => "charge point max profile",
             Self::TxDefaultProfile => "tx default profile",
             Self::TxProfile => "tx profile",

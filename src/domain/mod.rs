@@ -46,8 +46,8 @@ pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
 pub use setup::{
-    AuthMode, BusSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind, FirmwareSetup, FuseSetup,
-    Link, OcppVersion, Parity, Security, SiteSetup, Supply,
+    AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
+    FirmwareSetup, FuseSetup, Link, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};

@@ -1,13 +1,13 @@
 //! The site as configured: what `config` builds and every other room is given. Checked, never changed in place.
 
 use super::auth::IdToken;
-use super::gpio::GpioLink;
+use super::gpio::{GpioLink, GpioSignal};
 use super::ids::{BusId, CpId, DeviceId, EvseId};
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::tags::TagRule;
 use super::units::MilliAmps;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -248,6 +248,8 @@ pub struct EvseSetup {
     pub meter: Option<DeviceId>,
     /// A separate token source.
     pub reader: Option<DeviceId>,
+    /// The contacts of the site it heeds: those wired to its own devices, and those of devices it names for them.
+    pub contacts: Vec<ContactSetup>,
     /// How many phases are wired, 1 or 3.
     pub phases: u8,
     /// To which grid phase the EVSE's L1 is wired; L2 and L3 follow in order.
@@ -256,6 +258,8 @@ pub struct EvseSetup {
     pub max_current: MilliAmps,
     /// Least the vehicle can be told, 6 A by IEC 61851-1.
     pub min_current: MilliAmps,
+    /// What is left per phase while the grid operator dims; below `min_current` charging pauses.
+    pub dimmed_current: MilliAmps,
     /// Nominal phase-to-neutral voltage in volt, for limits in watt.
     pub nominal_voltage: u32,
     /// Who may charge.
@@ -264,6 +268,15 @@ pub struct EvseSetup {
     pub meter_stale_after: Duration,
     /// The charger can be told to release the plug.
     pub has_lock: bool,
+}
+
+/// The contacts of the site on one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactSetup {
+    /// To which they are wired.
+    pub device: DeviceId,
+    /// Which there are, of [`GpioSignal::CONTACTS`].
+    pub signals: BTreeSet<GpioSignal>,
 }
 
 /// How a session gets its token.

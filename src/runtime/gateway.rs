@@ -105,7 +105,7 @@ impl Gateway {
             None => getrandom::u64().map_err(GatewayError::Random)?,
         };
         let (from_bus, bus_events) = mpsc::channel(STATION_QUEUE);
-        let (routes, routes_rx) = watch::channel(Routes::new());
+        let (routes, routes_rx) = watch::channel(Routes::default());
         let (stations, stations_rx) = watch::channel(Stations::new());
         let (south_tx, south) = watch::channel(South::default());
         let (fuses, demands) = mpsc::channel(STATION_QUEUE);
@@ -409,7 +409,7 @@ impl Gateway {
     }
 
     fn publish_routes(&self) {
-        let mut routes = Routes::new();
+        let mut routes = Routes::default();
         let devices = self.buses.values().flat_map(|bus| &bus.setup.devices);
         let signed = devices
             .filter(|device| device.accept_no_failsafe)

@@ -7,11 +7,28 @@ use crate::bus::FromBus;
 use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
 use crate::station::{Input, Role};
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Where what a device says is to go.
-pub type Routes = BTreeMap<DeviceId, Vec<Route>>;
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// To whom it is a charger, meter or reader.
+    devices: BTreeMap<DeviceId, Vec<Route>>,
+    /// Who heeds its contacts.
+    contacts: BTreeMap<DeviceId, Vec<mpsc::Sender<ToStation>>>,
+}
+
+impl Routes {
+    fn of(&self, device: &DeviceId) -> &[Route] {
+        self.devices.get(device).map_or(&[], Vec::as_slice)
+    }
+
+    fn heeding(&self, device: &DeviceId) -> &[mpsc::Sender<ToStation>] {
+        self.contacts.get(device).map_or(&[], Vec::as_slice)
+    }
+}
 
 /// One place a device's words go to.
 #[derive(Clone, Debug)]
@@ -41,7 +58,7 @@ pub fn add_routes(
                 role,
                 signed: signed.contains(device),
             };
-            routes.entry(device.clone()).or_default().push(route);
+            routes.devices.entry(device.clone()).or_default().push(route);
         };
         add(&evse.charger, Role::Charger);
         if let Some(meter) = evse.meter.as_ref().filter(|m| **m != evse.charger) {
@@ -49,6 +66,12 @@ pub fn add_routes(
         }
         if let Some(reader) = evse.reader.as_ref().filter(|r| **r != evse.charger) {
             add(reader, Role::Reader);
+        }
+        for contacts in &evse.contacts {
+            let heeding = routes.contacts.entry(contacts.device.clone()).or_default();
+            if heeding.iter().all(|other| !other.same_channel(to)) {
+                heeding.push(to.clone());
+            }
         }
     }
 }
@@ -62,7 +85,7 @@ pub struct South {
     pub devices: BTreeMap<String, (bool, String)>,
     /// Fail-safe of each charger as last verified.
     pub failsafe: BTreeMap<String, String>,
-    /// Contacts of the site, `device/contact`: whether they are active.
+    /// Contacts of the site that are seen, `device/contact`: whether they are active.
     pub contacts: BTreeMap<String, bool>,
 }
 
@@ -81,9 +104,62 @@ pub async fn run(
         };
         let Some(event) = event else { return };
         let routes = routes.borrow().clone();
-        note(&south, &event);
+        let edge = note(&south, &event);
         count(&counts, &event);
+        pass_contacts(&routes, &event, edge).await;
         pass(&routes, event).await;
+    }
+}
+
+/// Contacts go ahead of what else their device says: an emergency stop is heard before the fault it causes. A station
+/// that is behind may miss that a contact stays as it is, but not that it changed; nobody else waits for it.
+async fn pass_contacts(routes: &Routes, event: &FromBus, edge: bool) {
+    let Some((device, input)) = contacts_told(event) else {
+        return;
+    };
+    let mut behind = Vec::new();
+    for to in routes.heeding(device) {
+        if let Err(TrySendError::Full(input)) = to.try_send(ToStation::input(input.clone())) {
+            behind.push((to, input));
+        }
+    }
+    let lost = matches!(input, Input::ContactsLost { .. });
+    for (to, input) in behind.into_iter().filter(|_| edge || lost) {
+        let _ = to.send(input).await;
+    }
+}
+
+/// What an event says about contacts.
+fn contacts_told(event: &FromBus) -> Option<(&DeviceId, Input)> {
+    match event {
+        FromBus::Observed {
+            device, observations, ..
+        } => {
+            let level = |observation: &Observation| match observation {
+                Observation::Contact { contact, active } => Some((*contact, *active)),
+                _ => None,
+            };
+            let levels: Vec<_> = observations.iter().filter_map(level).collect();
+            (!levels.is_empty()).then(|| {
+                let device_id = device.clone();
+                (
+                    device,
+                    Input::Contacts {
+                        device: device_id,
+                        levels,
+                    },
+                )
+            })
+        }
+        FromBus::Link {
+            device, up: false, ..
+        } => {
+            let input = Input::ContactsLost {
+                device: device.clone(),
+            };
+            Some((device, input))
+        }
+        _ => None,
     }
 }
 
@@ -92,7 +168,7 @@ async fn pass(routes: &Routes, event: FromBus) {
         FromBus::Observed {
             device, observations, ..
         } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let input = Input::Observed {
                     evse: route.evse,
                     role: route.role,
@@ -105,7 +181,7 @@ async fn pass(routes: &Routes, event: FromBus) {
         FromBus::Link {
             device, up, cause, ..
         } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let input = Input::Link {
                     evse: route.evse,
                     role: route.role,
@@ -122,21 +198,16 @@ async fn pass(routes: &Routes, event: FromBus) {
         } => {
             // A charger stands at several EVSEs only as several connectors; the ticket tells whose it is.
             let mut told: Vec<&mpsc::Sender<ToStation>> = Vec::new();
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 if told.iter().all(|t| !t.same_channel(&route.to)) {
                     told.push(&route.to);
-                    let _ = route
-                        .to
-                        .send(ToStation::Driven {
-                            ticket,
-                            result: result.clone(),
-                        })
-                        .await;
+                    let result = result.clone();
+                    let _ = route.to.send(ToStation::Driven { ticket, result }).await;
                 }
             }
         }
         FromBus::Failsafe { device, report } => {
-            for route in routes.get(&device).into_iter().flatten() {
+            for route in routes.of(&device) {
                 let unguarded = (!report.safe && !route.signed).then(|| report.detail.clone());
                 let input = Input::Failsafe {
                     evse: route.evse,
@@ -165,8 +236,9 @@ fn count(counts: &watch::Sender<Counts>, event: &FromBus) {
     }
 }
 
-/// Logs changes and keeps the picture for the status page.
-fn note(south: &watch::Sender<South>, event: &FromBus) {
+/// Logs changes and keeps the picture for the status page; gives whether a contact changed.
+fn note(south: &watch::Sender<South>, event: &FromBus) -> bool {
+    let mut edge = false;
     match event {
         FromBus::Port { bus, up, detail } => {
             if *up {
@@ -192,6 +264,10 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
             }
             south.send_modify(|s| {
                 s.devices.insert(device.to_string(), (*up, why));
+                if !*up {
+                    let own = format!("{device}/");
+                    s.contacts.retain(|contact, _| !contact.starts_with(&own));
+                }
             });
         }
         FromBus::Failsafe { device, report } => {
@@ -209,21 +285,100 @@ fn note(south: &watch::Sender<South>, event: &FromBus) {
         } => {
             for observation in observations {
                 if let Observation::Contact { contact, active } = observation {
-                    contacts(south, device, contact.word(), *active);
+                    edge |= contacts(south, device, contact.word(), *active);
                 }
             }
         }
         FromBus::Done { .. } => {}
     }
+    edge
 }
 
 /// A contact is worth a line only when it changed.
-fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) {
+fn contacts(south: &watch::Sender<South>, device: &DeviceId, contact: &'static str, active: bool) -> bool {
     let key = format!("{device}/{contact}");
     let changed = south.send_if_modified(|s| s.contacts.insert(key, active) != Some(active));
     if changed && active {
         tracing::warn!(%device, contact, "a contact is active");
     } else if changed {
         tracing::info!(%device, contact, "a contact is idle");
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{BusId, GpioSignal};
+    use futures_util::FutureExt;
+
+    fn said(active: bool) -> FromBus {
+        FromBus::Observed {
+            bus: BusId::new("pins"),
+            device: DeviceId::new("inputs"),
+            observations: vec![Observation::Contact {
+                contact: GpioSignal::EmergencyStop,
+                active,
+            }],
+        }
+    }
+
+    fn heard(inbox: &mut mpsc::Receiver<ToStation>) -> Option<Vec<(GpioSignal, bool)>> {
+        match inbox.try_recv().ok()? {
+            ToStation::Input(input) => match *input {
+                Input::Contacts { levels, .. } => Some(levels),
+                _ => None,
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_reaches_a_station_that_is_behind_and_the_others_first() {
+        let (slow, mut slow_inbox) = mpsc::channel(1);
+        let (quick, mut quick_inbox) = mpsc::channel(4);
+        let routes = Routes {
+            contacts: [(DeviceId::new("inputs"), vec![slow, quick])].into(),
+            ..Routes::default()
+        };
+        pass_contacts(&routes, &said(false), true).await;
+        // The slow one has no room any more: that nothing changed it may miss.
+        pass_contacts(&routes, &said(false), false).await;
+        let pressed = said(true);
+        let passing = pass_contacts(&routes, &pressed, true);
+        tokio::pin!(passing);
+        assert_eq!(passing.as_mut().now_or_never(), None);
+        assert_eq!(
+            heard(&mut slow_inbox),
+            Some(vec![(GpioSignal::EmergencyStop, false)])
+        );
+        passing.await;
+        assert_eq!(
+            heard(&mut slow_inbox),
+            Some(vec![(GpioSignal::EmergencyStop, true)])
+        );
+        let all: Vec<_> = std::iter::from_fn(|| heard(&mut quick_inbox)).flatten().collect();
+        assert_eq!(
+            all.iter().map(|(_, active)| *active).collect::<Vec<_>>(),
+            [false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_contact_is_an_edge_when_it_changes_and_after_its_lines_were_lost() {
+        let (south, shown) = watch::channel(South::default());
+        assert_eq!(
+            [false, false, true, true].map(|level| note(&south, &said(level))),
+            [true, false, true, false]
+        );
+        let lost = FromBus::Link {
+            bus: BusId::new("pins"),
+            device: DeviceId::new("inputs"),
+            up: false,
+            cause: None,
+        };
+        note(&south, &lost);
+        assert!(shown.borrow().contacts.is_empty());
+        assert!(note(&south, &said(true)));
     }
 }

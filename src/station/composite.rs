@@ -224,7 +224,8 @@ impl Station {
             stop(LimitSource::NotAuthorised);
         }
         let faulty = evse.fault.is_some() || matches!(evse.vehicle, Some(VehicleState::Fault(_)));
-        if self.leaving || evse.actuator.is_not_obeying() || faulty {
+        let stopped = !evse.emergency.is_idle();
+        if self.leaving || evse.actuator.is_not_obeying() || faulty || stopped {
             stop(LimitSource::Failsafe);
         }
         // Whoever would keep its last current for ever gets none that is worth keeping (S5).
@@ -278,6 +279,10 @@ fn own_entries(evse: &Evse, now: Mono, ahead_ms: i64) -> (Vec<LimitEntry>, i64) 
         evse.shared
             .map(|share| entry(share.amps, LimitSource::SharedFuse)),
     );
+    // Nobody knows when it ends: foretold for as long as is asked.
+    if !evse.dimming.is_idle() {
+        entries.push(entry(evse.setup.dimmed_current, LimitSource::GridOperator));
+    }
     let mut left_ms = i64::MAX;
     if let Some(local) = evse.local {
         let rest = local.until.map_or(i64::MAX, |until| {

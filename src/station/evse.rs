@@ -4,10 +4,11 @@
 //!            token accepted / remote start            plugged, register valid
 //!   Idle ------------------------------> Authorised ---------------------------> Transaction
 //!    ^  ^                                    | timeout, second presentation          | token, CSMS, unplugged,
-//!    |  +------------------------------------+                                       | refused, reset, unlock
+//!    |  +------------------------------------+                                       | refused, reset, unlock, emergency stop
 //!    +------------------ unplugged ------------------- Done (vehicle still there) <--+
 //! ```
 
+use super::contacts::Standing;
 use super::energy::{Judged, Register};
 use super::io::Role;
 use super::limits::Actuator;
@@ -17,8 +18,8 @@ use super::status::Teller;
 use super::tokens::Owner;
 use super::tx::{Pending, Tx};
 use crate::domain::{
-    AppliedLimit, DeviceFault, EvseSetup, IdToken, LimitEntry, LimitSource, MilliAmps, MilliWattHours,
-    MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
+    AppliedLimit, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource, MilliAmps,
+    MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub(super) struct Evse {
     pub(super) withdrawn: bool,
     pub(super) local: Option<LimitEntry>,
     pub(super) shared: Option<Share>,
+    pub(super) emergency: Standing,
+    pub(super) dimming: Standing,
     pub(super) entries: Vec<LimitEntry>,
     pub(super) applied: AppliedLimit,
     pub(super) actuator: Actuator,
@@ -84,7 +87,6 @@ impl Evse {
         Self {
             register: Register::new(most),
             actuator: Actuator::new(setup.max_current),
-            setup,
             vehicle: None,
             plugged: None,
             raw_state: 0,
@@ -106,6 +108,9 @@ impl Evse {
             withdrawn: false,
             local: None,
             shared: None,
+            emergency: Standing::of_unheard(&setup, GpioSignal::EmergencyStop),
+            dimming: Standing::of_unheard(&setup, GpioSignal::Dimming),
+            setup,
             entries: Vec::new(),
             applied: AppliedLimit {
                 amps: MilliAmps::ZERO,

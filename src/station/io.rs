@@ -1,9 +1,9 @@
 //! What a station is told and what it asks for.
 
 use crate::domain::{
-    Batch, Command, CommandId, DeviceCommand, DriveError, EvseId, IdToken, MilliAmps, Mono, Notice,
-    Observation, Outcome, ResetKind, SecurityEvent, Share, TokenInfo, TransferDone, TransferError,
-    TransferOrder, TxId,
+    Batch, Command, CommandId, DeviceCommand, DeviceId, DriveError, EvseId, GpioSignal, IdToken, MilliAmps,
+    Mono, Notice, Observation, Outcome, ResetKind, SecurityEvent, Share, TokenInfo, TransferDone,
+    TransferError, TransferOrder, TxId,
 };
 use serde::Serialize;
 
@@ -50,6 +50,19 @@ pub enum Input {
         unguarded: Option<String>,
         /// The current it falls back to when it is not fed; `None`: it does not.
         fallback: Option<MilliAmps>,
+    },
+    /// The contacts of a device, as they stand; one that changed twice is there twice, in order. Told again and
+    /// again, like every state.
+    Contacts {
+        /// On which device.
+        device: DeviceId,
+        /// Which, and whether it is active.
+        levels: Vec<(GpioSignal, bool)>,
+    },
+    /// The lines of a device with contacts are not seen any more.
+    ContactsLost {
+        /// Which device.
+        device: DeviceId,
     },
     /// A [`Effect::Drive`] is done.
     Driven {

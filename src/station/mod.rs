@@ -12,6 +12,7 @@
 //! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
 //! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
+//! | `contacts` | emergency stop, tamper contact, dimming by the grid operator |
 //! | `lease` | when the charger's watchdog may be fed |
 //! | `logs`, `firmware` | records on their way to the back end, updates on their way to an installer |
 //! | `status` | connector status |
@@ -21,6 +22,7 @@
 mod auth;
 mod commands;
 mod composite;
+mod contacts;
 mod energy;
 mod evse;
 mod firmware;
@@ -48,8 +50,8 @@ pub use lease::REACH as LEASE_REACH;
 pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
-    BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Params, ReaderId,
-    ResetKind, Rng, TokenInfo, TransferOrder, VehicleState,
+    BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Observation,
+    Params, ReaderId, ResetKind, Rng, TokenInfo, TransferOrder, VehicleState,
 };
 use evse::Evse;
 use lease::Health;
@@ -80,6 +82,7 @@ pub struct Station {
     logs: logs::Logs,
     updates: firmware::Updates,
     smart: smart::Smart,
+    contacts: contacts::Contacts,
     grid: samples::Grid,
     /// The same for samples kept for the stop message.
     kept_grid: samples::Grid,
@@ -108,7 +111,7 @@ impl Station {
         restored: &[(String, String)],
         controlling: ReaderId,
     ) -> Self {
-        let evses = setup
+        let evses: BTreeMap<EvseId, Box<Evse>> = setup
             .evses
             .iter()
             .map(|e| (e.id, Box::new(Evse::new(e.clone()))))
@@ -133,6 +136,7 @@ impl Station {
             logs: logs::Logs::default(),
             updates: firmware::Updates::default(),
             smart: smart::Smart::default(),
+            contacts: contacts::Contacts::default(),
             grid: samples::Grid::default(),
             kept_grid: samples::Grid::default(),
             teller: status::Teller::default(),
@@ -161,19 +165,7 @@ impl Station {
                 evse,
                 role,
                 observations,
-            } => {
-                let card = self.evses.get_mut(&evse).and_then(|e| {
-                    let back = e.is_down(role);
-                    let card = e.observe(role, observations, now.mono);
-                    if back && role == Role::Charger {
-                        e.actuator.forget();
-                    }
-                    card
-                });
-                if let Some(token) = card {
-                    self.card_presented(evse, role, token);
-                }
-            }
+            } => self.observed(evse, role, observations),
             Input::Link { evse, role, up, .. } => self.link(evse, role, up),
             Input::Failsafe {
                 evse,
@@ -184,6 +176,8 @@ impl Station {
                     (evse.unguarded, evse.fallback) = (unguarded, fallback);
                 }
             }
+            Input::Contacts { device, levels } => self.contacts_read(&device, &levels),
+            Input::ContactsLost { device } => self.contacts_lost(&device),
             Input::Driven { ticket, result } => {
                 self.unlocked(ticket, Some(&result));
                 self.driven(ticket, &result);
@@ -211,6 +205,21 @@ impl Station {
             self.outbox.push(question);
         }
         self.follow();
+    }
+
+    fn observed(&mut self, id: EvseId, role: Role, observations: Vec<Observation>) {
+        let now = self.now.mono;
+        let card = self.evses.get_mut(&id).and_then(|evse| {
+            let back = evse.is_down(role);
+            let card = evse.observe(role, observations, now);
+            if back && role == Role::Charger {
+                evse.actuator.forget();
+            }
+            card
+        });
+        if let Some(token) = card {
+            self.card_presented(id, role, token);
+        }
     }
 
     /// The next thing to do, as far as the ordering law lets it go.
@@ -309,6 +318,7 @@ impl Station {
         self.follow_firmware();
         let ids: Vec<EvseId> = self.evses.keys().copied().collect();
         for id in &ids {
+            self.stop_in_emergency(*id);
             self.follow_plug(*id);
             self.expire_pending(*id);
             self.begin_if_ready(*id);

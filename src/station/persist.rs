@@ -11,6 +11,7 @@
 //! | `profile/<evse>/<purpose>/<level>` | a charging profile; `0` is connector 0 |
 //! | `cache/<token>` | a verdict of the CSMS |
 //! | `list`, `list/<token>` | version and entries of the local authorisation list |
+//! | `tamper/<device>` | the run of the process in which its housing was found open |
 //! | `reservation/<id>` | an EVSE kept for a token |
 //! | `upload` | an upload is under way |
 //! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
@@ -68,6 +69,7 @@ impl Station {
                 }
                 (Some("profile"), Some(_)) => self.smart.restore(value),
                 (Some("cache"), Some(token)) => self.known.cache.restore(token, value),
+                (Some("tamper"), Some(device)) => self.contacts.restore(device, value),
                 (Some("reservation"), Some(_)) => self.reservations.restore(value),
                 (Some("firmware"), key) => self.updates.restore(key, value),
                 (Some("upload"), None) => self.logs.restore(value),

@@ -7,6 +7,7 @@
 //! * A reserved EVSE stays Reserved when a vehicle comes, until the token it is kept for is presented.
 //! * `SuspendedEVSE` has precedence over `SuspendedEV`. Who withholds power decides, not who is asked for it.
 
+use super::contacts::Standing;
 use super::evse::Evse;
 use crate::domain::{
     ChargingState, ConnectorStatus, ErrorCode, EvseId, FaultKind, Mono, Now, Stamp, StatusNotice,
@@ -141,10 +142,19 @@ fn starting(evse: &Evse, now: Mono) -> bool {
 
 /// What prevents any charging.
 fn fault(evse: &Evse) -> Option<ErrorCode> {
+    if evse.emergency == Standing::Active {
+        return Some(code(FaultKind::OtherError, "the emergency stop is pressed"));
+    }
     if evse.is_down(super::Role::Charger) {
         return Some(code(
             FaultKind::CommunicationLost,
             "the charger does not answer on its bus",
+        ));
+    }
+    if evse.emergency == Standing::Lost {
+        return Some(code(
+            FaultKind::OtherError,
+            "the GPIO lines of the emergency stop are lost",
         ));
     }
     if evse.actuator.is_not_obeying() {

@@ -186,6 +186,15 @@ impl Station {
         }
     }
 
+    /// Whoever wanted to start at an EVSE must ask anew.
+    pub(super) fn forget_starts(&mut self, id: EvseId) {
+        if let Some(evse) = self.evses.get_mut(&id) {
+            evse.pending = None;
+        }
+        self.asks
+            .retain(|_, ask| ask.evse != id || !matches!(ask.purpose, Purpose::Start(_)));
+    }
+
     /// Decides what the CSMS has not answered in time.
     pub(super) fn expire_asks(&mut self) {
         let now = self.now.mono;
@@ -252,6 +261,7 @@ impl Station {
             )
             && !evse.is_down(Role::Charger)
             && evse.fault.is_none()
+            && evse.emergency.is_idle()
             && !evse.actuator.is_not_obeying()
             && !self
                 .asks

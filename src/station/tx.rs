@@ -147,6 +147,7 @@ impl Evse {
             && !self.inoperative
             && self.plugged == Some(true)
             && self.fault.is_none()
+            && self.emergency.is_idle()
             && !matches!(
                 self.vehicle,
                 None | Some(VehicleState::Fault(_) | VehicleState::Unavailable)

@@ -181,7 +181,79 @@ fn wires_on_another_bus_and_relays_on_a_meter_are_refused() {
     assert!(told(&text, "device.line").contains("on a bus with `gpio`"));
     let text = WIRED.replace("gpio-contactor", "s0-meter");
     assert!(told(&text, "device.line.signal").contains("a meter has no \"relay\""));
-    assert!(told(&text, "device.gpio.rated_current").contains("has no effect on a meter"));
+    assert!(told(&text, "device.gpio.rated_current").contains("has no effect without a relay"));
+}
+
+/// A device with nothing but contacts, for the wallbox of [`WIRED`].
+const CONTACTS: &str = r#"[[device]]
+id = "inputs"
+bus = "pins"
+profile = "gpio-contacts"
+
+[[device.line]]
+signal = "tamper"
+line = "GPIO5"
+
+[[device.line]]
+signal = "dimming"
+line = "GPIO6"
+
+[[charge_point]]"#;
+
+fn with_contacts(evse: &str) -> String {
+    WIRED
+        .replace("[[charge_point]]\n", &format!("{CONTACTS}\n"))
+        .replace("charger = \"box\"\n", &format!("charger = \"box\"\n{evse}\n"))
+}
+
+#[test]
+fn an_evse_heeds_the_contacts_of_its_charger_and_those_it_names() {
+    let text = with_contacts("contacts = [\"inputs\"]\ndimmed_current = \"0A\"");
+    let loaded = Site::new(&text).good();
+    assert_eq!(loaded.warnings, []);
+    let evse = &loaded.setup.charge_points[0].evses[0];
+    let heeded: Vec<(&str, Vec<GpioSignal>)> = evse
+        .contacts
+        .iter()
+        .map(|c| (c.device.as_str(), c.signals.iter().copied().collect()))
+        .collect();
+    assert_eq!(
+        heeded,
+        [
+            ("box", vec![GpioSignal::EmergencyStop]),
+            ("inputs", vec![GpioSignal::Tamper, GpioSignal::Dimming]),
+        ]
+    );
+    assert_eq!(evse.dimmed_current, MilliAmps(0));
+    let again = Site::new(&config::effective(&loaded.setup)).good();
+    assert_eq!(again.setup.charge_points, loaded.setup.charge_points);
+}
+
+#[test]
+fn without_a_word_dimming_leaves_the_least_current() {
+    let text = with_contacts("contacts = [\"inputs\"]\nmin_current = \"8A\"");
+    let loaded = Site::new(&text).good();
+    assert_eq!(
+        loaded.setup.charge_points[0].evses[0].dimmed_current,
+        MilliAmps(8_000)
+    );
+}
+
+#[test]
+fn contacts_that_concern_nobody_or_are_named_twice_are_told() {
+    assert!(told(&with_contacts(""), "device.id").contains("no EVSE uses 'inputs'"));
+    let key = "charge_point.evse.contacts";
+    let twice = told(&with_contacts("contacts = [\"inputs\", \"inputs\"]"), key);
+    assert!(twice.contains("is there twice"), "{twice}");
+    let own = told(&with_contacts("contacts = [\"inputs\", \"box\"]"), key);
+    assert!(own.contains("its contacts count already"), "{own}");
+    let near = told(&with_contacts("contacts = [\"input\"]"), key);
+    assert!(near.contains("did you mean 'inputs'"), "{near}");
+    let cut = "[[device.line]]\nsignal = \"tamper\"\nline = \"GPIO5\"\n\n[[device.line]]\nsignal = \"dimming\"\nline = \"GPIO6\"\n";
+    let none = with_contacts("contacts = [\"inputs\"]").replace(cut, "");
+    assert!(told(&none, "device.line").contains("a contact device has one"));
+    let relay = with_contacts("contacts = [\"inputs\"]").replace("\"tamper\"", "\"fault\"");
+    assert!(told(&relay, "device.line.signal").contains("a contact device has no \"fault\""));
 }
 
 /// What docs/gpio.md shows can be copied as it stands.
@@ -194,13 +266,13 @@ fn the_examples_of_the_guide_are_accepted() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         let loaded = Site::new(example).good();
         let errors: Vec<&Issue> = loaded
             .warnings
             .iter()
-            // The second example is one device and no site.
+            // The second and third examples are devices and no site.
             .filter(|issue| issue.key != "charge_point" && !issue.problem.contains("no EVSE uses"))
             .collect();
         assert!(errors.is_empty(), "{errors:#?}");

@@ -469,6 +469,63 @@ pub const MISTAKES: &[Mistake] = &[
         ["cannot be the charger", "the id of a charger", "choose one of"],
     ),
     error(
+        "contacts on a device that has none",
+        [
+            "charger = \"wallbox\"\n",
+            "charger = \"wallbox\"\ncontacts = [«\"meter\"]\n",
+        ],
+        "charge_point.evse.contacts",
+        [
+            "'meter' has no emergency_stop, tamper or dimming line",
+            "there is none",
+            "profile = \"gpio-contacts\"",
+        ],
+    ),
+    error(
+        "contacts on a device that is not there",
+        [
+            "charger = \"wallbox\"\n",
+            "charger = \"wallbox\"\ncontacts = [«\"pins\"]\n",
+        ],
+        "charge_point.evse.contacts",
+        [
+            "no device \"pins\"",
+            "such lines",
+            "add a [[device]] with id = \"pins\"",
+        ],
+    ),
+    error(
+        "dimmed to more than there is",
+        [
+            "charger = \"wallbox\"\n",
+            "charger = \"wallbox\"\ndimmed_current = «\"80A\"\n",
+        ],
+        "charge_point.evse.dimmed_current",
+        ["80 A is more than", "at most", "write less"],
+    ),
+    error(
+        "dimmed to less than a vehicle can have",
+        [
+            "charger = \"wallbox\"\n",
+            "charger = \"wallbox\"\ndimmed_current = «\"4A\"\n",
+        ],
+        "charge_point.evse.dimmed_current",
+        ["less than the min_current", "0, which says so", "\"0A\""],
+    ),
+    warning(
+        "dimmed by nobody",
+        [
+            "charger = \"wallbox\"\n",
+            "charger = \"wallbox\"\ndimmed_current = «\"6A\"\n",
+        ],
+        "charge_point.evse.dimmed_current",
+        [
+            "no dimming contact",
+            "signal = \"dimming\"",
+            "charge_point.evse.contacts",
+        ],
+    ),
+    error(
         "a fuse member that is none",
         ["\"CP-2\"]", "«\"CP-3\"]"],
         "fuse.members",

@@ -127,7 +127,7 @@ async fn the_doctor_names_what_is_wrong_and_never_pushes_a_running_gateway_out()
         "{code}: {out}"
     );
     let (code, _, err) = doctor(&["doctor", "--csms", "--config", "/nowhere"]).await;
-    assert!(code == 78 && err.contains("/nowhere"), "{code}: {err}");
+    assert!(code == 66 && err.contains("/nowhere"), "{code}: {err}");
     let (code, _, err) = doctor(&["doctor", "--csms", "--url", "ws://me:secret@h/CP"]).await;
     assert!(code == 64 && !err.contains("secret"), "{code}: {err}");
     let talked: BTreeSet<u64> = csms

@@ -18,6 +18,11 @@ fn a_contactor_and_an_s0_meter_run_a_full_session() {
 }
 
 #[test]
+fn an_emergency_stop_of_the_site_ends_the_session_for_good() {
+    machine::run("an_emergency_stop_of_the_site_ends_the_session_for_good");
+}
+
+#[test]
 fn kills_and_restarts_neither_lose_nor_double_a_pulse() {
     machine::run("kills_and_restarts_neither_lose_nor_double_a_pulse");
 }

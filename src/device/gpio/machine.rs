@@ -378,7 +378,7 @@ impl GpioMachine {
                 raw: self.raw(relay),
             });
         }
-        for contact in [GpioSignal::EmergencyStop, GpioSignal::Tamper, GpioSignal::Dimming] {
+        for contact in GpioSignal::CONTACTS {
             if let Some(active) = self.levels.get(&contact) {
                 told.push(Observation::Contact {
                     contact,

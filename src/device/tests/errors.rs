@@ -39,7 +39,7 @@ point = "status"
         messages(text),
         [
             "box.toml:1:10: format: out of range; expected 1",
-            "box.toml:3:8: kind: `chargr` is not one of charger, meter, reader; did you mean `charger`?",
+            "box.toml:3:8: kind: `chargr` is not one of charger, meter, reader, contacts; did you mean `charger`?",
             "box.toml:5:10: models: expected a list, found a text",
             "box.toml:8:1: link.poll_ms: missing; expected Period of fast points, milliseconds",
             "box.toml:9:34: link.serial.parity: `evn` is not one of none, even, odd; did you mean `even`?",

@@ -460,9 +460,12 @@ mod tests {
 
     #[test]
     fn what_can_be_written_changes_something() {
-        // CpoName goes into certificate requests.
+        // Credentials go to the vault, CpoName into certificate requests.
         let used = |name: &&str| {
-            STEERING.iter().any(|(key, _)| key == name) || OWN_KEYS.contains(name) || *name == "CpoName"
+            STEERING.iter().any(|(key, _)| key == name)
+                || OWN_KEYS.contains(name)
+                || *name == "CpoName"
+                || find(name).is_some_and(|key| key.kind == Kind::Credential)
         };
         let writable = TABLE.iter().filter(|key| key.writable).map(|key| key.name);
         let idle: Vec<&str> = writable.filter(|name| !used(name)).collect();

@@ -93,10 +93,12 @@ fn charge_point(plan: &Plan) -> CpSetup {
         meter: plan.metered.then(|| DeviceId::new("meter")),
         reader: None,
         has_lock: false,
+        contacts: Vec::new(),
         phases: 3,
         first_phase: Phase::L1,
         max_current: MilliAmps(16_000),
         min_current: MilliAmps(6_000),
+        dimmed_current: MilliAmps(6_000),
         nominal_voltage: 230,
         auth: AuthMode::Free(IdToken::new("anybody", TokenKind::Central)),
         meter_stale_after: Duration::from_secs(5),
@@ -213,7 +215,7 @@ impl Site {
         tokio::spawn(street.clone().run(openings));
         self.tasks.spawn("bus", bus);
         self.marks.insert("bus".to_owned(), mark);
-        let (routes, routes_rx) = watch::channel(Routes::new());
+        let (routes, routes_rx) = watch::channel(Routes::default());
         let (south_tx, south) = watch::channel(South::default());
         let (count, _) = watch::channel(Counts::new());
         let router = router::run(bus_events, routes_rx, south_tx, count, self.marker("router"));
@@ -285,7 +287,7 @@ impl Rig {
         };
         let setup = charge_point(plan);
         let (station, inbox) = Self::station(&setup, to_link, around, &mut site.tasks);
-        let mut routes = Routes::new();
+        let mut routes = Routes::default();
         router::add_routes(&mut routes, &setup, &BTreeSet::new(), &inbox);
         stations.send_replace(Stations::from([(setup.id.clone(), inbox)]));
         south_side.routes.send_replace(routes);

@@ -128,7 +128,7 @@ pub fn rehearse(profile: &Arc<Profile>) -> Report {
     let mut stage = Stage::new(Arc::clone(profile));
     let rest = match profile.kind() {
         Kind::Charger => CHARGER,
-        Kind::Meter | Kind::Reader => METER,
+        Kind::Meter | Kind::Reader | Kind::Contacts => METER,
     };
     let mut scenes = Vec::new();
     for (name, act) in ALL.iter().chain(rest) {

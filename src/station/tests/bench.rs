@@ -63,6 +63,8 @@ pub(super) struct Bench {
     pub(super) params: Params,
     pub(super) now: Now,
     pub(super) outlets: BTreeMap<EvseId, Outlet>,
+    /// How the contacts of each device stand, as far as they are seen.
+    pub(super) contacts: BTreeMap<DeviceId, BTreeMap<GpioSignal, bool>>,
     pub(super) kv: BTreeMap<String, String>,
     pub(super) rows: Vec<NewRow>,
     log: Vec<String>,
@@ -98,10 +100,12 @@ pub(super) fn evse(id: u16) -> EvseSetup {
         charger: DeviceId::new(format!("charger{id}")),
         meter: Some(DeviceId::new(format!("meter{id}"))),
         reader: Some(DeviceId::new("reader")),
+        contacts: Vec::new(),
         phases: 3,
         first_phase: Phase::L1,
         max_current: MilliAmps(16_000),
         min_current: MilliAmps(6_000),
+        dimmed_current: MilliAmps(6_000),
         nominal_voltage: 230,
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(5),
@@ -169,6 +173,7 @@ impl Bench {
                 boot: BootId(1),
             },
             outlets,
+            contacts: BTreeMap::new(),
             kv: BTreeMap::new(),
             rows: Vec::new(),
             log: Vec::new(),
@@ -311,10 +316,25 @@ impl Bench {
 
     /// Every device is polled.
     pub(super) fn poll_devices(&mut self) {
+        self.tell_contacts();
         let ids: Vec<EvseId> = self.outlets.keys().copied().collect();
         for id in ids {
             self.poll_device(id);
         }
+    }
+
+    fn tell_contacts(&mut self) {
+        for (device, levels) in self.contacts.clone() {
+            let levels = levels.into_iter().collect();
+            self.act(Input::Contacts { device, levels });
+        }
+    }
+
+    /// A contact changes and is told at once.
+    pub(super) fn contact(&mut self, device: &str, signal: GpioSignal, active: bool) {
+        let levels = self.contacts.entry(DeviceId::new(device)).or_default();
+        levels.insert(signal, active);
+        self.tell_contacts();
     }
 
     pub(super) fn poll_device(&mut self, id: EvseId) {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod charging;
+mod contacts;
 mod drives;
 mod meters;
 mod orders;

@@ -10,6 +10,8 @@ use super::*;
 
 /// Steps in one walk.
 const STEPS: u32 = 1_000;
+/// The device both EVSEs have their contacts on.
+const PINS: &str = "pins";
 
 struct Walk {
     b: Bench,
@@ -28,7 +30,12 @@ impl Walk {
                 _ => AuthMode::Reader,
             };
             evse.phases = if rng.below(3) == 0 { 1 } else { 3 };
+            evse.contacts = vec![ContactSetup {
+                device: DeviceId::new(PINS),
+                signals: GpioSignal::CONTACTS.into(),
+            }];
         }
+        s.evses[1].dimmed_current = MilliAmps(i64::try_from(rng.below(2) * 8_000).unwrap());
         let params = Params {
             sample_interval: Duration::from_secs(rng.below(3) * 10),
             aligned_interval: Duration::from_secs(rng.below(2) * 60),
@@ -49,6 +56,10 @@ impl Walk {
         let mut b = Bench::with(s, params);
         b.seed = seed;
         b.judge = Some(judge);
+        b.contacts.insert(
+            DeviceId::new(PINS),
+            GpioSignal::CONTACTS.map(|signal| (signal, false)).into(),
+        );
         b.restart(1);
         Self {
             b: b.ready(),
@@ -143,7 +154,8 @@ impl Walk {
                     self.b.act(Input::Verdict { tx, info });
                 }
             }
-            35..=38 => self.device(id),
+            35..=37 => self.device(id),
+            38 => self.contact(),
             _ => self.b.pass(700),
         }
     }
@@ -185,6 +197,28 @@ impl Walk {
                 self.b.outlet(id.0).obeys = obeys;
             }
             _ => self.b.outlet(id.0).meter = 0,
+        }
+    }
+
+    /// A contact closes for a while, or its lines are lost.
+    fn contact(&mut self) {
+        let signal = GpioSignal::CONTACTS[usize::try_from(self.rng.below(3)).unwrap()];
+        let device = DeviceId::new(PINS);
+        match self.rng.below(8) {
+            0 => {
+                let levels = self.b.contacts.remove(&device).unwrap();
+                self.b.act(Input::ContactsLost {
+                    device: device.clone(),
+                });
+                self.b.run(2);
+                self.b.contacts.insert(device, levels);
+            }
+            1 => self.b.contact(PINS, signal, true),
+            _ => {
+                for signal in GpioSignal::CONTACTS {
+                    self.b.contact(PINS, signal, false);
+                }
+            }
         }
     }
 
@@ -347,6 +381,9 @@ impl Walk {
             self.b.commit();
             self.b.drain();
         }
+        for signal in GpioSignal::CONTACTS {
+            self.b.contact(PINS, signal, false);
+        }
         for id in [EvseId(1), EvseId(2)] {
             let outlet = self.b.outlet(id.0);
             (outlet.link, outlet.meter_answers, outlet.obeys) = (true, true, true);
@@ -412,6 +449,16 @@ fn allowed(b: &Bench, id: EvseId) -> MilliAmps {
         .filter(|l| l.until.is_some_and(|u| u > b.now.mono))
     {
         most = most.min(local.amps);
+    }
+    // What is not seen counts as active.
+    let pins = b.contacts.get(&DeviceId::new(PINS));
+    let active = |signal| pins.is_none_or(|levels| levels[&signal]);
+    if active(GpioSignal::Dimming) {
+        let setup = b.setup.evses.iter().find(|e| e.id == id).unwrap();
+        most = most.min(setup.dimmed_current);
+    }
+    if active(GpioSignal::EmergencyStop) {
+        most = MilliAmps::ZERO;
     }
     let own = prevailing(b, id, ProfilePurpose::Tx).or(prevailing(b, id, ProfilePurpose::TxDefault));
     most = most.min(own.unwrap_or(most));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const CP: &str = "GPIO-1";
 const LABEL: &str = "rv-lab";
-const LINES: &[&str] = &["RELAY", "PULSE", "PLUG", "ESTOP"];
+const LINES: &[&str] = &["RELAY", "PULSE", "PLUG", "ESTOP", "DOOR", "DIM"];
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The shortest S0 pulse and pause (IEC 62053-31).
 const S0: Duration = Duration::from_millis(30);
@@ -227,16 +227,78 @@ async fn a_contactor_and_an_s0_meter_run_a_full_session() {
         .await;
     rig.register(40).await;
 
-    rig.chip.set("ESTOP", true);
-    rig.chip.until("RELAY", false).await;
-    rig.until("the fault is told", |s| evse(s)["status"] == "Faulted")
-        .await;
-    rig.chip.set("ESTOP", false);
-    rig.chip.until("RELAY", true).await;
-
     rig.count(20).await;
     rig.register(60).await;
     rig.finish(60).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs in the machine"]
+async fn an_emergency_stop_of_the_site_ends_the_session_for_good() {
+    let mut rig = Rig::with(|toml| {
+        let device = |estop: &str| {
+            format!(
+                "[[device]]\nid = \"site-inputs\"\nbus = \"pins\"\nprofile = \"gpio-contacts\"\n\n{estop}\n\
+                 [[device.line]]\nsignal = \"tamper\"\nline = \"DOOR\"\n\n\
+                 [[device.line]]\nsignal = \"dimming\"\nline = \"DIM\"\n\n[[charge_point]]"
+            )
+        };
+        let estop = "[[device.line]]\nsignal = \"emergency_stop\"\nline = \"ESTOP\"\ndebounce = \"10ms\"\n";
+        toml.replace(estop, "")
+            .replace("[[charge_point]]", &device(estop))
+            .replace(
+                "charger = \"box\"",
+                "charger = \"box\"\ncontacts = [\"site-inputs\"]",
+            )
+    })
+    .await;
+    rig.gateway.start().expect("the gateway starts");
+    rig.until("both devices and the CSMS are there", |s| {
+        up(s, "devices") == 2 && online(s) == 1
+    })
+    .await;
+    rig.charge().await;
+    rig.count(10).await;
+    rig.register(10).await;
+
+    // A relay cannot give less than its wallbox offers: dimmed it waits until it has been closed for a minute.
+    rig.chip.set("DIM", true);
+    rig.until("it is dimmed", |s| {
+        let applied = &evse(s)["applied"];
+        applied["source"] == "grid_operator" && applied["amps"] == 6_000
+    })
+    .await;
+    rig.chip.set("DIM", false);
+    rig.until("it is not dimmed any more", |s| evse(s)["commanded"] == 16_000)
+        .await;
+
+    rig.chip.set("ESTOP", true);
+    rig.chip.until("RELAY", false).await;
+    let stop = rig.csms.wait_call(0, PATIENCE, CP, "StopTransaction").await;
+    let stop = stop.expect("it ended");
+    assert_eq!(stop["reason"], "EmergencyStop");
+    assert_eq!(stop["meterStop"], START + 10);
+    rig.until("the stop is shown", |s| evse(s)["status"] == "Faulted")
+        .await;
+    rig.chip.set("ESTOP", false);
+    rig.until("nothing goes on", |s| evse(s)["status"] == "Finishing")
+        .await;
+    assert!(!rig.chip.level("RELAY"));
+
+    let mark = rig.csms.mark();
+    rig.chip.set("DOOR", true);
+    let told = rig
+        .csms
+        .wait_call(mark, PATIENCE, CP, "SecurityEventNotification")
+        .await;
+    assert_eq!(told.expect("an event")["type"], "TamperDetectionActivated");
+
+    let start = json!({ "connectorId": 1, "idTag": "CARD" });
+    let answer = rig.csms.call(CP, "RemoteStartTransaction", start).await;
+    assert_eq!(answer.expect("an answer")["status"], "Accepted");
+    rig.chip.until("RELAY", true).await;
+    let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
+    assert!(ended.success(), "{}", rig.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -438,8 +500,8 @@ async fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its
     })
     .await;
     rig.gateway.start().expect("the gateway starts");
-    rig.until("both devices and the CSMS are there", |s| {
-        up(s, "devices") == 2 && online(s) == 1
+    rig.until("the vehicle that is always there and the CSMS are there", |s| {
+        up(s, "devices") == 2 && online(s) == 1 && evse(s)["status"] == "Preparing"
     })
     .await;
     for session in 1..=2 {

@@ -523,6 +523,14 @@ impl Stack {
         }
     }
 
+    /// A contact of the site closes or opens.
+    pub fn contact(&mut self, device: &str, signal: GpioSignal, active: bool) {
+        self.act(Todo::Station(station::Input::Contacts {
+            device: DeviceId::new(device),
+            levels: vec![(signal, active)],
+        }));
+    }
+
     /// The process is killed and comes back after some seconds.
     pub fn restart(&mut self, seconds: u64) {
         self.todo.clear();
