@@ -8,6 +8,7 @@
 
 mod doctor;
 mod dropin;
+mod every_action;
 mod foreign_csms;
 mod foreign_meters;
 mod foreign_slaves;

@@ -115,6 +115,11 @@ poll = "500ms"
 impl Site {
     /// Puts the hardware up and writes the configuration of one charge point.
     pub async fn build(point: &Point<'_>) -> Self {
+        Self::with(point, "", "").await
+    }
+
+    /// The same with tables of the whole site, and with more keys of the CSMS.
+    pub async fn with(point: &Point<'_>, site: &str, csms: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
         let library = Library::builtin();
         let device = |name: &str, profile: &str, unit| {
@@ -136,7 +141,8 @@ impl Site {
         let world = World::start(spec, Arc::new(RealClock::start()))
             .await
             .expect("the hardware");
-        let toml = gateway_toml(dir.path()) + &garage_toml(dir.path()) + &point.toml("wallbox", "meter");
+        let (head, point) = (gateway_toml(dir.path()), point.toml("wallbox", "meter"));
+        let toml = head + site + &garage_toml(dir.path()) + &point + csms;
         let gateway = process(dir.path(), &toml);
         Self {
             _dir: dir,
