@@ -112,6 +112,41 @@ poll = "500ms"
     )
 }
 
+/// One charge point on the box of [`crate::kills::quick_world`]; `csms` has the keys of its CSMS.
+pub fn quick_toml(world: &World, id: &str, auth: &str, csms: &str) -> String {
+    let address = world.address("net").expect("a server");
+    let (ip, port) = (address.ip(), address.port());
+    let token = if auth == "free" { "id_token = \"FREE\"" } else { "" };
+    format!(
+        r#"
+[[bus]]
+id = "net"
+host = "{ip}"
+tcp_port = {port}
+reopen_wait = "100ms"
+
+[[device]]
+id = "box"
+bus = "net"
+profile = "test-quick-box"
+accept_no_failsafe = true
+
+[[charge_point]]
+id = "{id}"
+
+[[charge_point.evse]]
+charger = "box"
+max_current = "16A"
+auth = "{auth}"
+{token}
+
+[[charge_point.csms]]
+reconnect_min = "1s"
+reconnect_max = "1s"
+{csms}"#
+    )
+}
+
 impl Site {
     /// Puts the hardware up and writes the configuration of one charge point.
     pub async fn build(point: &Point<'_>) -> Self {
