@@ -3,7 +3,7 @@
 
 use crate::kills::quick_world;
 use crate::site::{PATIENCE, gateway_toml, process, quick_toml, until};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use retrovolt::ocpp::MAX_MESSAGE_BYTES;
 use retrovolt::sim::status::{online, sessions};
 use retrovolt::sim::{EvSpec, GatewayProcess};
@@ -97,15 +97,10 @@ async fn oblige(socket: &mut Socket, frame: &Value) {
 /// Sends all of this while reading whatever comes back.
 async fn flood(socket: &mut Socket, messages: impl Iterator<Item = Message>) {
     for message in messages {
-        let mut sending = Box::pin(async {
-            socket.feed(message).await.expect("sent");
-        });
-        timeout(PATIENCE, &mut sending)
-            .await
-            .expect("it takes what is sent");
-        drop(sending);
+        let sending = timeout(PATIENCE, socket.feed(message)).await;
+        sending.expect("it takes what is sent").expect("sent");
         // Answers are taken off the line, or it would be we who stall.
-        while let Ok(next) = timeout(std::time::Duration::ZERO, frame(socket)).await {
+        while let Some(next) = frame(socket).now_or_never() {
             oblige(socket, &next).await;
         }
     }
