@@ -122,8 +122,11 @@ fn padded(bytes: usize) -> String {
     frame(&"a".repeat(bytes - frame("").len()))
 }
 
-/// Messages that leave the connection open, by what they are.
-fn floods() -> Vec<(&'static str, usize, fn(usize) -> Message)> {
+/// What it is, how often it comes, and the n-th of it.
+type Flood = (&'static str, usize, fn(usize) -> Message);
+
+/// Messages that leave the connection open.
+fn floods() -> Vec<Flood> {
     vec![
         ("answers to nothing", 20_000, |n| {
             Message::text(format!("[3,\"never-{n}\",{{}}]"))
