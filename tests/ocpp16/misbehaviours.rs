@@ -74,6 +74,7 @@ fn broken_frames() -> Vec<Case> {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn wrong_calls() -> Vec<Case> {
     let (kind, missing) = ("TypeConstraintViolation", "OccurenceConstraintViolation");
     let value = "PropertyConstraintViolation";
