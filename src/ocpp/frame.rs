@@ -102,16 +102,29 @@ fn refuse(text: &str, error: &FrameError, version: Version) -> Incoming {
     let id = match (salvage_call_id(text), version) {
         (Some(id), _) => id,
         (None, Version::V1_6) => return bad(reason, None),
+        // An answer to an answer would carry an id of ours, which means nothing to the peer.
+        (None, _) if is_answer(text) => return bad(reason, None),
         (None, _) => error.reply_id().into_string(),
     };
     let answer = error_text(&id, &CallError::new(code, reason.clone()), version);
     bad(reason, Some(answer))
 }
 
+/// Whether what is broken calls itself a CALLRESULT or a CALLERROR.
+fn is_answer(text: &str) -> bool {
+    let elements: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+    matches!(elements.first().and_then(|first| number(first)), Some(3 | 4))
+}
+
+/// A type of message.
+fn number(element: &RawValue) -> Option<u8> {
+    serde_json::from_str(element.get()).ok()
+}
+
 /// The id of a CALL that is broken behind its id.
 fn salvage_call_id(text: &str) -> Option<String> {
     let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
-    let number: u8 = serde_json::from_str(elements.first()?.get()).ok()?;
+    let number = number(elements.first()?)?;
     let id: String = serde_json::from_str(elements.get(1)?.get()).ok()?;
     (number == 2 && !id.is_empty()).then_some(id)
 }

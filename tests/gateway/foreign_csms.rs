@@ -3,92 +3,169 @@
 
 use crate::rig::Rig;
 use crate::site::{Point, Site};
+use crate::uploads::certificate;
 use retrovolt::sim::EvSpec;
 use retrovolt::sim::status::{online, sessions, waiting};
 use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
 
 const CP: &str = "TEST-1";
+
+const PASSWORD: &str = "a-password-of-the-csms";
 
 /// What differs between the CSMSs.
 struct Csms {
     script: &'static str,
-    args: &'static [&'static str],
     path: &'static str,
     version: &'static str,
+    /// 0: anybody; 1: a password that it checks; 2: the same over TLS.
+    profile: u8,
     /// The rig prints every CALL of the charge point with its payload.
     transparent: bool,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_with_the_strict_csms_in_1_6() {
-    let csms = Csms {
+fn strict(version: &'static str) -> Csms {
+    Csms {
         script: "strict_csms.py",
-        args: &[],
         path: "/ocpp/{id}",
-        version: "1.6",
+        version,
+        profile: 0,
         transparent: true,
-    };
-    session(&csms).await;
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_with_ocpp_csms() {
-    let csms = Csms {
+/// Has profiles 0 to 2; looks at no client certificate, so there is no 3.
+fn ocpp_csms(profile: u8) -> Csms {
+    Csms {
         script: "ocpp_csms_rig.py",
-        args: &[],
         path: "/{id}",
         version: "1.6",
+        profile,
         transparent: false,
-    };
-    session(&csms).await;
+    }
+}
+
+/// Takes nobody without a password, and TLS comes from the server it ships with: profiles 1 and 2. No 3 either.
+fn arthexis(version: &'static str, profile: u8) -> Csms {
+    Csms {
+        script: "arthexis_rig.py",
+        path: "/ws/ocpp/{id}/",
+        version,
+        profile,
+        transparent: true,
+    }
+}
+
+impl Csms {
+    /// Starts it; `folder` has its certificate and the trust directory of the gateway.
+    async fn start(&self, folder: &Path) -> Rig {
+        let pem = (self.profile == 2).then(|| certificate(folder).display().to_string());
+        let args: Vec<String> = match self.script {
+            "strict_csms.py" => Vec::new(),
+            "ocpp_csms_rig.py" => [PASSWORD.to_owned()].into_iter().chain(pem).collect(),
+            _ => {
+                let point = format!("{CP}:{}:{PASSWORD}", self.version);
+                let tls = pem.map(|pem| format!("tls={pem}"));
+                tls.into_iter().chain([point]).collect()
+            }
+        };
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        Rig::start(self.script, &args).await
+    }
+
+    /// The hardware and a gateway that shows this password.
+    async fn site(&self, port: u64, folder: &Path, password: &str) -> Site {
+        let (scheme, host) = if self.profile == 2 {
+            ("wss", "localhost")
+        } else {
+            ("ws", "127.0.0.1")
+        };
+        let point = Point {
+            id: CP,
+            url: format!("{scheme}://{host}:{port}{}", self.path),
+            version: self.version,
+            auth: "remote",
+        };
+        std::fs::create_dir_all(folder.join("trust.d")).expect("a folder");
+        let trust = format!("trust_dir = \"{}/trust.d\"\n", folder.display());
+        let security = if self.profile > 0 {
+            format!("security = \"basic\"\npassword = \"{password}\"\n")
+        } else {
+            String::new()
+        };
+        Site::with(&point, &trust, &security).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_with_arthexis_in_1_6() {
-    let csms = Csms {
-        script: "arthexis_rig.py",
-        args: &["TEST-1:1.6"],
-        path: "/ws/ocpp/{id}/",
-        version: "1.6",
-        transparent: true,
-    };
-    session(&csms).await;
+async fn a_session_with_the_strict_csms_in_1_6() {
+    session(&strict("1.6")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_with_the_strict_csms_in_2_0_1() {
-    let csms = Csms {
-        script: "strict_csms.py",
-        args: &[],
-        path: "/ocpp/{id}",
-        version: "2.0.1",
-        transparent: true,
-    };
-    session(&csms).await;
+    session(&strict("2.0.1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_ocpp_csms() {
+    session(&ocpp_csms(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_ocpp_csms_over_tls() {
+    session(&ocpp_csms(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_arthexis_in_1_6() {
+    session(&arthexis("1.6", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_arthexis_in_1_6_over_tls() {
+    session(&arthexis("1.6", 2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_with_arthexis_in_2_0_1() {
-    let csms = Csms {
-        script: "arthexis_rig.py",
-        args: &["TEST-1:2.0.1"],
-        path: "/ws/ocpp/{id}/",
-        version: "2.0.1",
-        transparent: true,
-    };
-    session(&csms).await;
+    session(&arthexis("2.0.1", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_arthexis_in_2_0_1_over_tls() {
+    session(&arthexis("2.0.1", 2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_csmss_refuse_a_wrong_password_and_the_gateway_says_so() {
+    for csms in [ocpp_csms(1), ocpp_csms(2), arthexis("1.6", 2)] {
+        let folder = TempDir::new().expect("a folder");
+        let mut rig = csms.start(folder.path()).await;
+        let mut site = csms.site(rig.port, folder.path(), "another-password-0001").await;
+        site.gateway.start().expect("the gateway starts");
+        rig.await_line(0, "a refusal", |line| line["refused"] == CP).await;
+        let detail = |s: &Value| s["charge_points"][0]["links"][0]["link"]["detail"].to_string();
+        site.until("the refusal is told", |s| {
+            let detail = detail(s);
+            online(s) == 0 && (detail.contains("401") || detail.contains("403"))
+        })
+        .await;
+        assert!(
+            site.gateway
+                .stop(crate::site::PATIENCE)
+                .await
+                .expect("it ends")
+                .success()
+        );
+    }
 }
 
 async fn session(csms: &Csms) {
-    let mut rig = Rig::start(csms.script, csms.args).await;
-    let url = format!("ws://127.0.0.1:{}{}", rig.port, csms.path);
-    let point = Point {
-        id: CP,
-        url,
-        version: csms.version,
-        auth: "remote",
-    };
-    let mut site = Site::build(&point).await;
+    let folder = TempDir::new().expect("a folder");
+    let mut rig = csms.start(folder.path()).await;
+    let mut site = csms.site(rig.port, folder.path(), PASSWORD).await;
     site.gateway.start().expect("the gateway starts");
     site.until("the charge point is accepted", |s| online(s) == 1)
         .await;

@@ -6,12 +6,15 @@
     reason = "stories of real processes: told in one piece, with real tasks and real time"
 )]
 
+mod bad_certificates;
 mod doctor;
 mod dropin;
+mod every_action;
 mod foreign_csms;
 mod foreign_meters;
 mod foreign_slaves;
 mod hang;
+mod hostile_csms;
 mod kills;
 mod own_lines;
 mod reload;

@@ -3,7 +3,7 @@
 
 use crate::kills::quick_world;
 use crate::rig::Rig;
-use crate::site::{PATIENCE, gateway_toml, process};
+use crate::site::{PATIENCE, gateway_toml, process, quick_toml};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -19,13 +19,14 @@ const OLD: &str = "c4nary-old-password";
 /// As the CSMS sends it, and the bytes it stands for are shown at the login.
 const NEW: &str = "c4a4a1b2c3d4e5f60718293a4b5c6d7e";
 
-struct Authority {
+/// An operator that signs certificates.
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
         params
@@ -48,7 +49,7 @@ impl Authority {
         (signed.pem(), key.serialize_pem())
     }
 
-    fn sign(&self, csr: &str) -> String {
+    pub fn sign(&self, csr: &str) -> String {
         let mut csr = CertificateSigningRequestParams::from_pem(csr).expect("a request");
         (csr.params.not_before, csr.params.not_after) =
             (date_time_ymd(2020, 1, 1), date_time_ymd(2090, 1, 1));
@@ -57,42 +58,16 @@ impl Authority {
 }
 
 fn configuration(dir: &Path, world: &retrovolt::sim::World, plain: u64, secure: u64) -> String {
-    let address = world.address("net").expect("a server");
-    let (ip, port) = (address.ip(), address.port());
     std::fs::write(dir.join("password"), OLD).expect("a file");
     let password = dir.join("password").display().to_string();
-    format!(
-        r#"{}
-[[bus]]
-id = "net"
-host = "{ip}"
-tcp_port = {port}
-reopen_wait = "100ms"
-
-[[device]]
-id = "box"
-bus = "net"
-profile = "test-quick-box"
-accept_no_failsafe = true
-
-[[charge_point]]
-id = "{CP}"
-
-[[charge_point.evse]]
-charger = "box"
-max_current = "16A"
-auth = "remote"
-
-[[charge_point.csms]]
-url = "ws://localhost:{plain}/ocpp/{{id}}"
+    let link = format!(
+        r#"url = "ws://localhost:{plain}/ocpp/{{id}}"
 secure_url = "wss://localhost:{secure}/ocpp/{{id}}"
 security = "basic"
 password_file = "{password}"
-reconnect_min = "1s"
-reconnect_max = "1s"
-"#,
-        gateway_toml(dir)
-    )
+"#
+    );
+    gateway_toml(dir) + &quick_toml(world, CP, "remote", &link)
 }
 
 async fn opened(rig: &mut Rig, mark: usize) -> Value {

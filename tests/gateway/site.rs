@@ -112,9 +112,49 @@ poll = "500ms"
     )
 }
 
+/// One charge point on the box of [`crate::kills::quick_world`]; `csms` has the keys of its CSMS.
+pub fn quick_toml(world: &World, id: &str, auth: &str, csms: &str) -> String {
+    let address = world.address("net").expect("a server");
+    let (ip, port) = (address.ip(), address.port());
+    let token = if auth == "free" { "id_token = \"FREE\"" } else { "" };
+    format!(
+        r#"
+[[bus]]
+id = "net"
+host = "{ip}"
+tcp_port = {port}
+reopen_wait = "100ms"
+
+[[device]]
+id = "box"
+bus = "net"
+profile = "test-quick-box"
+accept_no_failsafe = true
+
+[[charge_point]]
+id = "{id}"
+
+[[charge_point.evse]]
+charger = "box"
+max_current = "16A"
+auth = "{auth}"
+{token}
+
+[[charge_point.csms]]
+reconnect_min = "1s"
+reconnect_max = "1s"
+{csms}"#
+    )
+}
+
 impl Site {
     /// Puts the hardware up and writes the configuration of one charge point.
     pub async fn build(point: &Point<'_>) -> Self {
+        Self::with(point, "", "").await
+    }
+
+    /// The same with tables of the whole site, and with more keys of the CSMS.
+    pub async fn with(point: &Point<'_>, site: &str, csms: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
         let library = Library::builtin();
         let device = |name: &str, profile: &str, unit| {
@@ -136,7 +176,8 @@ impl Site {
         let world = World::start(spec, Arc::new(RealClock::start()))
             .await
             .expect("the hardware");
-        let toml = gateway_toml(dir.path()) + &garage_toml(dir.path()) + &point.toml("wallbox", "meter");
+        let (head, point) = (gateway_toml(dir.path()), point.toml("wallbox", "meter"));
+        let toml = head + site + &garage_toml(dir.path()) + &point + csms;
         let gateway = process(dir.path(), &toml);
         Self {
             _dir: dir,

@@ -8,24 +8,25 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
+use retrovolt::sim::GatewayProcess;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 const CP: &str = "TEST-1";
-const IMAGE: &[u8] = &[0x5a; 300_000];
-const PAST: &str = "2026-01-01T00:00:00Z";
+pub const IMAGE: &[u8] = &[0x5a; 300_000];
+pub const PAST: &str = "2026-01-01T00:00:00Z";
 
 /// A manufacturer: its root, and a certificate to sign with.
-struct Maker {
-    root: String,
+pub struct Maker {
+    pub root: String,
     certificate: String,
     key: EcdsaKeyPair,
 }
 
 impl Maker {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -44,12 +45,12 @@ impl Maker {
         }
     }
 
-    fn sign(&self, data: &[u8]) -> String {
+    pub fn sign(&self, data: &[u8]) -> String {
         let signature = self.key.sign(&SystemRandom::new(), data).expect("a signature");
         STANDARD.encode(signature.as_ref())
     }
 
-    fn order(&self, id: i64, location: &str, signature: &str) -> Value {
+    pub fn order(&self, id: i64, location: &str, signature: &str) -> Value {
         json!({
             "requestId": id, "retries": 1, "retryInterval": 1,
             "firmware": {
@@ -61,16 +62,16 @@ impl Maker {
 }
 
 /// What the gateway handed over, once it is there.
-async fn handed_over(files: &Files, n: u32) -> (PathBuf, Value) {
-    let spool = files.gateway.dir().join("firmware");
+pub async fn handed_over(gateway: &GatewayProcess, n: u32) -> (PathBuf, Value) {
+    let spool = gateway.dir().join("firmware");
     let sheet = spool.join(format!("{CP}-{n}.json"));
-    crate::site::until(&files.gateway, "firmware is handed over", |_| sheet.is_file()).await;
+    crate::site::until(gateway, "firmware is handed over", |_| sheet.is_file()).await;
     let text = std::fs::read_to_string(&sheet).expect("the sheet");
     (spool, serde_json::from_str(&text).expect("JSON"))
 }
 
 /// The installer says something, by a rename.
-fn say(spool: &Path, n: u32, result: &Value) {
+pub fn say(spool: &Path, n: u32, result: &Value) {
     let draft = spool.join("draft");
     std::fs::write(&draft, result.to_string()).expect("written");
     std::fs::rename(&draft, spool.join(format!("{CP}-{n}.result"))).expect("renamed");
@@ -105,7 +106,7 @@ async fn an_unsigned_update_reaches_the_installer_and_its_result_the_csms_over_a
         }
         let broke = |v: &Value| !v["broke"].is_null() && v["by"] == scheme;
         files.servers.await_line(lost, "the break", broke).await;
-        let (spool, sheet) = handed_over(&files, n).await;
+        let (spool, sheet) = handed_over(&files.gateway, n).await;
         assert_eq!(
             std::fs::read(spool.join(format!("{CP}-{n}.image"))).expect("the image"),
             IMAGE
@@ -200,7 +201,7 @@ async fn a_signed_update_is_handed_over_only_with_a_good_signature_of_the_maker(
         .await;
     assert_eq!(answer["payload"]["status"], "Accepted", "{answer}");
     heard(&mut files, mark, message, "SignatureVerified").await;
-    let (spool, sheet) = handed_over(&files, 2).await;
+    let (spool, sheet) = handed_over(&files.gateway, 2).await;
     assert_eq!(
         (&sheet["request_id"], &sheet["signed"]),
         (&json!(3), &json!(true))

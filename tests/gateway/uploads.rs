@@ -23,7 +23,7 @@ pub struct Files {
 }
 
 /// A key and a certificate for 127.0.0.1, and beside it the same as a root to trust.
-fn certificate(dir: &Path) -> PathBuf {
+pub fn certificate(dir: &Path) -> PathBuf {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]);
     let made = made.expect("a certificate");
     let pem = made.cert.pem();

@@ -1,10 +1,12 @@
 """PyPI `arthexis` (OCPP 1.6 and 2.0.1) behind the orders of rig.py: its own server, consumer, database and answers.
 
-    arthexis_rig.py CP-1:1.6 CP-2:2.0.1:password ...
+    arthexis_rig.py [tls=server.pem] CP-1:1.6 CP-2:2.0.1:password ...
 
 enrols these charge points with open authorisation; they connect to `ws://127.0.0.1:<ready>/ws/ocpp/<id>/`, slash
 included. arthexis takes nobody without HTTP Basic. A point named with a password has to present it; to one named
 without, the rig lends its own login where it brings none, as a reverse proxy would that knows its stations otherwise.
+With a PEM file of key and certificate daphne, the server it comes with, speaks TLS only: security profile 2. Profile 3 is
+not offered by it: nothing in it looks at a client certificate.
 
 Said besides what rig.py names:
     {"call": action, "cp": ..., "payload": ..., "error": code, "description": ...}   arthexis answered with a CALLERROR
@@ -36,8 +38,9 @@ UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnect
 class Gate:
     """The TCP port that the test sees: hands every byte on, or lets nobody in."""
 
-    def __init__(self, behind):
+    def __init__(self, behind, tls):
         self.behind = behind
+        self.tls = tls
         self.refusing = False
         self.transports = set()
 
@@ -52,7 +55,9 @@ class Gate:
 
     async def link(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            if self.refusing:
+            if self.refusing and self.tls:
+                pass  # it would have to speak TLS to say no
+            elif self.refusing:
                 await reader.readuntil(b"\r\n\r\n")  # a close over unread bytes would be a reset, not a 503
                 writer.write(UNAVAILABLE)
                 await writer.drain()
@@ -170,15 +175,16 @@ class Talk:
 
 
 class Foreign:
-    def __init__(self, points):
+    def __init__(self, points, tls):
         self.rig = Rig(self.command)
         self.points = points
+        self.tls = tls
         self.gate = None
         self.calls = set()
 
     async def serve(self, server):
         try:
-            self.gate = Gate(server.listening_addresses[0][1])
+            self.gate = Gate(server.listening_addresses[0][1], self.tls)
             self.rig.say(ready=await self.gate.open())
             await self.rig.run()
         finally:
@@ -307,14 +313,17 @@ def wanted(arguments):
 
 
 def main():
-    points = wanted(sys.argv[1:])
+    arguments = sys.argv[1:]
+    pem = arguments.pop(0).removeprefix("tls=") if arguments[0].startswith("tls=") else None
+    points = wanted(arguments)
+    endpoint = f"ssl:port=0:interface=127.0.0.1:privateKey={pem}:certKey={pem}" if pem else "tcp:port=0:interface=127.0.0.1"
     with tempfile.TemporaryDirectory(prefix="arthexis-rig-") as folder:
         from daphne.server import Server, twisted_loop  # before anything else installs a reactor
 
         application = furnish(folder)
-        foreign = Foreign(points)
+        foreign = Foreign(points, pem is not None)
         ear = Ear(application, foreign.rig, enrol(points))
-        server = Server(ear, endpoints=["tcp:port=0:interface=127.0.0.1"])
+        server = Server(ear, endpoints=[endpoint])
         # daphne listens before it starts the loop, so this task finds the port open.
         serving = twisted_loop.create_task(foreign.serve(server))
         server.run()

@@ -1,7 +1,18 @@
-"""PyPI `ocpp-csms` (OCPP 1.6) behind the orders of rig.py: its own server, its own answers."""
+"""PyPI `ocpp-csms` (OCPP 1.6) behind the orders of rig.py: its own server, its own answers.
+
+    ocpp_csms_rig.py password [server.pem]
+
+It lets in who shows that password (security profile 1), and with a PEM file of key and certificate over TLS only (profile
+2). Profile 3 is not offered by it: with a context of its own it could ask for a client certificate, but looks at no name
+in it.
+
+Said besides what rig.py names: {"refused": cp}, a login was wrong.
+"""
 
 import asyncio
 import dataclasses
+import ssl
+import sys
 
 from ocpp.v16 import call
 from ocpp_csms import CentralSystem
@@ -14,6 +25,11 @@ class Foreign:
         self.rig = Rig(self.command)
         self.system = None
         self.port = 0
+        self.password, *files = sys.argv[1:]
+        self.tls = None
+        if files:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(files[0])
 
     async def serve(self):
         await self.open()
@@ -22,10 +38,18 @@ class Foreign:
         await self.system.async_stop()
 
     async def open(self):
-        self.system = CentralSystem(host="127.0.0.1", port=self.port)
+        self.system = CentralSystem(
+            host="127.0.0.1", port=self.port, ssl_context=self.tls, authenticate=self.authenticate
+        )
         self.system.add_listener(self.event)
         await self.system.async_start()
         self.port = self.system.port
+
+    async def authenticate(self, cp, password):
+        if password == self.password:
+            return True
+        self.rig.say(refused=cp)
+        return False
 
     def event(self, event):
         # An event is a dataclass that names its charge point and kind; the test awaits it by class name.

@@ -25,6 +25,16 @@ PROTOCOLS = {"ocpp1.6": "v16", "ocpp2.0.1": "v201"}
 # Interop rule: UTC with Z and no or exactly three fraction digits.
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$")
 
+COMMON = {
+    "NotImplemented", "NotSupported", "InternalError", "ProtocolError", "SecurityError", "PropertyConstraintViolation",
+    "TypeConstraintViolation", "GenericError",
+}
+# The tables of codes of OCPP-J 1.6 (as misspelt there) and 2.0.1.
+CODES = {
+    "ocpp1.6": COMMON | {"FormationViolation", "OccurenceConstraintViolation"},
+    "ocpp2.0.1": COMMON | {"FormatViolation", "OccurrenceConstraintViolation", "MessageTypeNotSupported", "RpcFrameworkError"},
+}
+
 
 def now():
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -178,6 +188,8 @@ class Strict:
         return {}
 
     def answered(self, cp, ws, mid, frame):
+        if frame[0] == 4:
+            self.broken_error(cp, ws, frame)
         action, number = self.pending.pop((cp, mid), (None, None))
         if action is None:
             self.rig.violation(cp, f"answer to no CALL: {frame}")
@@ -187,6 +199,11 @@ class Strict:
             for problem in self.schemas[ws.subprotocol].problems(action, True, frame[2]):
                 self.rig.violation(cp, problem)
             self.rig.say(answered=number, payload=frame[2])
+
+    def broken_error(self, cp, ws, frame):
+        known = len(frame) == 5 and frame[2] in CODES[ws.subprotocol]
+        if not known or not isinstance(frame[3], str) or len(frame[3]) > 255 or not isinstance(frame[4], dict):
+            self.rig.violation(cp, f"not a CALLERROR: {frame}")
 
     async def command(self, order):
         if "call" in order:

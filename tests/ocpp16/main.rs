@@ -9,6 +9,7 @@ mod connection;
 mod docs;
 mod hostile;
 mod ledger;
+mod misbehaviours;
 mod pair;
 mod readonly;
 mod requests;

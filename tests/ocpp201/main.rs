@@ -6,6 +6,7 @@
 )]
 
 mod connection;
+mod misbehaviours;
 mod model;
 #[path = "../ocpp16/pair.rs"]
 #[allow(dead_code, reason = "shared with the stories in 1.6, which use all of it")]

@@ -366,6 +366,25 @@ async fn a_plain_server_on_a_tls_url_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn n5_a_server_that_settles_for_tls_1_1_is_refused() {
+    let world = World::new().await;
+    let mut rig = world.plan().start();
+    let mut tcp = world.door.tcp().await;
+    // A record with a ServerHello of TLS 1.1 (RFC 4346 section 7.4.1.3): no session, a suite of that time, no compression.
+    let hello = [&[3, 2][..], &[7; 32], &[0, 0xC0, 0x13, 0]].concat();
+    let length = u8::try_from(hello.len()).expect("short");
+    let record = [&[22, 3, 2, 0, length + 4, 2, 0, 0, length][..], &hello].concat();
+    tcp.write_all(&record).await.expect("a peer");
+    let detail = rig.down().await;
+    assert!(detail.contains("speaks no TLS that is allowed"), "{detail}");
+    let shelf = rig.shelf.clone();
+    rig.stop().await;
+    let events = shelf.security.lock().unwrap();
+    let told: Vec<&str> = events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(told, ["InvalidTLSVersion"]);
+}
+
+#[tokio::test]
 async fn an_alert_blames_no_more_than_it_says() {
     let world = World::new().await;
     for (alert, words, event) in [
