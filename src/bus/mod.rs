@@ -25,7 +25,9 @@ pub mod scanners {
     pub use super::port::{AsciiScan, Found, Scan, Wanted};
 }
 
-use crate::device::{Driver, FailsafeReport, Library, LinkCost, StreamDevice, StreamPort, stream_machine};
+use crate::device::{
+    Driver, FailsafeReport, Library, LinkCost, Profile, StreamDevice, StreamPort, stream_machine,
+};
 use crate::domain::{
     BusId, BusSetup, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono, Observation,
     Protocol,
@@ -217,7 +219,6 @@ fn devices_of(setup: &BusSetup, library: &Library) -> Result<Vec<StreamDevice>, 
 
 /// A driver for each device of a Modbus port.
 fn hosts(setup: &BusSetup, devices: Vec<StreamDevice>, seed: u64) -> modbus::Hosts {
-    let cost = link_cost(setup);
     let host = |(
         index,
         StreamDevice {
@@ -225,28 +226,23 @@ fn hosts(setup: &BusSetup, devices: Vec<StreamDevice>, seed: u64) -> modbus::Hos
             profile,
         },
     ): (u64, StreamDevice)| {
+        let cost = link_cost(setup, &profile);
         let driver = Driver::new(profile, &device, cost, seed.wrapping_add(index));
         modbus::Host::new(&device, setup.timeout, Box::new(driver))
     };
     modbus::Hosts::new((0..).zip(devices).map(host).collect())
 }
 
-/// What the read planner knows of the wire.
-fn link_cost(setup: &BusSetup) -> LinkCost {
+/// What the read planner knows of the wire and of the silence before each request to this device: a longer one than
+/// the line's own costs every read as much as a slower device would.
+fn link_cost(setup: &BusSetup, profile: &Profile) -> LinkCost {
     let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-    match setup.link {
-        Link::Serial { .. } => {
-            let pace = port::serial::Pace::of(&setup.link, setup.min_gap);
-            LinkCost {
-                char_us: micros(pace.char),
-                silence_us: micros(pace.gap),
-                think_us: micros(THINK),
-            }
-        }
-        Link::Tcp { .. } | Link::Gpio(_) | Link::Input { .. } => LinkCost {
-            char_us: 1,
-            silence_us: micros(setup.min_gap),
-            think_us: micros(THINK),
-        },
+    let line = port::serial::Pace::of(&setup.link, Duration::ZERO);
+    let gap = profile.link().min_gap.max(setup.min_gap);
+    let least = Duration::from_micros(1);
+    LinkCost {
+        char_us: micros(line.char.max(least)),
+        silence_us: micros(line.silence),
+        think_us: micros(THINK + gap.saturating_sub(line.silence)),
     }
 }

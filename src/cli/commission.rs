@@ -1,7 +1,7 @@
 //! `retrovolt commission`: accepts a charger and writes it down.
 
 use super::line::{agreed, load, usage};
-use crate::commission::acceptance::{Plan, Report, Step, Verdict, accept, leave_safe, most_of};
+use crate::commission::acceptance::{FOLLOWS, Plan, Report, Step, Verdict, accept, leave_safe, most_of};
 use crate::config::Loaded;
 use crate::device::{Kind, Library};
 use crate::domain::{BusSetup, Clock, MilliAmps};
@@ -64,6 +64,7 @@ pub async fn run(args: CommissionArgs) -> ExitCode {
     let plan = Plan {
         most,
         vehicle: !args.no_vehicle,
+        follows: FOLLOWS,
         phases: args.phases,
         failsafe: !args.no_failsafe,
         unlock: args.unlock,

@@ -10,7 +10,7 @@ use crate::device::{
     current_raw, milli_of, time_raw,
 };
 use crate::domain::{DeviceFact, MilliAmps};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Face {
     hidden: BTreeMap<u16, u16>,
     duties: Duties,
     mirrors: Mirrors,
+    /// Points that decide which registers are there.
+    deciders: Vec<PointId>,
 }
 
 impl Face {
@@ -53,6 +55,8 @@ impl Face {
     pub fn new(profile: Arc<Profile>, connector: u16, presets: &BTreeMap<String, Raw>) -> Self {
         let phases = profile.about().phases;
         let (duties, mirrors) = duties(&profile);
+        let conditions = profile.points().iter().flat_map(|point| &point.when);
+        let deciders: BTreeSet<PointId> = conditions.map(|condition| condition.point).collect();
         let mut face = Self {
             electrical: Electrical {
                 phases: phases.clamp(1, 3),
@@ -64,6 +68,7 @@ impl Face {
             hidden: BTreeMap::new(),
             duties,
             mirrors,
+            deciders: deciders.into_iter().collect(),
         };
         face.deliver(presets);
         face
@@ -146,6 +151,17 @@ impl Face {
         image
     }
 
+    /// As much of the image as tells which registers are there: a request is not to cost a look at all of them.
+    fn deciding(&self) -> Image {
+        let mut image = Image::new();
+        for id in &self.deciders {
+            if let Some(raw) = self.load(self.profile.point(*id)) {
+                image.set(*id, raw);
+            }
+        }
+        image
+    }
+
     fn load(&self, point: &Point) -> Option<Raw> {
         let first = point.addr_for(self.connector);
         let words: Option<Vec<u16>> = (0..point.layout.width)
@@ -208,7 +224,7 @@ impl Face {
         let is_sum = |point: &Point| !(point.plus.is_empty() && point.minus.is_empty());
         let (sums, plain): (Vec<_>, Vec<_>) = profile.numbered().partition(|(_, point)| is_sum(point));
         // Versions of a register may share its address; the one the device has shows.
-        let image = self.image();
+        let image = self.deciding();
         let there = |point: &Point| all_hold(&point.when, &image);
         for (id, point) in plain.into_iter().chain(sums).filter(|(_, point)| there(point)) {
             let shown = match &point.role {
@@ -315,30 +331,31 @@ impl Face {
         if link.no_read.iter().any(barred) || (self.connector == 1 && link.read_whole.iter().any(torn)) {
             return Err(Exception::IllegalAddress);
         }
-        let image = self.image();
-        let there: Vec<&Point> = self
+        let image = self.deciding();
+        let there = self
             .profile
             .points()
             .iter()
-            .filter(|p| p.fc.is_some_and(|fc| self::table(fc) == table) && self.exists(p, &image))
-            .collect();
-        let covered = |a: u16| {
-            there
-                .iter()
-                .any(|p| a.wrapping_sub(p.addr_for(self.connector)) < p.layout.width)
-        };
-        let present = (addr..=last).filter(|a| covered(*a)).count();
+            .filter(|p| p.fc.is_some_and(|fc| self::table(fc) == table) && self.exists(p, &image));
+        let mut covered = vec![false; usize::from(last - addr) + 1];
+        for point in there {
+            let first = point.addr_for(self.connector);
+            for at in (0..point.layout.width).map(|i| first.wrapping_add(i)) {
+                let place = usize::from(at.wrapping_sub(addr));
+                if let Some(covered) = covered.get_mut(place) {
+                    *covered = true;
+                }
+            }
+        }
+        let present = covered.iter().filter(|covered| **covered).count();
         if present == 0 || (present < usize::from(count) && !link.read_holes) {
             return Err(Exception::IllegalAddress);
         }
-        let value = |a: u16| {
-            self.words
-                .get(&(table, a))
-                .copied()
-                .filter(|_| covered(a))
-                .unwrap_or(0)
-        };
-        Ok((addr..=last).map(value).collect())
+        let word = |a: u16| self.words.get(&(table, a)).copied().unwrap_or(0);
+        let words = (addr..=last).zip(covered);
+        Ok(words
+            .map(|(a, covered)| if covered { word(a) } else { 0 })
+            .collect())
     }
 
     /// Takes functions 5, 6, 15 and 16 by the rules of the profile; nothing is changed on an error.
@@ -346,7 +363,7 @@ impl Face {
     /// # Errors
     /// No such register, not with this function, or a value that the device does not take.
     pub fn write(&mut self, fc: u8, addr: u16, values: &[u16]) -> Result<Vec<Effect>, Exception> {
-        let image = self.image();
+        let image = self.deciding();
         let mut taken = Vec::new();
         let mut at = 0;
         while at < values.len() {

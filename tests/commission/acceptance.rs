@@ -1,6 +1,6 @@
 //! The acceptance of a charger: on simulated hardware that behaves, and on one that does not.
 
-use retrovolt::commission::acceptance::{Plan, Report, Verdict, accept};
+use retrovolt::commission::acceptance::{FOLLOWS, Plan, Report, Verdict, accept};
 use retrovolt::device::{Library, Profile};
 use retrovolt::domain::{BusId, BusSetup, Clock, DeviceId, DeviceSetup, Link, MilliAmps, Parity};
 use retrovolt::sim::clock::RealClock;
@@ -13,10 +13,14 @@ use tempfile::TempDir;
 const ALL: Plan = Plan {
     most: MilliAmps(16_000),
     vehicle: true,
+    follows: FOLLOWS,
     phases: false,
     failsafe: true,
     unlock: false,
 };
+
+/// Longer than the two seconds the simulated vehicle takes; the bare box is polled every 100 ms.
+const QUICK: Duration = Duration::from_secs(6);
 
 /// Nothing is plugged in, and the line is not left alone.
 const EMPTY: Plan = Plan {
@@ -126,8 +130,8 @@ enable = [{ write = "switch", value = 1, verify = "switch", settle_ms = 200 }]
 disable = [{ write = "switch", value = 0, verify = "switch", settle_ms = 200 }]
 "#;
 
-/// The report on a bare box whose hardware is as this profile says, with this vehicle at it.
-async fn accepted_bare(hardware: &str, ev: EvSpec) -> (Report, World) {
+/// The report on a bare box whose hardware is as this profile says, with this vehicle at it, which follows by then.
+async fn accepted_bare(hardware: &str, ev: EvSpec, follows: Duration) -> (Report, World) {
     let mut library = Library::builtin();
     library.add("bare.toml", BARE_BOX).expect("a good profile");
     let profile = Profile::parse("hardware.toml", hardware).expect("a good profile");
@@ -152,7 +156,8 @@ async fn accepted_bare(hardware: &str, ev: EvSpec) -> (Report, World) {
     setup.devices[0].profile = "test-bare-box".into();
     setup.devices[0].poll = None;
     setup.devices[0].accept_no_failsafe = true;
-    let report = accept(setup, &library, clock, ALL, &mut |_| {})
+    let plan = Plan { follows, ..ALL };
+    let report = accept(setup, &library, clock, plan, &mut |_| {})
         .await
         .expect("the bus starts");
     (report, world)
@@ -172,7 +177,7 @@ async fn a_charger_whose_limit_does_nothing_fails_at_that_step() {
         max: MilliAmps(10_000),
         ..EvSpec::default()
     };
-    let (report, world) = accepted_bare(&deaf, ev).await;
+    let (report, world) = accepted_bare(&deaf, ev, QUICK).await;
     assert!(!report.passed);
     let limit = report
         .steps
@@ -221,7 +226,7 @@ async fn a_charger_that_does_not_fall_back_fails_at_that_step() {
 /// would keep its last current is not left with one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_charger_without_a_watchdog_is_never_offered_more_than_the_installation_carries_nor_left_on() {
-    let (report, world) = accepted_bare(BARE_BOX, EvSpec::default()).await;
+    let (report, world) = accepted_bare(BARE_BOX, EvSpec::default(), FOLLOWS).await;
     assert!(report.passed, "{report:#?}");
     let steps = verdicts(&report);
     assert_eq!(

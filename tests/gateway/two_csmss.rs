@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use crate::site::{PATIENCE, gateway_toml, process, until};
 use retrovolt::domain::{MilliAmps, Rng};
 use retrovolt::sim::csms::{CallError, Csms, Reach};
-use retrovolt::sim::status::{links_online, online, sessions, waiting};
+use retrovolt::sim::status::{evses, links_online, online, sessions, waiting};
 use retrovolt::sim::{EvSpec, GatewayProcess, World};
 use retrovolt::store::Store;
 use serde_json::{Value, json};
@@ -383,7 +383,13 @@ async fn sessions_go_to_the_csms_their_tag_belongs_to() {
     let toml = configuration(dir.path(), &world, "auth = \"remote\"", &back_ends);
     let mut gateway = process(dir.path(), &toml);
     gateway.start().expect("the gateway starts");
-    until(&gateway, "both accept the charge point", |s| links_online(s) == 2).await;
+    // Until its first answer nothing is known of the box, and a start is rejected.
+    until(
+        &gateway,
+        "both accept the charge point and the box is free",
+        |s| links_online(s) == 2 && evses(s).all(|evse| evse["status"] == "Available"),
+    )
+    .await;
     for tag in ["04a1ffee", "HOME", "04A10000", "HOME"] {
         let start = json!({"connectorId": 1, "idTag": tag});
         let answer = company.call(CP, "RemoteStartTransaction", start).await;

@@ -2,6 +2,7 @@
 
 mod ascii;
 mod auto;
+mod cost;
 mod late;
 mod line;
 mod stop;

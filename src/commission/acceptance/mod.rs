@@ -27,7 +27,9 @@ const ANSWERS: Duration = Duration::from_secs(20);
 /// A command is carried out and read back within this.
 const OBEYS: Duration = Duration::from_secs(40);
 /// A vehicle follows a new limit within this (IEC 61851-1, table 7: 5 s; slow polls on top).
-const FOLLOWS: Duration = Duration::from_secs(30);
+pub const FOLLOWS: Duration = Duration::from_secs(30);
+/// A vehicle that is offered more takes it within this (IEC 61851-1, table 7).
+const RAMPS: Duration = Duration::from_secs(5);
 /// A vehicle may take so much more than it is offered, per mille, beside half an ampere of the meter's own error.
 const TOLERANCE_PERMILLE: i64 = 50;
 const TOLERANCE: MilliAmps = MilliAmps(500);
@@ -43,6 +45,8 @@ pub struct Plan {
     pub most: MilliAmps,
     /// A vehicle that wants to charge is plugged in.
     pub vehicle: bool,
+    /// It follows a new limit within this; [`FOLLOWS`] but for chargers that are known to be quicker or slower.
+    pub follows: Duration,
     /// Try one and three phases.
     pub phases: bool,
     /// Fall silent and see what the charger does.
@@ -243,12 +247,10 @@ impl Run<'_> {
 
     /// Watchdog registers were written and read back, or there are none.
     async fn failsafe_armed(&mut self, device: &DeviceSetup) {
-        let known = self
-            .desk
-            .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
-            .await;
+        let watchdog = self.profile.watchdog();
+        let known = self.desk.armed(watchdog.is_some()).await;
         let report = self.desk.known.failsafe.clone();
-        match (self.profile.watchdog(), report) {
+        match (watchdog, report) {
             (None, _) => {
                 let seen = if device.accept_no_failsafe {
                     "it has none; the operator has signed for that"
@@ -289,7 +291,12 @@ impl Run<'_> {
                 .most_current()
                 .is_some_and(|a| a <= ceiling && (!plan.vehicle || a > NOTHING))
         };
-        let followed = self.desk.until(FOLLOWS, flows).await;
+        let mut followed = self.desk.until(plan.follows, flows).await;
+        if followed && plan.vehicle && !lowering {
+            // On its way up the current passes below every limit, be it obeyed or not.
+            let above = |known: &Known| known.most_current().is_some_and(|a| a > ceiling);
+            followed = !self.desk.until(RAMPS.min(plan.follows), above).await;
+        }
         let seen = match (self.desk.known.read_back, self.desk.known.most_current()) {
             (Some(read), Some(current)) => format!("reads back {read}, {current} flow"),
             (Some(read), None) => format!("reads back {read}"),
@@ -312,7 +319,7 @@ impl Run<'_> {
         }
         self.desk.known.currents.clear();
         let still = |known: &Known| known.most_current().is_some_and(|a| a <= NOTHING);
-        let stopped = self.desk.until(FOLLOWS, still).await;
+        let stopped = self.desk.until(plan.follows, still).await;
         let current = self.desk.known.most_current();
         let seen = current.map_or_else(|| "taken".to_owned(), |current| format!("{current} flow"));
         let verdict = if current.is_none() && !plan.vehicle {
@@ -383,6 +390,12 @@ impl Desk {
             }
         }
         true
+    }
+
+    /// Waits for an armed watchdog; where the profile has none, for the charger's word that it has none.
+    async fn armed(&mut self, watchdog: bool) -> bool {
+        let told = |known: &Known| known.failsafe.as_ref().is_some_and(|f| f.armed || !watchdog);
+        self.until(OBEYS, told).await && self.known.failsafe.as_ref().is_some_and(|f| f.armed)
     }
 
     async fn feed(&self) {

@@ -3,9 +3,7 @@
 use super::super::judge::Verdict as Heard;
 use super::super::medium::{Medium, Real, Target};
 use super::super::talk::Talk;
-use super::{
-    Desk, NO_RANGE, OBEYS, Plan, Step, TOLERANCE, TOLERANCE_PERMILLE, Verdict, passed_if, range, step_of,
-};
+use super::{Desk, NO_RANGE, Plan, Step, TOLERANCE, TOLERANCE_PERMILLE, Verdict, passed_if, range, step_of};
 use crate::device::{
     Block, Caution, Electrical, Image, Library, LinkCost, Point, PointId, Profile, Reply, Role, current_of,
     milli_of,
@@ -38,9 +36,7 @@ pub(super) async fn silence(
         Ok(desk) => desk,
         Err(error) => return step_of(STEP, Verdict::Failed, error.to_string()),
     };
-    let armed = desk
-        .until(OBEYS, |known| known.failsafe.as_ref().is_some_and(|f| f.armed))
-        .await;
+    let armed = desk.armed(profile.watchdog().is_some()).await;
     // Nothing is offered to a charger that would keep it when nobody talks to it any more.
     let report = desk.known.failsafe.clone().filter(|_| armed);
     let watched = report.and_then(|report| Some((report.timeout?, report.fallback?)));
