@@ -8,7 +8,7 @@ use crate::commission::medium::{Real, Target};
 use crate::commission::ports::{Roots, list};
 use crate::commission::scan::{Attempt, Depth, Event, Speech, Spot, Who, endpoint, serial};
 use crate::commission::stanza::{Finding, Stanza};
-use crate::device::{Library, Profile, hail};
+use crate::device::{Library, Profile};
 use crate::domain::{Framing, Protocol};
 use crate::runtime::{self, exit};
 use clap::Args;
@@ -61,15 +61,16 @@ pub struct ScanArgs {
 
 /// The protocols that a scan knows, in the words of the configuration.
 fn protocol() -> impl TypedValueParser<Value = Protocol> {
-    let known = Protocol::ALL.into_iter().filter(|protocol| {
-        let library = Library::builtin();
-        *protocol == Protocol::Modbus
-            || library
-                .speaking(*protocol)
-                .any(|(_, profile)| hail(&profile).is_some())
-    });
+    let known = Protocol::ALL
+        .into_iter()
+        .filter(|protocol| is_looked_for(*protocol));
     let words: Vec<&str> = known.map(Protocol::word).collect();
     PossibleValuesParser::new(words).map(|word| Protocol::of(&word).unwrap_or_default())
+}
+
+/// Card readers speak only when a card is held to them, and lines of a chip do not speak.
+fn is_looked_for(protocol: Protocol) -> bool {
+    !matches!(protocol, Protocol::Rfid | Protocol::RfidHid | Protocol::Gpio)
 }
 
 /// Scans. Ctrl-C ends it and keeps what was found, and so does a line that breaks. Exit code 69 where nothing was found.
@@ -344,6 +345,7 @@ fn range(base: &str, length: &str) -> Result<Vec<Ipv4Addr>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::hail;
 
     #[test]
     fn a_range_is_its_hosts() {
@@ -365,6 +367,18 @@ mod tests {
             ("10.0.0.0", "x"),
         ] {
             assert!(range(base, length).is_err(), "{base}/{length}");
+        }
+    }
+
+    #[test]
+    fn every_protocol_that_a_shipped_device_can_be_hailed_in_is_looked_for() {
+        let library = Library::builtin();
+        for protocol in Protocol::ALL {
+            let hailed = protocol == Protocol::Modbus
+                || library
+                    .speaking(protocol)
+                    .any(|(_, profile)| hail(&profile).is_some());
+            assert_eq!(is_looked_for(protocol), hailed, "{protocol:?}");
         }
     }
 }
