@@ -11,7 +11,7 @@ pub struct LinkCost {
     pub char_us: u32,
     /// Silence kept around a frame, microseconds.
     pub silence_us: u32,
-    /// Turnaround of the device, microseconds.
+    /// Turnaround of the device, and silence before a request beyond the one above, microseconds.
     pub think_us: u32,
 }
 
