@@ -3,7 +3,7 @@
 use crate::site::{PATIENCE, Point, Site};
 use retrovolt::sim::csms::{Csms, Kind, Reach};
 use retrovolt::sim::status::online;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -94,6 +94,10 @@ async fn the_doctor_names_what_is_wrong_and_never_pushes_a_running_gateway_out()
     );
     csms.set_password(Some(PASSWORD.to_owned()));
     site.until("the gateway is back", |s| online(s) == 1).await;
+    // On a new link it says nothing unless there is something to say.
+    let ask = json!({ "requestedMessage": "Heartbeat" });
+    let answer = csms.call(CP, "TriggerMessage", ask).await;
+    assert_eq!(answer.expect("an answer")["status"], "Accepted");
 
     assert!(site.gateway.stop(PATIENCE).await.expect("it ends").success());
     csms.set_reach(Reach::NoUpgrade);
