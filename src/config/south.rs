@@ -474,8 +474,9 @@ fn watchdog(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
 
 /// The current a charger falls back to when the gateway dies; `None`: it has no watchdog.
 pub(super) fn fallback(device: &Device) -> Option<MilliAmps> {
-    let watchdog = device.profile.as_deref()?.watchdog()?;
-    Some(device.keys.failsafe_current.value.unwrap_or(watchdog.failsafe))
+    let profile = device.profile.as_deref()?;
+    profile.watchdog()?;
+    Some(profile.fallback_current(device.keys.failsafe_current.value))
 }
 
 /// The most a charger may fall to is what the EVSE allows.

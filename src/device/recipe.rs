@@ -274,9 +274,11 @@ impl Profile {
             DeviceCommand::Unlock => self.wire_steps(&recipes.unlock, ctx.limit, ctx),
             DeviceCommand::ArmWatchdog => self.wire_steps(&recipes.arm, ctx.limit, ctx),
             DeviceCommand::SafeState if !recipes.safe.is_empty() => {
-                self.wire_steps(&recipes.safe, self.failsafe(ctx), ctx)
+                self.wire_steps(&recipes.safe, self.fallback_current(ctx.failsafe), ctx)
             }
-            DeviceCommand::SafeState => self.recipe(DeviceCommand::Limit(self.failsafe(ctx)), ctx),
+            DeviceCommand::SafeState => {
+                self.recipe(DeviceCommand::Limit(self.fallback_current(ctx.failsafe)), ctx)
+            }
         }
     }
 
@@ -326,12 +328,11 @@ impl Profile {
         )
     }
 
-    fn failsafe(&self, ctx: &RecipeContext<'_>) -> MilliAmps {
-        let default = self
-            .watchdog
-            .as_ref()
-            .map_or(MilliAmps::ZERO, |watchdog| watchdog.failsafe);
-        ctx.failsafe.unwrap_or(default)
+    /// The current a charger is to fall back to: configured or default.
+    #[must_use]
+    pub fn fallback_current(&self, configured: Option<MilliAmps>) -> MilliAmps {
+        let default = self.watchdog.as_ref().map(|watchdog| watchdog.failsafe);
+        configured.or(default).unwrap_or_default()
     }
 
     fn pause(&self, ctx: &RecipeContext<'_>) -> Result<Vec<Step>, Refusal> {
@@ -405,7 +406,12 @@ impl Profile {
     ) -> Option<Raw> {
         match value {
             ValueSpec::Limit => current_raw(point, limit, self.limits, ctx.electrical),
-            ValueSpec::Failsafe => current_raw(point, self.failsafe(ctx), self.limits, ctx.electrical),
+            ValueSpec::Failsafe => current_raw(
+                point,
+                self.fallback_current(ctx.failsafe),
+                self.limits,
+                ctx.electrical,
+            ),
             ValueSpec::Timeout => time_raw(point, self.watchdog_timeout(ctx.timeout)?),
             ValueSpec::Toggle => Some(Raw::Int(i128::from(ctx.toggle))),
             ValueSpec::Constant(raw) if point.layout.kind.is_float() =>

@@ -283,32 +283,17 @@ impl ConnectError {
     /// Whether it may be for who we say we are, or for how: a network that is down is not.
     #[must_use]
     pub fn is_about_credentials(&self) -> bool {
-        match self {
-            Self::OwnFiles { .. }
-            | Self::TlsChain { .. }
-            | Self::TlsName { .. }
-            | Self::TlsExpired { .. }
-            | Self::TlsNotYetValid { .. }
-            | Self::TlsClient { .. }
-            | Self::TlsVersion { .. }
-            | Self::TlsCipher { .. }
-            | Self::TlsRefused { .. }
-            | Self::Tls { .. }
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::NotFound
-            | Self::Status { .. }
-            | Self::NotWebSocket { .. }
-            | Self::NoSubprotocol { .. }
-            | Self::WrongSubprotocol { .. }
-            | Self::BadUrl { .. }
-            | Self::Timeout {
-                stage: Stage::Tls, ..
-            } => true,
-            Self::Dns { .. } | Self::Refused { .. } | Self::Unreachable { .. } | Self::Timeout { .. } => {
-                false
-            }
-        }
+        let network = matches!(
+            self,
+            Self::Dns { .. }
+                | Self::Refused { .. }
+                | Self::Unreachable { .. }
+                | Self::Timeout {
+                    stage: Stage::Dns | Stage::Tcp | Stage::Upgrade,
+                    ..
+                }
+        );
+        !network
     }
 
     /// The security event it comes to (2.0.1 part 2 appendix 1), if it comes to one.

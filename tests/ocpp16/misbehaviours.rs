@@ -1,6 +1,6 @@
 //! Promise N1 for 1.6, by name: what a CSMS can do wrong, what it gets for it, and that a good request is answered after it.
 
-use crate::pair::{Pair, began, token};
+use crate::pair::{NO_FRAMES, Pair, began, token};
 use retrovolt::ocpp::{Input, MAX_DEPTH, MAX_MESSAGE_BYTES};
 use serde_json::{Value, json};
 
@@ -26,32 +26,8 @@ fn broken_frames() -> Vec<Case> {
     let told = |name, text: &str| case(name, text, Some("FormationViolation"), "bad_frame");
     let deep = |depth: usize| format!("[2,\"q\",\"Reset\",{}{}]", "[".repeat(depth), "]".repeat(depth));
     let padding = "y".repeat(MAX_MESSAGE_BYTES);
-    vec![
-        silent("an empty text", ""),
-        silent("blanks", " \r\n\t"),
-        silent("null", "null"),
-        silent("a number", "42"),
-        silent("a text", "\"Reset\""),
-        silent("an object", r#"{"action":"Reset"}"#),
-        silent("an empty list", "[]"),
-        silent("a type and nothing else", "[2]"),
-        silent(
-            "a list of frames",
-            r#"[[2,"q","ClearCache",{}],[2,"r","ClearCache",{}]]"#,
-        ),
-        silent(
-            "two frames in one text",
-            r#"[2,"q","ClearCache",{}][2,"r","ClearCache",{}]"#,
-        ),
-        silent("a frame cut off", r#"[2,"q","ClearCache",{"#),
-        silent("single quotes", "[2,'q','ClearCache',{}]"),
-        silent("a comma too many", r#"[2,"q","ClearCache",{},]"#),
-        silent("a NUL", "\u{0}"),
-        silent("a byte order mark", "\u{feff}[2,\"q\",\"ClearCache\",{}]"),
-        silent("HTML of a proxy", "<html><body>502 Bad Gateway</body></html>"),
-        silent("an id that is a number", r#"[2,1,"Reset",{}]"#),
-        silent("an id that is null", r#"[2,null,"Reset",{}]"#),
-        silent("an empty id", r#"[2,"","Reset",{}]"#),
+    let mut cases: Vec<Case> = NO_FRAMES.iter().map(|&(name, text)| silent(name, text)).collect();
+    cases.extend([
         silent("a type that is a text", r#"["2","q","Reset",{}]"#),
         silent("an unknown type", r#"[7,"q","Reset",{}]"#),
         silent("a negative type", r#"[-2,"q","Reset",{}]"#),
@@ -71,7 +47,8 @@ fn broken_frames() -> Vec<Case> {
         ),
         case("one level too deep", deep(MAX_DEPTH), None, "too_deep"),
         case("100,000 levels", deep(100_000), None, "too_deep"),
-    ]
+    ]);
+    cases
 }
 
 #[allow(clippy::too_many_lines, reason = "a table")]

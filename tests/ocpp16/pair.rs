@@ -508,3 +508,32 @@ pub fn ended(tx: &str, wh: i64) -> Event {
         offline: false,
     })
 }
+
+/// Texts that are no frame in any version, by name.
+pub const NO_FRAMES: &[(&str, &str)] = &[
+    ("an empty text", ""),
+    ("blanks", " \r\n\t"),
+    ("null", "null"),
+    ("a number", "42"),
+    ("a text", "\"Reset\""),
+    ("an object", r#"{"action":"Reset"}"#),
+    ("an empty list", "[]"),
+    ("a type and nothing else", "[2]"),
+    (
+        "a list of frames",
+        r#"[[2,"q","ClearCache",{}],[2,"r","ClearCache",{}]]"#,
+    ),
+    (
+        "two frames in one text",
+        r#"[2,"q","ClearCache",{}][2,"r","ClearCache",{}]"#,
+    ),
+    ("a frame cut off", r#"[2,"q","ClearCache",{"#),
+    ("single quotes", "[2,'q','ClearCache',{}]"),
+    ("a comma too many", r#"[2,"q","ClearCache",{},]"#),
+    ("a NUL", "\u{0}"),
+    ("a byte order mark", "\u{feff}[2,\"q\",\"ClearCache\",{}]"),
+    ("HTML of a proxy", "<html><body>502 Bad Gateway</body></html>"),
+    ("an id that is a number", r#"[2,1,"Reset",{}]"#),
+    ("an id that is null", r#"[2,null,"Reset",{}]"#),
+    ("an empty id", r#"[2,"","Reset",{}]"#),
+];

@@ -1,6 +1,6 @@
 //! Promise N1 for 2.0.1, by name: what a CSMS can do wrong, what it gets for it, and that a good request is answered after it.
 
-use crate::pair::{Pair, began, token};
+use crate::pair::{NO_FRAMES, Pair, began, token};
 use crate::{accepted, pair};
 use retrovolt::domain::EvseId;
 use retrovolt::ocpp::{Input, MAX_DEPTH, MAX_MESSAGE_BYTES};
@@ -44,32 +44,11 @@ fn broken_frames() -> Vec<Case> {
     let deep = |depth: usize| format!("[2,\"q\",\"Reset\",{}{}]", "[".repeat(depth), "]".repeat(depth));
     let padding = "y".repeat(MAX_MESSAGE_BYTES);
     let big = format!(r#"[2,"q","DataTransfer",{{"vendorId":"{padding}"}}]"#);
-    vec![
-        framework("an empty text", ""),
-        framework("blanks", " \r\n\t"),
-        framework("null", "null"),
-        framework("a number", "42"),
-        framework("a text", "\"Reset\""),
-        framework("an object", r#"{"action":"Reset"}"#),
-        framework("an empty list", "[]"),
-        framework("a type and nothing else", "[2]"),
-        framework(
-            "a list of frames",
-            r#"[[2,"q","ClearCache",{}],[2,"r","ClearCache",{}]]"#,
-        ),
-        framework(
-            "two frames in one text",
-            r#"[2,"q","ClearCache",{}][2,"r","ClearCache",{}]"#,
-        ),
-        framework("a frame cut off", r#"[2,"q","ClearCache",{"#),
-        framework("single quotes", "[2,'q','ClearCache',{}]"),
-        framework("a comma too many", r#"[2,"q","ClearCache",{},]"#),
-        framework("a NUL", "\u{0}"),
-        framework("a byte order mark", "\u{feff}[2,\"q\",\"ClearCache\",{}]"),
-        framework("HTML of a proxy", "<html><body>502 Bad Gateway</body></html>"),
-        framework("an id that is a number", r#"[2,1,"Reset",{}]"#),
-        framework("an id that is null", r#"[2,null,"Reset",{}]"#),
-        framework("an empty id", r#"[2,"","Reset",{}]"#),
+    let mut cases: Vec<Case> = NO_FRAMES
+        .iter()
+        .map(|&(name, text)| framework(name, text))
+        .collect();
+    cases.extend([
         framework("a type that is a text", r#"["2","q","Reset",{}]"#),
         unspoken("an unknown type", r#"[7,"q","Reset",{}]"#),
         unspoken("a negative type", r#"[-2,"q","Reset",{}]"#),
@@ -84,7 +63,8 @@ fn broken_frames() -> Vec<Case> {
         ("a message of one byte too many", big, None, "too_big"),
         ("one level too deep", deep(MAX_DEPTH), None, "too_deep"),
         ("100,000 levels", deep(100_000), None, "too_deep"),
-    ]
+    ]);
+    cases
 }
 
 fn wrong_calls() -> Vec<Case> {

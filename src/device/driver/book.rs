@@ -302,11 +302,7 @@ impl Book {
 
     /// The fallback current of the configuration or the profile.
     pub(super) fn fallback(&self) -> MilliAmps {
-        let default = self
-            .profile
-            .watchdog()
-            .map_or(MilliAmps::ZERO, |watchdog| watchdog.failsafe);
-        self.setup.failsafe_current.unwrap_or(default)
+        self.profile.fallback_current(self.setup.failsafe_current)
     }
 
     /// What feeds the watchdog, and how often: as configured, else as often within the time-out as

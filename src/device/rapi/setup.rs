@@ -42,7 +42,7 @@ impl RapiSetup {
             most: limits.max,
             timeout,
             feed: setup.watchdog_feed.unwrap_or(usual),
-            fallback: setup.failsafe_current.unwrap_or(watchdog.failsafe),
+            fallback: profile.fallback_current(setup.failsafe_current),
             fallback_detail: watchdog.fallback.clone(),
             fallback_safe: watchdog.fallback_safe,
         })

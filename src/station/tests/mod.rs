@@ -10,6 +10,7 @@ mod restarts;
 mod sessions;
 mod states;
 mod walk;
+mod words;
 
 use super::*;
 use crate::domain::*;
