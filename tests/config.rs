@@ -11,6 +11,7 @@ mod protocols;
 use mistakes::{GOOD, MISTAKES, Mistake};
 use proptest::prelude::*;
 use retrovolt::config::{self, Issue, LoadOptions, Loaded, Report, Severity};
+use retrovolt::device::Library;
 use retrovolt::domain::{
     AuthMode, EvseId, IdToken, Link, MilliAmps, OcppVersion, Parity, Phase, Security, Supply, TokenKind,
 };
@@ -507,6 +508,35 @@ fn chargers_that_fall_back_to_more_than_their_fuse_carries_are_refused() {
             assert!(issue.problem.contains("fall back to 36 A"), "{issue}");
             assert!(issue.suggestion.contains("failsafe_current"), "{issue}");
         }
+    }
+}
+
+/// What is configured does not count where the charger cannot be told.
+#[test]
+fn a_fallback_that_cannot_be_set_is_told_and_the_fuse_counts_the_chargers_own() {
+    let text = GOOD
+        .replace(
+            "profile = \"keba-p30\"",
+            "profile = \"weidmueller-ac-smart\"\nfailsafe_current = \"20A\"",
+        )
+        .replace(
+            "watchdog_timeout = \"15s\"",
+            "watchdog_timeout = \"15s\"\nfailsafe_current = \"16A\"",
+        );
+    let issues = Site::new(&text).issues();
+    let told = issues.iter().find(|issue| issue.key == "device.failsafe_current");
+    let told = told.unwrap_or_else(|| panic!("{issues:#?}"));
+    assert!(
+        told.problem.contains("falls back to 0 A") && told.severity == Severity::Warning,
+        "{told}"
+    );
+    let summed = issues.iter().any(|issue| issue.key == "fuse.max_current");
+    assert!(!summed, "16 A and none: {issues:#?}");
+    let library = Library::builtin();
+    for (id, counts) in [("alfen-eve-ng9xx", 6), ("heidelberg-energy-control", 0)] {
+        let profile = library.get(id).expect("it is shipped");
+        let own = profile.own_fallback(Some(MilliAmps::ZERO));
+        assert_eq!(own, Some(MilliAmps::from_base(counts)), "{id}");
     }
 }
 

@@ -429,6 +429,7 @@ fn watchdog(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
         }
         return;
     };
+    fixed_fallback(keys, profile, context);
     let found = &mut context.found;
     if let Some(timeout) = keys.watchdog_timeout.value {
         if !(least..=most).contains(&timeout) {
@@ -472,11 +473,28 @@ fn watchdog(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
     }
 }
 
+/// What is written for a charger that decides for itself is not what will be.
+fn fixed_fallback(keys: &DeviceKeys, profile: &Profile, context: &mut Context<'_>) {
+    if keys.failsafe_current.value.is_some()
+        && !profile.takes_fallback()
+        && let Some(own) = profile.own_fallback(None)
+    {
+        keys.failsafe_current.warning(
+            &mut context.found,
+            format!(
+                "'{}' falls back to {own} by itself and cannot be told another current",
+                profile.id()
+            ),
+            "it only on chargers whose fallback can be set",
+            "remove it",
+        );
+    }
+}
+
 /// The current a charger falls back to when the gateway dies; `None`: it has no watchdog.
 pub(super) fn fallback(device: &Device) -> Option<MilliAmps> {
     let profile = device.profile.as_deref()?;
-    profile.watchdog()?;
-    Some(profile.fallback_current(device.keys.failsafe_current.value))
+    profile.own_fallback(device.keys.failsafe_current.value)
 }
 
 /// The most a charger may fall to is what the EVSE allows.

@@ -7,9 +7,9 @@ use super::profile::{
     About, Cadence, Feed, Identify, Kind, Limits, LinkDefaults, PhaseSwitch, Point, PointId, Profile, Role,
     StateMap, Telegram, Watchdog,
 };
-use super::recipe::{Recipes, StepSpec};
+use super::recipe::{Action, Recipes, StepSpec, ValueSpec};
 use super::rfid::CardFormat;
-use crate::domain::Protocol;
+use crate::domain::{MilliAmps, Protocol};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -151,6 +151,21 @@ impl Profile {
         let count = u16::try_from(end - first).ok()?;
         let at = point.addr_for(connector).wrapping_sub(addr);
         point.fc.map(|fc| (Pdu::Read { fc, addr, count }, at))
+    }
+
+    /// The current the charger falls back to by itself when it is not fed: the configured one only where it can be told.
+    /// `None`: it has no watchdog.
+    #[must_use]
+    pub fn own_fallback(&self, configured: Option<MilliAmps>) -> Option<MilliAmps> {
+        let default = self.watchdog.as_ref()?.failsafe;
+        Some(configured.filter(|_| self.takes_fallback()).unwrap_or(default))
+    }
+
+    /// Whether the charger can be told what to fall back to.
+    #[must_use]
+    pub fn takes_fallback(&self) -> bool {
+        let tells = |step: &StepSpec| matches!(&step.action, Action::Write(write) if matches!(write.value, ValueSpec::Failsafe));
+        self.protocol() == Protocol::Rapi || self.recipes.arm.iter().any(tells)
     }
 
     /// Every step of every recipe, those of the phase switch and the feed too.

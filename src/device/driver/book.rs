@@ -349,7 +349,7 @@ impl Book {
         Some(FailsafeReport {
             armed: outcome.is_ok(),
             timeout: self.profile.watchdog_timeout(self.setup.watchdog_timeout),
-            fallback: Some(self.fallback()),
+            fallback: self.profile.own_fallback(self.setup.failsafe_current),
             safe: outcome.is_ok() && watchdog.fallback_safe && kept,
             detail,
         })
