@@ -1,1 +1,18 @@
-//! Sideways shell: MQTT and metrics. Empty until the telemetry work begins.
+//! Sideways shell: what a site operator lives on. Bounded everywhere: it can never slow the paths of money and safety.
+//!
+//! | file | what |
+//! |---|---|
+//! | `units` | numbers, times and names as they are published |
+//! | `payload` | what is published, one type per payload |
+//! | `picture` | all that is known at one moment, and what happened in between |
+
+mod payload;
+mod picture;
+mod units;
+
+pub use payload::{
+    BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
+    SiteState, Status,
+};
+pub use picture::{Device, Easel, Happening, Meter, Picture, Point, Reach, Totals, View, What};
+pub use units::{At, Milli, Slug};
