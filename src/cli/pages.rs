@@ -51,8 +51,14 @@ const ENDS: &[(u8, &str)] = &[
 
 /// What lies where, for retrovolt(1).
 const FILES: &[(&str, &str)] = &[
-    ("/etc/retrovolt/retrovolt.toml", "The configuration; see retrovolt.toml(5)."),
-    ("/etc/retrovolt/conf.d/*.toml", "Drop-ins, read after it in the order of their names."),
+    (
+        "/etc/retrovolt/retrovolt.toml",
+        "The configuration; see retrovolt.toml(5).",
+    ),
+    (
+        "/etc/retrovolt/conf.d/*.toml",
+        "Drop-ins, read after it in the order of their names.",
+    ),
     (
         "/etc/retrovolt/secrets/",
         "Secrets, readable by root alone; systemd hands them over as credentials.",
@@ -137,8 +143,15 @@ fn gather(command: &Command, parent: Option<&str>, found: &mut Vec<(String, Vec<
     }
     let mut tail = Roff::new();
     if parent.is_none() {
-        let ends: Vec<(String, &str)> = ENDS.iter().map(|(code, words)| (code.to_string(), *words)).collect();
-        list(&mut tail, "EXIT STATUS", ends.iter().map(|(code, words)| (code.as_str(), *words)));
+        let ends: Vec<(String, &str)> = ENDS
+            .iter()
+            .map(|(code, words)| (code.to_string(), *words))
+            .collect();
+        list(
+            &mut tail,
+            "EXIT STATUS",
+            ends.iter().map(|(code, words)| (code.as_str(), *words)),
+        );
         list(&mut tail, "FILES", FILES.iter().copied());
     }
     tail.control("SH", ["SEE ALSO"]);
@@ -189,7 +202,10 @@ mod tests {
             assert!(page.contains(".SH NAME"), "{verb}");
         }
         assert!(pages["retrovolt.1"].contains("EXIT STATUS"));
-        assert!(pages.contains_key("retrovolt-profile-show.1"), "verbs within verbs, too");
+        assert!(
+            pages.contains_key("retrovolt-profile-show.1"),
+            "verbs within verbs, too"
+        );
     }
 
     #[test]
@@ -205,7 +221,13 @@ mod tests {
     #[test]
     fn the_page_of_the_configuration_names_every_table() {
         let page = &all()["retrovolt.toml.5"];
-        for table in ["[gateway]", "[[bus]]", "[[device]]", "[[charge_point]]", "[[charge_point.csms]]"] {
+        for table in [
+            "[gateway]",
+            "[[bus]]",
+            "[[device]]",
+            "[[charge_point]]",
+            "[[charge_point.csms]]",
+        ] {
             assert!(page.contains(table), "{table} is missing");
         }
         assert!(page.contains("state_dir"));

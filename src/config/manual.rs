@@ -27,7 +27,9 @@ pub fn manual(source: &str) -> String {
     page.control("SH", ["NAME"]);
     page.text([roman("retrovolt.toml - configuration of the Retrovolt gateway")]);
     page.control("SH", ["SYNOPSIS"]);
-    page.text([roman("/etc/retrovolt/retrovolt.toml, /etc/retrovolt/conf.d/*.toml")]);
+    page.text([roman(
+        "/etc/retrovolt/retrovolt.toml, /etc/retrovolt/conf.d/*.toml",
+    )]);
     page.control("SH", ["DESCRIPTION"]);
     for words in GROUND {
         page.control("PP", []);
@@ -48,7 +50,12 @@ fn describe(table: &Table, page: &mut Roff) {
     for key in table.keys {
         page.control("TP", []);
         page.text([bold(key.name)]);
-        page.text([roman(format!("{} Takes {}; {}.", key.help, expectation(key.kind), otherwise(key)))]);
+        page.text([roman(format!(
+            "{} Takes {}; {}.",
+            key.help,
+            expectation(key.kind),
+            otherwise(key)
+        ))]);
     }
     for inner in table.tables {
         describe(inner, page);

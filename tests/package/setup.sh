@@ -47,7 +47,7 @@ rootfs() {
   rm -rf "$lab/root" "$lab/suite"
   mkdir -p "$lab"
   mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Acquire::Retries "3"' \
-    --include=systemd,systemd-sysv,dbus,udev,kmod,ca-certificates,init-system-helpers,man-db \
+    --include=systemd,systemd-sysv,dbus,udev,kmod,ca-certificates,init-system-helpers,man-db,procps \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-include=/usr/share/doc/retrovolt*' \
     "$suite" "$lab/root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$lab/log" 2>&1 ||
