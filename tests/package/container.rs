@@ -23,7 +23,7 @@ umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "/sys/fs/cgroup/$3"
 echo $$ > "/sys/fs/cgroup/$3/cgroup.procs"
-unshare --cgroup systemd-nspawn --quiet --register=no --keep-unit --boot --link-journal=no --console=read-only \
+systemd-nspawn --quiet --register=no --keep-unit --boot --link-journal=no --console=read-only \
   --machine="$3" --directory="$2/root" || true
 echo $$ > /sys/fs/cgroup/cgroup.procs
 find "/sys/fs/cgroup/$3" -depth -type d -exec rmdir {} \;
