@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-boards check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -10,19 +10,19 @@ help: ## list what can be done here
 demo: ## build, then show the gateway on simulated hardware (under two minutes)
 	cargo run --quiet --profile $(PROFILE) -- demo $(DEMO)
 
-setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, a kernel with a simulated GPIO chip
+setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, kernels for emulated boards
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
-	bash tests/gpio/setup.sh
+	bash tests/boards/setup.sh
 
-# Without a kernel for the GPIO lab its tests are filtered out, so that they count as skipped; setup has said why.
-LAB = $(shell test -e .lab/gpio/missing && echo "-E 'not binary(gpio)'")
+# Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
+LAB = $(shell bash tests/boards/filter.sh)
 
 test: setup ## everything the tests need, then the tests
 	cargo nextest run --all-targets $(LAB) $(NEXTEST)
 
 test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
-	RETROVOLT_REQUIRE_LAB=1 bash tests/gpio/setup.sh
+	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh amd64
 	cargo nextest run --test gpio
 
 check: fmt-check lint deny test ## all that CI checks
