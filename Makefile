@@ -14,6 +14,7 @@ setup: ## install what the tests need beside Rust: cargo-nextest, Python package
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
 	bash tests/boards/setup.sh
+	bash tests/deploy/setup.sh
 
 # Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
 LAB = $(shell bash tests/boards/filter.sh)

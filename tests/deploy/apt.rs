@@ -19,18 +19,42 @@ impl Device {
         let place = place.trim_end_matches('/');
         let done = sandbox.run("updates/install", &["apt", place]);
         assert_eq!(done.code, 0, "{}", done.text);
-        for folder in ["lists/partial", "cache/archives/partial", "var/lib/dpkg/info", "var/lib/dpkg/updates", "keys", "log"] {
+        for folder in [
+            "lists/partial",
+            "cache/archives/partial",
+            "var/lib/dpkg/info",
+            "var/lib/dpkg/updates",
+            "keys",
+            "log",
+        ] {
             std::fs::create_dir_all(sandbox.path(folder)).expect("a folder");
         }
         sandbox.file("var/lib/dpkg/status", "");
         let hook = "etc/apt/apt.conf.d/60retrovolt-return";
-        sandbox.file(hook, &sandbox.text(hook).replace("/usr/lib/retrovolt", &format!("{place}/usr/lib/retrovolt")));
+        sandbox.file(
+            hook,
+            &sandbox
+                .text(hook)
+                .replace("/usr/lib/retrovolt", &format!("{place}/usr/lib/retrovolt")),
+        );
         sandbox.file("apt.conf", &configuration(place));
         let device = Self {
             repository: sandbox.path("repository"),
             sandbox,
         };
-        let key = device.tool("gpg", &["--batch", "--passphrase", "", "--quick-generate-key", "Retrovolt test", "default", "default", "never"]);
+        let key = device.tool(
+            "gpg",
+            &[
+                "--batch",
+                "--passphrase",
+                "",
+                "--quick-generate-key",
+                "Retrovolt test",
+                "default",
+                "default",
+                "never",
+            ],
+        );
         assert_eq!(key.code, 0, "{}", key.text);
         device
     }
@@ -45,7 +69,10 @@ impl Device {
                 .env("DPKG_FORCE", "not-root,script-chrootless")
                 .env("GNUPGHOME", self.sandbox.path("keys"))
                 .env("RETROVOLT_UPDATES", self.sandbox.path("updates"))
-                .env("RETROVOLT_PIN", self.sandbox.path("etc/apt/preferences.d/90retrovolt-taken-back")),
+                .env(
+                    "RETROVOLT_PIN",
+                    self.sandbox.path("etc/apt/preferences.d/90retrovolt-taken-back"),
+                ),
         )
     }
 
@@ -53,7 +80,8 @@ impl Device {
     fn package(&self, version: &str, healthy: bool, preinst: &str) -> PathBuf {
         let tree = format!("build-{version}");
         let code = i32::from(!healthy);
-        self.sandbox.program(&format!("{tree}/usr/bin/retrovolt"), &format!("exit {code}"));
+        self.sandbox
+            .program(&format!("{tree}/usr/bin/retrovolt"), &format!("exit {code}"));
         let control = format!(
             "Package: retrovolt\nVersion: {version}\nArchitecture: all\nMaintainer: Test <test@example.com>\nDescription: test\n"
         );
@@ -76,13 +104,25 @@ impl Device {
         assert_eq!(made.code, 0, "{}", made.text);
         let key = std::fs::read_to_string(self.repository.join("retrovolt.asc")).expect("a key");
         self.sandbox.file("etc/apt/keyrings/retrovolt.asc", &key);
-        let sources = std::fs::read_to_string(root().join("deploy/updates/apt/retrovolt.sources")).expect("sources");
+        let sources =
+            std::fs::read_to_string(root().join("deploy/updates/apt/retrovolt.sources")).expect("sources");
         let sources = sources
-            .replace("https://packages.example.com/retrovolt", &format!("file:{folder}"))
-            .replace("/etc/apt/keyrings", &self.sandbox.path("etc/apt/keyrings").display().to_string());
-        self.sandbox.file("etc/apt/sources.list.d/retrovolt.sources", &sources);
+            .replace(
+                "https://packages.example.com/retrovolt",
+                &format!("file:{folder}"),
+            )
+            .replace(
+                "/etc/apt/keyrings",
+                &self.sandbox.path("etc/apt/keyrings").display().to_string(),
+            );
+        self.sandbox
+            .file("etc/apt/sources.list.d/retrovolt.sources", &sources);
         let updated = self.tool("apt-get", &["update"]);
-        assert!(updated.code == 0 && !updated.text.contains("W:"), "{}", updated.text);
+        assert!(
+            updated.code == 0 && !updated.text.contains("W:"),
+            "{}",
+            updated.text
+        );
     }
 
     /// What unattended-upgrades does in the end.
@@ -151,7 +191,13 @@ fn a_release_that_does_not_become_healthy_is_taken_back_and_not_taken_again() {
     assert_eq!(device.version(), "2.0");
     let judged = device.check();
     assert_eq!(judged.code, 1, "the unit shows as failed: {}", judged.text);
-    assert!(judged.text.contains("1.0 is back and healthy, 2.0 is not taken again"), "{}", judged.text);
+    assert!(
+        judged
+            .text
+            .contains("1.0 is back and healthy, 2.0 is not taken again"),
+        "{}",
+        judged.text
+    );
     assert_eq!(device.version(), "1.0");
     assert_eq!(device.tool("retrovolt", &["healthcheck"]).code, 0);
     device.upgrade();
@@ -173,14 +219,26 @@ fn what_cannot_be_put_back_stays_and_is_told() {
     device.publish(&device.package("1.0", true, ""));
     device.upgrade();
     let kept = device.package("1.0", true, refuses).display().to_string();
-    let keep = device.sandbox.path("usr/lib/retrovolt/keep").display().to_string();
-    assert_eq!(device.tool(&keep, &[&kept]).code, 0, "as an administrator does it");
+    let keep = device
+        .sandbox
+        .path("usr/lib/retrovolt/keep")
+        .display()
+        .to_string();
+    assert_eq!(
+        device.tool(&keep, &[&kept]).code,
+        0,
+        "as an administrator does it"
+    );
     device.publish(&device.package("2.0", false, ""));
     device.upgrade();
     let judged = device.check();
     assert_eq!(judged.code, 1);
     assert!(judged.text.contains("1.0 cannot be put back"), "{}", judged.text);
-    assert!(judged.text.contains("knows up to 2") || judged.text.contains("pre-installation"), "{}", judged.text);
+    assert!(
+        judged.text.contains("knows up to 2") || judged.text.contains("pre-installation"),
+        "{}",
+        judged.text
+    );
     assert_eq!(device.version(), "2.0");
     assert_eq!(device.check().code, 0, "it is not tried for ever");
 }
@@ -194,7 +252,11 @@ fn a_gateway_that_was_ill_before_keeps_the_new_release() {
     device.publish(&device.package("2.0", false, ""));
     device.upgrade();
     let judged = device.check();
-    assert!(judged.text.contains("neither was what it replaced"), "{}", judged.text);
+    assert!(
+        judged.text.contains("neither was what it replaced"),
+        "{}",
+        judged.text
+    );
     assert_eq!((judged.code, device.version().as_str()), (1, "2.0"));
 }
 

@@ -33,11 +33,18 @@ fn settled(letters: &str) -> (i32, usize, String) {
 #[test]
 fn a_release_has_settled_when_it_was_healthy_without_a_break() {
     assert_eq!(settled("y"), (0, 5, String::new()));
-    assert_eq!(settled("nnny").1, 8, "the time before it was healthy does not count");
+    assert_eq!(
+        settled("nnny").1,
+        8,
+        "the time before it was healthy does not count"
+    );
     assert_eq!(settled("yyyynyyyyy").1, 10, "a break begins it anew");
     let (code, asked, said) = settled("yyyyn");
     assert_eq!((code, asked), (1, 20));
-    assert!(said.contains("within 20 seconds") && said.contains("bus a hangs"), "{said}");
+    assert!(
+        said.contains("within 20 seconds") && said.contains("bus a hangs"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -60,10 +67,17 @@ fn no_update_begins_while_a_vehicle_charges() {
     sandbox.file("session", "21");
     // RAUC shows the last line of a hook that ends with 10 as its reason.
     let refused = ask("rauc/hook", &["install-check"]);
-    assert_eq!((refused.code, refused.text.as_str()), (10, "a vehicle charges; try again later\n"));
+    assert_eq!(
+        (refused.code, refused.text.as_str()),
+        (10, "a vehicle charges; try again later\n")
+    );
     assert_eq!(ask("rauc/hook", &[]).code, 10);
     assert_eq!(ask("swupdate/hook", &["preinst"]).code, 1);
-    assert_eq!(ask("swupdate/hook", &["postinst"]).code, 0, "what is written is written");
+    assert_eq!(
+        ask("swupdate/hook", &["postinst"]).code,
+        0,
+        "what is written is written"
+    );
     assert_eq!((ask(install, &[]).code, ask(reboot, &[]).code), (21, 21));
 }
 
@@ -96,7 +110,9 @@ fn thin_edge_is_told_the_service_and_its_health() {
     let words: Vec<(&str, serde_json::Value)> = published
         .lines()
         .map(|line| {
-            let line = line.strip_prefix("mqtt pub --retain --qos 1 ").expect("published");
+            let line = line
+                .strip_prefix("mqtt pub --retain --qos 1 ")
+                .expect("published");
             let (topic, payload) = line.split_once(' ').expect("a payload");
             (topic, serde_json::from_str(payload).expect("JSON"))
         })
@@ -105,7 +121,10 @@ fn thin_edge_is_told_the_service_and_its_health() {
     assert_eq!(words[0].0, topic);
     assert_eq!(words[0].1["@type"], "service");
     assert_eq!(words[1].0, format!("{topic}/status/health"));
-    assert_eq!((&words[1].1["status"], &words[1].1["pid"]), (&"up".into(), &4711.into()));
+    assert_eq!(
+        (&words[1].1["status"], &words[1].1["pid"]),
+        (&"up".into(), &4711.into())
+    );
     assert_eq!(words[3].1["status"], "down");
 }
 
@@ -131,10 +150,26 @@ fn every_manager_s_hooks_find_their_place_in_an_image() {
     sandbox.program("bin/systemctl", r#"printf '%s\n' "$*" >>"$HERE/enabled""#);
     let image = sandbox.path("image").display().to_string();
     let places = [
-        ("apt", "etc/apt/apt.conf.d/60retrovolt-return", "retrovolt-update-check.service"),
-        ("rauc", "usr/lib/retrovolt/rauc-hook", "retrovolt-mark-good.service"),
-        ("swupdate", "usr/lib/retrovolt/swupdate-hook", "retrovolt-confirm.service"),
-        ("thin-edge", "usr/share/tedge/diag-plugins/50_retrovolt.sh", "retrovolt-thin-edge.timer"),
+        (
+            "apt",
+            "etc/apt/apt.conf.d/60retrovolt-return",
+            "retrovolt-update-check.service",
+        ),
+        (
+            "rauc",
+            "usr/lib/retrovolt/rauc-hook",
+            "retrovolt-mark-good.service",
+        ),
+        (
+            "swupdate",
+            "usr/lib/retrovolt/swupdate-hook",
+            "retrovolt-confirm.service",
+        ),
+        (
+            "thin-edge",
+            "usr/share/tedge/diag-plugins/50_retrovolt.sh",
+            "retrovolt-thin-edge.timer",
+        ),
         ("mender", "usr/lib/retrovolt/settled", ""),
     ];
     for (manager, place, unit) in places {
@@ -144,7 +179,10 @@ fn every_manager_s_hooks_find_their_place_in_an_image() {
         if !unit.is_empty() {
             let enabled = format!("--root={image} enable {unit}\n");
             assert!(sandbox.text("enabled").contains(&enabled), "{unit}");
-            assert!(sandbox.path("image/etc/systemd/system").join(unit).exists(), "{unit}");
+            assert!(
+                sandbox.path("image/etc/systemd/system").join(unit).exists(),
+                "{unit}"
+            );
         }
     }
     assert_eq!(sandbox.run("updates/install", &["other"]).code, 64);

@@ -6,6 +6,7 @@
     reason = "not a pure room"
 )]
 
+mod ansible;
 mod apt;
 mod enrol;
 mod hooks;
