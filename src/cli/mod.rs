@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod library;
 mod line;
+mod pages;
 mod ports;
 mod probe;
 mod profile;
@@ -62,6 +63,10 @@ enum Verb {
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
     Demo(demo::DemoArgs),
+    /// Print the completions of a shell.
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages to a folder.
+    Man(pages::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +137,8 @@ pub fn main() -> ExitCode {
         Verb::Status(args) => in_runtime(status::run(args)),
         Verb::SecurityLog(args) => security_log::run(&args),
         Verb::Profile(args) => profile::run(&args),
+        Verb::Completions(args) => pages::completions::<Cli>(&args),
+        Verb::Man(args) => pages::man::<Cli>(&args),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
             in_runtime(demo::run(args))

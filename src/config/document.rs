@@ -31,7 +31,8 @@ fn describe(table: &Table, page: &mut String) {
     }
 }
 
-fn default(key: &Key) -> String {
+/// What holds without the key, in Markdown.
+pub(super) fn default(key: &Key) -> String {
     match key.fallback {
         Fallback::Required => "**required**".to_owned(),
         Fallback::Absent(words) => words.to_owned(),

@@ -20,6 +20,7 @@ mod gpio;
 mod issue;
 mod keys;
 mod line;
+mod manual;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -41,6 +42,7 @@ pub use document::{example, reference};
 pub use effective::effective;
 pub use gather::LoadOptions;
 pub use issue::{Issue, Report, Severity};
+pub use manual::manual;
 pub use profiles::{library, own_profiles};
 
 use crate::device::Library;

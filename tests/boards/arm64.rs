@@ -34,7 +34,7 @@ poweroff -f
 /// The shipped binary for such boards: static, so that it needs nothing beside it.
 fn gateway() -> PathBuf {
     let folder = root().join("target/cross/aarch64-unknown-linux-musl");
-    let built = ["release", "debug"].map(|profile| folder.join(profile).join("retrovolt"));
+    let built = ["release", "emulated", "debug"].map(|profile| folder.join(profile).join("retrovolt"));
     let found = built.into_iter().find(|path| path.exists());
     found.expect("the binary for arm64: `deploy/cross/build aarch64-unknown-linux-musl` makes it")
 }

@@ -46,6 +46,8 @@ trap 'rm -rf "$work"' EXIT
 cp -a "$base" "$work/root"
 root=$work/root
 cp "$package" "$root/root/retrovolt.deb"
+rm -f "$root/etc/resolv.conf" && cp /etc/resolv.conf "$root/etc/resolv.conf"
+chroot "$root" apt-get update -qq >"$lab/debian.log" 2>&1 || fail "no index of packages: $(tail -1 "$lab/debian.log")"
 chroot "$root" apt-get install -y -qq --no-install-recommends /root/retrovolt.deb >"$lab/debian.log" 2>&1 ||
   fail "the package cannot be installed: $(tail -5 "$lab/debian.log")"
 chroot "$root" dpkg-query -W -f='boards: retrovolt ${Version} ${Architecture} installed\n' retrovolt
