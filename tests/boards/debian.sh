@@ -34,7 +34,7 @@ fi
 if [ ! -e "$base.complete" ]; then
   rm -rf "$base"
   mmdebstrap --quiet --mode=root --arch=arm64 --variant=minbase --aptopt='Acquire::Retries "3"' \
-    --include=systemd,systemd-sysv,systemd-resolved,dbus,udev,ca-certificates,init-system-helpers \
+    --include=systemd,systemd-sysv,dbus,udev,kmod,procps,ca-certificates,init-system-helpers \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     "$suite" "$base" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$lab/debian.log" 2>&1 ||
     fail "no Debian $suite can be unpacked: $(tail -1 "$lab/debian.log")"
@@ -46,9 +46,10 @@ trap 'rm -rf "$work"' EXIT
 cp -a "$base" "$work/root"
 root=$work/root
 cp "$package" "$root/root/retrovolt.deb"
-rm -f "$root/etc/resolv.conf" && cp /etc/resolv.conf "$root/etc/resolv.conf"
-chroot "$root" apt-get update -qq >"$lab/debian.log" 2>&1 || fail "no index of packages: $(tail -1 "$lab/debian.log")"
-chroot "$root" apt-get install -y -qq --no-install-recommends /root/retrovolt.deb >"$lab/debian.log" 2>&1 ||
+# In a mount namespace of its own: what the package's scripts need is gone with it.
+unshare -m --propagation private sh -c "
+  mount -t proc proc '$root/proc' && chroot '$root' apt-get install -y --no-install-recommends /root/retrovolt.deb
+" >"$lab/debian.log" 2>&1 ||
   fail "the package cannot be installed: $(tail -5 "$lab/debian.log")"
 chroot "$root" dpkg-query -W -f='boards: retrovolt ${Version} ${Architecture} installed\n' retrovolt
 echo board >"$root/etc/hostname"

@@ -9,6 +9,7 @@
 mod agent;
 mod arm64;
 mod cpio;
+mod debian;
 mod guest;
 mod machine;
 #[path = "../gateway/slave.rs"]

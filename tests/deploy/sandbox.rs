@@ -66,7 +66,7 @@ impl Sandbox {
         command
             .env("PATH", format!("{}:{}:{path}", own.display(), usr.display()))
             .env("HERE", self.dir.path())
-            .env("LC_ALL", "C");
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
