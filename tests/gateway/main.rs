@@ -21,6 +21,7 @@ mod reload;
 mod rig;
 mod secure_csms;
 mod site;
+mod slave;
 mod sunspec;
 mod two_csmss;
 mod unplug;

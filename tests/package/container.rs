@@ -108,6 +108,11 @@ impl Container {
         said
     }
 
+    /// Its process 1 as seen from here.
+    pub fn init(&self) -> i32 {
+        self.init.as_raw_nonzero().get()
+    }
+
     /// The same place as seen from here.
     pub fn path(&self, inside: &str) -> PathBuf {
         Path::new("/proc")

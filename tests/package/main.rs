@@ -11,7 +11,10 @@
 mod container;
 mod faults;
 mod install;
+mod page;
 mod site;
+#[path = "../gateway/slave.rs"]
+mod slave;
 mod upgrade;
 
 /// The repository.

@@ -2,7 +2,7 @@
 
 mod chip;
 
-use crate::machine::{GATEWAY, GUEST};
+use crate::story::{GATEWAY, GUEST};
 use chip::Chip;
 use retrovolt::sim::GatewayProcess;
 use retrovolt::sim::csms::Csms;
