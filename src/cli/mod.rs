@@ -12,6 +12,7 @@ mod profile;
 mod register;
 mod scan;
 mod security_log;
+mod sessions;
 mod status;
 
 use crate::config;
@@ -58,6 +59,8 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     /// Show the security events of this gateway, and whether anybody has tampered with their log.
     SecurityLog(security_log::SecurityLogArgs),
+    /// Show finished sessions out of the signed journal, and hold them against what each CSMS acknowledged.
+    Sessions(sessions::SessionsArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
         Verb::SecurityLog(args) => security_log::run(&args),
+        Verb::Sessions(args) => sessions::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);

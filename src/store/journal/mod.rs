@@ -33,6 +33,8 @@ use text::Fields;
 const LAST: &str = "sessions";
 /// Hash before the first record.
 const NOTHING: [u8; 32] = [0; 32];
+/// Why a record introduces a key behind others.
+const ANOTHER_KEY: &str = "another_key";
 /// Records kept unless told otherwise.
 const KEPT: i64 = 50_000;
 
@@ -90,7 +92,7 @@ pub(super) fn open(db: &Connection, keys: &Keys, why: Opening, row: u64) -> Resu
     });
     let why = match (signer, why) {
         (Some(id), _) if id == keys.id => return Ok(chain),
-        (Some(_), _) => "another_key",
+        (Some(_), _) => ANOTHER_KEY,
         (None, Opening::New) => "new",
         (None, Opening::SetAside) => "database_set_aside",
     };

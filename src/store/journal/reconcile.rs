@@ -1,6 +1,7 @@
 //! What the back ends acknowledged, held against the journal.
 
 use super::check::{self, Checked, Expected, Session};
+use super::ANOTHER_KEY;
 use super::receipts::{self, Both, Kept};
 use crate::domain::{MilliWattHours, ReceiptAnswer};
 use crate::store::error::StoreError;
@@ -8,6 +9,7 @@ use crate::store::ledger;
 use crate::store::schema::meta;
 use rusqlite::Connection;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -132,8 +134,11 @@ pub(super) fn reconcile(
             }
             // What ended before the journal began, or was deleted since for its age, is not missing.
             None => {
-                let row = record.record.get("row").and_then(serde_json::Value::as_i64);
-                horizon = horizon.max(row.unwrap_or(0));
+                let text = |name: &str| record.record.get(name).and_then(Value::as_str);
+                let row = record.record.get("row").and_then(Value::as_i64);
+                if text("why") != Some(ANOTHER_KEY) {
+                    horizon = horizon.max(row.unwrap_or(0));
+                }
             }
         }
     })?;
