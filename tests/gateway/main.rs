@@ -15,6 +15,7 @@ mod foreign_meters;
 mod foreign_slaves;
 mod hang;
 mod hostile_csms;
+mod journal;
 mod kills;
 mod own_lines;
 mod reload;

@@ -256,13 +256,19 @@ pub(super) fn check_within(
     let mut query = view.prepare("SELECT n, kind, body, signature FROM sessions ORDER BY n")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        let (n, kind): (i64, String) = (row.get(0)?, row.get(1)?);
-        let (text, signature): (String, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let (n, kind, text): (i64, String, String) = (row.get(0)?, text(row, 1)?, text(row, 2)?);
+        let signature: Vec<u8> = row.get(3)?;
         let record = chain.take(n, &kind, text, &signature);
         visit(record);
     }
     let given = meta(view, LAST)?.unwrap_or(0);
     Ok(chain.finish(given))
+}
+
+/// A text of the table. What is no text any more was altered, and must be named as that, not end the reading.
+pub(super) fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Keys that the journal has introduced so far, hexadecimal.
@@ -280,7 +286,7 @@ fn overview(db: &Connection) -> Result<Overview, StoreError> {
         pruned: None,
     };
     while let Some(row) = rows.next()? {
-        let (n, body): (i64, String) = (row.get(0)?, row.get(1)?);
+        let (n, body): (i64, String) = (row.get(0)?, text(row, 1)?);
         if let Ok(Value::Object(body)) = serde_json::from_str(&body) {
             overview.note(n, &body);
         }

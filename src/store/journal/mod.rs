@@ -11,6 +11,8 @@ mod check;
 mod keys;
 mod receipts;
 mod reconcile;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use check::{Checked, JournalFault, JournalKey, JournalRecord, Session, read_sessions};
@@ -74,7 +76,7 @@ fn hash(text: &str) -> [u8; 32] {
 pub(super) fn open(db: &Connection, keys: &Keys, why: Opening, row: u64) -> Result<Chain, StoreError> {
     let newest: Option<(i64, String)> = db
         .query_row("SELECT n, body FROM sessions ORDER BY n DESC LIMIT 1", [], |r| {
-            Ok((r.get(0)?, r.get(1)?))
+            Ok((r.get(0)?, check::text(r, 1)?))
         })
         .optional()?;
     let first: Option<i64> = db.query_row("SELECT min(n) FROM sessions", [], |r| r.get(0))?;
@@ -173,7 +175,7 @@ fn thin(db: &Connection, chain: &mut Chain, keys: &Keys) -> Result<(), StoreErro
         .query_row(
             "SELECT n, body FROM sessions WHERE n <= ?1 ORDER BY n DESC LIMIT 1",
             [wanted],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, check::text(row, 1)?)),
         )
         .optional()?;
     let Some((up_to, body)) = going else {
