@@ -18,6 +18,7 @@ mod register;
 mod reload;
 mod scan;
 mod security_log;
+mod sessions;
 mod status;
 
 use crate::config;
@@ -72,6 +73,8 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     /// Show the security events of this gateway, and whether anybody has tampered with their log.
     SecurityLog(security_log::SecurityLogArgs),
+    /// Show finished sessions out of the signed journal, and hold them against what each CSMS acknowledged.
+    Sessions(sessions::SessionsArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => in_runtime(health::maintenance(args, cli.verbose > 0)),
         Verb::Diag(args) => in_runtime(diag::run(args)),
         Verb::SecurityLog(args) => security_log::run(&args),
+        Verb::Sessions(args) => sessions::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Completions(args) => pages::completions::<Cli>(&args),
         Verb::Man(args) => pages::man::<Cli>(&args),

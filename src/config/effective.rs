@@ -14,6 +14,7 @@ pub fn effective(setup: &SiteSetup) -> String {
     let mut page = Page(String::new());
     page.header("[gateway]");
     page.path("state_dir", &setup.state_dir);
+    page.line("session_records", setup.session_records);
     page.path("socket", &setup.socket);
     page.maybe_path("trust_dir", setup.trust_dir.as_deref());
     page.maybe_path("device_dir", setup.device_dir.as_deref());

@@ -40,6 +40,8 @@ settings! {
     GatewayKeys in "gateway", many: false, tables: [];
     state_dir: PathBuf = Kind::Path, Is("/var/lib/retrovolt"), "\"/var/lib/retrovolt\"",
         "Folder of the database and everything else that must survive a restart.";
+    session_records: u32 = Kind::Int { min: 100, max: 1_000_000 }, Is("50000"), "50000",
+        "Records the journal of sessions keeps, about 1 KiB each; the oldest go first. 50,000 are over ten years at twelve sessions a day.";
     socket: PathBuf = Kind::Path, Is("/run/retrovolt/ctl.sock"), "\"/run/retrovolt/ctl.sock\"",
         "Unix socket through which `retrovolt status` and the other verbs speak to the running gateway.";
     trust_dir: PathBuf = Kind::Path, Absent("only the system's own certificates are trusted"), "\"/etc/retrovolt/trust.d\"",

@@ -181,6 +181,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
             state_dir,
+            session_records: gateway.session_records.value?,
             socket: places.socket?,
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,

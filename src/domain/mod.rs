@@ -15,6 +15,7 @@ mod profile;
 mod protocol;
 mod reading;
 mod rng;
+mod session;
 mod setup;
 mod tags;
 mod time;
@@ -45,6 +46,7 @@ pub use profile::{
 pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
+pub use session::{MeterIdentity, Receipt, ReceiptAnswer, ReceiptPart, SessionFlag, SessionRecord};
 pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
     FirmwareSetup, FuseSetup, Link, OcppVersion, Parity, Security, SiteSetup, Supply,

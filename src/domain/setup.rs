@@ -22,6 +22,8 @@ pub struct SiteSetup {
     pub fuses: Vec<FuseSetup>,
     /// Database and everything else that must survive.
     pub state_dir: PathBuf,
+    /// Records the journal of sessions keeps.
+    pub session_records: u32,
     /// Local control socket.
     pub socket: PathBuf,
     /// PEM files trusted beside the system's own.

@@ -7,7 +7,7 @@ use super::frame::{self, Incoming};
 use super::machine::{Asked, MAX_ASKED, MAX_TRIGGERED, Machine};
 use super::outbound::is_about_form;
 use super::wallclock::parse_utc;
-use crate::domain::{CommandId, Now, Outcome};
+use crate::domain::{CommandId, Now, Outcome, ReceiptAnswer};
 use ocpp_kit::rpc::{CallError, ErrorCode};
 use serde_json::value::RawValue;
 
@@ -212,7 +212,8 @@ impl Machine {
                 if let Some((tx, info)) = reply.verdict {
                     self.out.push_back(Effect::Verdict { tx, info });
                 }
-                self.finish_row(reply.puts);
+                let number = reply.number;
+                self.finish_row(reply.puts, ReceiptAnswer::Accepted { number });
                 Ok(())
             }
             Err(reason) => {
@@ -249,7 +250,9 @@ impl Machine {
         });
         match waiting.purpose {
             Purpose::Boot(_) => self.boot.failed(now.mono, &mut self.engine.rng),
-            Purpose::Row if self.is_refused_for_good(code) => self.finish_row(Vec::new()),
+            Purpose::Row if self.is_refused_for_good(code) => {
+                self.finish_row(Vec::new(), ReceiptAnswer::GivenUp { code: short(&wire) });
+            }
             Purpose::Row => self.row_refused(now, waiting.action, &short(&wire), is_about_form(code)),
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {

@@ -13,7 +13,7 @@ use super::vault::Renewal;
 use super::wallclock::Epochs;
 use crate::domain::{
     Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
-    ReaderId, ResetKind, Row, Stamp,
+    ReaderId, Receipt, ReceiptAnswer, ResetKind, Row, Stamp,
 };
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
@@ -72,6 +72,8 @@ pub struct Machine {
     pub(super) boot_reason: BootReason,
     pub(super) ledger: LedgerReader,
     pub(super) routing: Routing,
+    /// What became of sessions, on its way into the commit that moves the cursor past it.
+    pub(super) receipts: Vec<Receipt>,
     /// Another CSMS is in control.
     pub(super) read_only: bool,
     pub(super) epochs: Epochs,
@@ -136,6 +138,7 @@ impl Machine {
             boot_reason: BootReason::PowerUp,
             ledger: LedgerReader::new(cursor),
             routing: Routing::new(cp, csms, restored),
+            receipts: Vec::new(),
             read_only: !cp.is_controlled_by(csms),
             epochs: Epochs::default(),
             told_time: None,
@@ -309,7 +312,7 @@ impl Machine {
                 self.ledger.unanswered();
                 let row = self.front_row().cloned();
                 if row.is_some_and(|row| self.dialect.row_unanswered(&row)) {
-                    self.finish_row(Vec::new());
+                    self.finish_row(Vec::new(), ReceiptAnswer::NotForIt);
                 }
             }
             Purpose::Authorize(request) => {
@@ -435,10 +438,16 @@ impl Machine {
             })
             .collect();
         let cursors = cursor.map(|seq| (self.reader.clone(), seq)).into_iter().collect();
+        let receipts = if cursor.is_some() {
+            std::mem::take(&mut self.receipts)
+        } else {
+            Vec::new()
+        };
         let batch = Batch {
-            rows: Vec::new(),
             puts,
             cursors,
+            receipts,
+            ..Batch::default()
         };
         self.out.push_back(Effect::Commit { id, batch });
     }

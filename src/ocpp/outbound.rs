@@ -8,7 +8,7 @@ use super::dialect::{BootReason, Call, KeyPut};
 use super::engine::Purpose;
 use super::ledger::{Next, ROWS_AT_ONCE, Refused};
 use super::machine::Machine;
-use crate::domain::{Mono, Now, Row, Stamp};
+use crate::domain::{Event, Mono, Now, Receipt, ReceiptAnswer, ReceiptPart, Row, Stamp};
 use ocpp_kit::rpc::ErrorCode;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const HOLD_FOR_EPOCH: Duration = Duration::from_secs(5);
 /// Statuses and heartbeats wait this long for the step of the row before them: after a kill in between, that row is
 /// repeated, and the CSMS sees it as the last that was said. A store that hangs holds nothing else up.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// So many receipts at most wait for a commit that carries them.
+const RECEIPTS_MAX: usize = 32;
 
 /// The time is asked for at least this often, even on a busy line (1.6 section 4.6).
 const CLOCK_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -165,7 +168,12 @@ impl Machine {
                     self.ledger.sent(call.clone());
                     return Some(call);
                 }
-                None => self.ledger.pass_over(),
+                None => {
+                    if !concerns {
+                        self.note_receipt(ReceiptAnswer::NotForIt);
+                    }
+                    self.ledger.pass_over();
+                }
             }
             if self.ledger.front().is_none() {
                 self.read_on();
@@ -202,7 +210,9 @@ impl Machine {
         if !self.connected || self.closing || !self.boot.is_accepted() {
             return;
         }
-        if let Some(after) = self.ledger.need() {
+        if self.receipts.len() < RECEIPTS_MAX
+            && let Some(after) = self.ledger.need()
+        {
             let limit = ROWS_AT_ONCE;
             self.out.push_back(Effect::NeedRows { after, limit });
         } else if let Some(cursor) = self.ledger.idle_progress() {
@@ -275,11 +285,33 @@ impl Machine {
             code: code.to_owned(),
         });
         let puts = self.dialect.row_given_up(row);
-        self.finish_row(puts);
+        let code = code.to_owned();
+        self.finish_row(puts, ReceiptAnswer::GivenUp { code });
+    }
+
+    /// Notes for the journal of sessions what becomes of the oldest row, if it begins or ends one. A session this back
+    /// end is not told of is noted once, by its end.
+    fn note_receipt(&mut self, answer: ReceiptAnswer) {
+        let Some(row) = self.ledger.front() else { return };
+        let (tx, part) = match &row.event {
+            Event::Began(begin) if answer != ReceiptAnswer::NotForIt => (&begin.tx, ReceiptPart::Begin),
+            Event::Ended(end) => (&end.tx, ReceiptPart::End),
+            _ => return,
+        };
+        let sent = self.ledger.rendered();
+        self.receipts.push(Receipt {
+            reader: self.reader.clone(),
+            tx: tx.clone(),
+            part,
+            row: row.seq,
+            answer,
+            register: sent.and_then(|call| self.dialect.register_told(call)),
+        });
     }
 
     /// The oldest row is done: its cursor and what the dialect remembers of it become durable together.
-    pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>) {
+    pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>, answer: ReceiptAnswer) {
+        self.note_receipt(answer);
         let routing = &mut self.routing;
         puts.extend(self.ledger.front().and_then(|row| routing.done(&row.event)));
         let commit = self.next_commit();

@@ -209,6 +209,7 @@ impl Gateway {
         self.setup = setup;
         self.publish_fuses();
         self.keep_readers().await?;
+        self.store.keep_sessions(self.setup.session_records).await?;
         for cp in self.setup.charge_points.clone() {
             if !self.points.contains_key(&cp.id) {
                 self.start_point(cp.clone()).await?;
@@ -325,6 +326,7 @@ impl Gateway {
         let around = Surroundings {
             clock: self.clock.clone(),
             store: self.store.clone(),
+            profiles: self.profiles(),
             buses: self.bus_of_device(),
             fuses: self.fuses.clone(),
             time: self.time.clone(),
@@ -419,6 +421,11 @@ impl Gateway {
                     .map(|d| (d.id.clone(), b.handle.to.clone()))
             })
             .collect()
+    }
+
+    fn profiles(&self) -> BTreeMap<DeviceId, String> {
+        let devices = self.setup.buses.iter().flat_map(|bus| &bus.devices);
+        devices.map(|d| (d.id.clone(), d.profile.clone())).collect()
     }
 
     fn publish_fuses(&self) {

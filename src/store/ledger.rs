@@ -248,6 +248,18 @@ pub(super) fn prune(db: &Connection, cp: &CpId, up_to: u64, last: u64) -> Result
     Ok(gone)
 }
 
+/// `meta` name of the row behind which a reader came in, before the reader's name.
+pub(super) const SINCE: &str = "since/";
+
+/// Transactions that ended with a row still here: transaction, charge point, row.
+pub(super) fn ended(db: &Connection) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let mut query = db.prepare(
+        "SELECT json_extract(body, '$.tx'), cp, seq FROM ledger WHERE kind = 'ended' ORDER BY seq",
+    )?;
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 const FLOOR: &str = "floor/";
 
 /// Notes up to where the last reader of a charge point had taken its rows when it left.

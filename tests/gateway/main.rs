@@ -17,6 +17,7 @@ mod foreign_slaves;
 mod hang;
 mod hostile_csms;
 mod inhibitor;
+mod journal;
 mod kills;
 mod notify;
 mod own_lines;
