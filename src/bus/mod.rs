@@ -29,8 +29,8 @@ use crate::device::{
     Driver, FailsafeReport, Library, LinkCost, Profile, StreamDevice, StreamPort, stream_machine,
 };
 use crate::domain::{
-    BusId, BusSetup, BusTally, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono, Observation,
-    Protocol,
+    BusId, BusSetup, BusTally, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono,
+    Observation, Protocol,
 };
 use std::io;
 use std::sync::Arc;

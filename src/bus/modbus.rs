@@ -9,9 +9,7 @@ use super::queue::{Entry, Next, Queue};
 use super::task::{BEAT, Core, Crew, Outlet, Word};
 use super::timer::Timer;
 use crate::device::{Driver, Effect, Input, Pdu};
-use crate::domain::{
-    BusResult, BusSetup, DeviceId, DeviceSetup, DriveError, Framing, Mono, Now, Priority,
-};
+use crate::domain::{BusResult, BusSetup, DeviceId, DeviceSetup, DriveError, Framing, Mono, Now, Priority};
 use std::io;
 use std::time::Duration;
 use tokio::sync::Notify;

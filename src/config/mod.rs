@@ -20,6 +20,7 @@ mod gpio;
 mod issue;
 mod keys;
 mod line;
+mod metrics;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -143,6 +144,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let metrics = metrics::read(&root, &mut context);
     let Context {
         mut found, library, ..
     } = context;
@@ -158,6 +160,8 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             socket: places.socket?,
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,
+            metrics,
+            budgets: north::budgets(&points),
         };
         supply::place(&mut setup);
         let log = LogSetup {

@@ -64,7 +64,11 @@ pub fn thrift(used: u64, share: u64, before: Thrift) -> Thrift {
     let pct = u128::from(used) * 100;
     let reaches = |bound: u64| pct >= u128::from(share) * u128::from(bound);
     let bound = |of: Thrift, entered: u64| {
-        if before >= of { entered - SLACK_PCT } else { entered }
+        if before >= of {
+            entered - SLACK_PCT
+        } else {
+            entered
+        }
     };
     if reaches(bound(Thrift::Bare, BARE_PCT)) {
         Thrift::Bare
@@ -131,8 +135,15 @@ impl Account {
 
     /// A trusted clock speaks. What was booked without one is taken for this month.
     fn date(&mut self, unix_ms: i64) {
-        let numbers = [unix_ms.div_euclid(HOUR_MS), unix_ms.div_euclid(DAY_MS), month(unix_ms)];
-        for (span, number) in [&mut self.hour, &mut self.day, &mut self.month].into_iter().zip(numbers) {
+        let numbers = [
+            unix_ms.div_euclid(HOUR_MS),
+            unix_ms.div_euclid(DAY_MS),
+            month(unix_ms),
+        ];
+        for (span, number) in [&mut self.hour, &mut self.day, &mut self.month]
+            .into_iter()
+            .zip(numbers)
+        {
             if !self.dated {
                 span.number = number;
             }
@@ -147,7 +158,10 @@ impl Account {
         let before = self.untold_ms;
         self.untold_ms = before.saturating_add(passed_ms);
         let lengths = [HOUR_MS, DAY_MS, MONTH_DAYS * DAY_MS];
-        for (span, length) in [&mut self.hour, &mut self.day, &mut self.month].into_iter().zip(lengths) {
+        for (span, length) in [&mut self.hour, &mut self.day, &mut self.month]
+            .into_iter()
+            .zip(lengths)
+        {
             let ended = self.untold_ms / length - before / length;
             if ended > 0 {
                 span.turn(span.number + ended);
@@ -203,7 +217,9 @@ fn month(unix_ms: i64) -> i64 {
 fn begin_ms(month: i64) -> i64 {
     let year = i16::try_from(month.div_euclid(12)).ok();
     let of_year = i8::try_from(month.rem_euclid(12) + 1).ok();
-    let first = year.zip(of_year).and_then(|(year, of_year)| Date::new(year, of_year, 1).ok());
+    let first = year
+        .zip(of_year)
+        .and_then(|(year, of_year)| Date::new(year, of_year, 1).ok());
     let begin = first.and_then(|first| first.to_zoned(TimeZone::UTC).ok());
     begin.map_or(0, |begin| begin.timestamp().as_millisecond())
 }

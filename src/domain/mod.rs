@@ -53,9 +53,7 @@ pub use setup::{
     FirmwareSetup, FuseSetup, Link, Listen, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
 pub use tags::{TagPattern, TagRule};
-pub use tally::{
-    BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult,
-};
+pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use transfer::{
     FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,

@@ -40,7 +40,10 @@ impl Histogram {
     pub fn record(&mut self, took: Duration) {
         let us = micros(took);
         self.sum_us = self.sum_us.saturating_add(us);
-        let class = self.bounds_ms.iter().position(|bound| us <= u64::from(*bound) * 1_000);
+        let class = self
+            .bounds_ms
+            .iter()
+            .position(|bound| us <= u64::from(*bound) * 1_000);
         match class.and_then(|class| self.counts.get_mut(class)) {
             Some(count) => *count += 1,
             None => self.over += 1,
@@ -378,13 +381,19 @@ mod tests {
         let mut bus = BusTally::default();
         bus.answered(BusResult::Exception, MS(3));
         bus.add(&gone);
-        assert_eq!((bus.requests(), bus.busy_us, bus.latency.count()), (3, 510_000, 2));
+        assert_eq!(
+            (bus.requests(), bus.busy_us, bus.latency.count()),
+            (3, 510_000, 2)
+        );
         assert_eq!(bus.last_error.as_deref(), Some("no answer"));
         let mut link = LinkTally::default();
         link.message("Heartbeat", Direction::Sent, MessageResult::Ok);
         let before = link.clone();
         link.add(&before);
-        assert_eq!(link.messages[&("Heartbeat", Direction::Sent, MessageResult::Ok)], 2);
+        assert_eq!(
+            link.messages[&("Heartbeat", Direction::Sent, MessageResult::Ok)],
+            2
+        );
     }
 
     #[test]

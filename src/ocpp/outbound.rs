@@ -177,7 +177,10 @@ impl Machine {
 
     /// Whether the oldest row is not told because of the budget.
     fn leaves_front_out(&mut self) -> bool {
-        let left_out = self.ledger.front().is_some_and(|row| self.thinning.leaves_out(row));
+        let left_out = self
+            .ledger
+            .front()
+            .is_some_and(|row| self.thinning.leaves_out(row));
         self.tally.thinned += u64::from(left_out);
         left_out
     }

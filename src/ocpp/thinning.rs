@@ -41,7 +41,10 @@ impl Thinning {
 
     /// Whether a row is left out; then it is as if it had never been.
     pub(super) fn leaves_out(&mut self, row: &Row) -> bool {
-        let Event::Sampled { tx, evse, context, .. } = &row.event else {
+        let Event::Sampled {
+            tx, evse, context, ..
+        } = &row.event
+        else {
             return false;
         };
         if !matches!(context, SampleContext::Periodic | SampleContext::Clock) {
@@ -66,7 +69,9 @@ impl Thinning {
         let gone = *self.left_out.get(row.event.tx()?)?;
         let mut row = row.clone();
         match &mut row.event {
-            Event::Sampled { tx_seq, .. } | Event::Changed { tx_seq, .. } => *tx_seq = tx_seq.saturating_sub(gone),
+            Event::Sampled { tx_seq, .. } | Event::Changed { tx_seq, .. } => {
+                *tx_seq = tx_seq.saturating_sub(gone)
+            }
             Event::Ended(end) => end.tx_seq = end.tx_seq.saturating_sub(gone),
             Event::Began(_) | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => return None,
         }
@@ -140,14 +145,25 @@ mod tests {
             thrift: Thrift::Sparing,
             ..Thinning::default()
         };
-        let rows: Vec<Row> = (1..=31u32).map(|n| sample(SampleContext::Periodic, n, u64::from(n) * 60)).collect();
+        let rows: Vec<Row> = (1..=31u32)
+            .map(|n| sample(SampleContext::Periodic, n, u64::from(n) * 60))
+            .collect();
         // Minutes 1, 16 and 31.
         assert_eq!(told(&mut thinning, &rows), [1, 2, 3]);
-        assert_eq!(thinning.puts(None), [("left-out/t".to_owned(), Some("28".to_owned()))]);
+        assert_eq!(
+            thinning.puts(None),
+            [("left-out/t".to_owned(), Some("28".to_owned()))]
+        );
         assert!(thinning.puts(None).is_empty(), "told once");
-        let kept = [("left-out/t".to_owned(), "28".to_owned()), ("told/t".to_owned(), "1".to_owned())];
+        let kept = [
+            ("left-out/t".to_owned(), "28".to_owned()),
+            ("told/t".to_owned(), "1".to_owned()),
+        ];
         let mut restored = Thinning::new(&kept);
-        assert_eq!(told(&mut restored, &[sample(SampleContext::Periodic, 32, 1_920)]), [4]);
+        assert_eq!(
+            told(&mut restored, &[sample(SampleContext::Periodic, 32, 1_920)]),
+            [4]
+        );
     }
 
     #[test]
@@ -163,7 +179,10 @@ mod tests {
             SampleContext::Trigger,
             SampleContext::TransactionEnd,
         ];
-        let rows: Vec<Row> = (1..).zip(contexts).map(|(n, context)| sample(context, n, 0)).collect();
+        let rows: Vec<Row> = (1..)
+            .zip(contexts)
+            .map(|(n, context)| sample(context, n, 0))
+            .collect();
         assert_eq!(told(&mut thinning, &rows), [1, 2, 3]);
     }
 
@@ -176,7 +195,10 @@ mod tests {
         let first = sample(SampleContext::Periodic, 1, 100);
         let mut second = sample(SampleContext::Periodic, 2, 101);
         second.at.boot = BootId(1);
-        assert_eq!(told(&mut thinning, &[first.clone(), second, first.clone()]), [1, 2, 3]);
+        assert_eq!(
+            told(&mut thinning, &[first.clone(), second, first.clone()]),
+            [1, 2, 3]
+        );
         let mut free = Thinning::default();
         assert_eq!(told(&mut free, &[first.clone(), first]), [1, 1]);
     }

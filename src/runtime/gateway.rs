@@ -1,5 +1,6 @@
 //! The running gateway: which buses, stations and links there are, and how they change, are watched and end.
 
+mod measure;
 mod report;
 
 use super::clock::SystemClock;
@@ -20,6 +21,7 @@ use crate::domain::{
 use crate::site::Shares;
 use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
+use crate::telemetry::{Easel, Picture};
 use crate::uplink::ToUplink;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,6 +86,8 @@ pub struct Gateway {
     main: Marker,
     time: mpsc::Sender<i64>,
     yard: Yard,
+    measures: measure::Measures,
+    picture: watch::Receiver<Arc<Picture>>,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
 }
@@ -121,6 +125,14 @@ impl Gateway {
         let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
+        let measures = measure::Measures::start(measure::Sight {
+            clock: &clock,
+            store: &store,
+            state_dir: setup.state_dir.clone(),
+            south: &south,
+            vitals: &vitals,
+        })
+        .await?;
         let mut gateway = Self {
             setup: SiteSetup {
                 buses: Vec::new(),
@@ -146,6 +158,8 @@ impl Gateway {
             vitals,
             time,
             yard: Yard::new(&setup),
+            measures,
+            picture: Easel::new(Picture::blank()).view().picture,
             time_told,
         };
         gateway.apply(setup, library).await?;
@@ -200,6 +214,7 @@ impl Gateway {
         }
         self.publish_marks();
         self.publish_routes();
+        self.publish_panel();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
         }
@@ -472,7 +487,7 @@ impl Gateway {
     }
 
     /// Looks whether NTP has spoken, and notes the time for the next start.
-    pub async fn keep_time(&self) {
+    pub async fn keep_time(&mut self) {
         let before = self.clock.now().wall.quality;
         self.clock.refresh();
         let now = self.clock.now();
@@ -486,6 +501,7 @@ impl Gateway {
         {
             tracing::warn!("the time could not be noted: {error}");
         }
+        self.keep_accounts().await;
     }
 
     async fn tell_epoch(&self, unix_ms_at_zero: i64) {
@@ -535,6 +551,7 @@ impl Gateway {
                 tracing::warn!("pulse counts may not have reached the ledger; their files have them");
             }
         }
+        measure::close(self.measures, &self.clock, &self.store).await;
         if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::error!(
                 "the ledger did not close in time; what was acknowledged is durable all the same"

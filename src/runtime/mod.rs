@@ -3,6 +3,7 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
+mod budget;
 mod bundle;
 pub mod clock;
 mod conductor;
@@ -13,10 +14,13 @@ mod exchange;
 mod feed;
 mod fuses;
 mod gateway;
+mod gauges;
 mod links;
 pub mod log;
 mod notify;
+mod panel;
 mod porter;
+mod process;
 mod ring;
 mod router;
 mod spool;
@@ -206,7 +210,7 @@ async fn serve(
     loop {
         gateway.turn();
         tokio::select! {
-            _ = turn.tick() => {}
+            _ = turn.tick() => gateway.count_bytes(),
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => { reload(&mut gateway, options).await; }

@@ -13,8 +13,8 @@ mod picture;
 mod units;
 
 pub use payload::{
-    Budget, BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
-    SiteState, Status,
+    Budget, BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA,
+    Session, SiteState, Status,
 };
 pub use picture::{Device, Easel, Happening, Meter, Picture, Point, Reach, Totals, View, What};
 pub use units::{At, Milli, Slug};

@@ -7,6 +7,8 @@
 )]
 
 mod bad_certificates;
+mod budget;
+mod deploy;
 mod doctor;
 mod dropin;
 mod every_action;
@@ -16,6 +18,7 @@ mod foreign_slaves;
 mod hang;
 mod hostile_csms;
 mod kills;
+mod metrics;
 mod own_lines;
 mod reload;
 mod rig;

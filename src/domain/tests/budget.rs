@@ -50,7 +50,10 @@ fn a_new_month_begins_with_nothing_and_remembers_the_last() {
     assert_eq!((account.day.last, account.hour.last), (HALF, HALF));
     // Two months later nothing is known of the month before.
     account.book(told(LATE_FEBRUARY + 70 * DAY_MS), 0, HALF);
-    assert_eq!((account.month.bytes, account.month.last), (HALF, Bytes::default()));
+    assert_eq!(
+        (account.month.bytes, account.month.last),
+        (HALF, Bytes::default())
+    );
 }
 
 #[test]
@@ -60,7 +63,11 @@ fn a_clock_that_is_put_back_takes_nothing_off_the_account() {
     account.book(told(LATE_FEBRUARY), 0, HALF);
     assert_eq!(account.month.bytes.total(), 2 * HALF.total());
     account.book(told(LATE_FEBRUARY + HOUR_MS), 0, HALF);
-    assert_eq!(account.month.bytes.total(), HALF.total(), "a month that ends twice");
+    assert_eq!(
+        account.month.bytes.total(),
+        HALF.total(),
+        "a month that ends twice"
+    );
 }
 
 #[test]
@@ -95,7 +102,10 @@ fn the_share_grows_with_the_days_one_in_advance() {
     let begin = begin_ms(month(LATE_FEBRUARY));
     account.book(told(begin), 0, Bytes::default());
     let share = |ms: i64| account.share(told(begin + ms), 28_000);
-    assert_eq!((share(0), share(DAY_MS), share(13 * DAY_MS)), (1_000, 2_000, 14_000));
+    assert_eq!(
+        (share(0), share(DAY_MS), share(13 * DAY_MS)),
+        (1_000, 2_000, 14_000)
+    );
     assert_eq!((share(27 * DAY_MS), share(28 * DAY_MS - 1)), (28_000, 28_000));
     // Without a clock: 31 days, counted by running.
     let mut account = Account::default();
@@ -118,7 +128,8 @@ fn stages_are_entered_at_70_and_100_percent_and_left_ten_points_below() {
     assert_eq!(
         stages(&[69, 70, 65, 60, 59, 99, 100, 95, 90, 89, 0]),
         [
-            "free", "sparing", "sparing", "sparing", "free", "sparing", "bare", "bare", "bare", "sparing", "free"
+            "free", "sparing", "sparing", "sparing", "free", "sparing", "bare", "bare", "bare", "sparing",
+            "free"
         ]
     );
     assert_eq!(thrift(u64::MAX, 1, Thrift::Free), Thrift::Bare);

@@ -2,12 +2,10 @@
 
 use super::Gateway;
 use crate::domain::Clock;
+use crate::runtime::gauges::HUNG_AFTER;
 use crate::runtime::links::Link;
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// What a task may be silent before it counts as hung.
-const HUNG_AFTER: Duration = Duration::from_secs(10);
 
 impl Gateway {
     /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
@@ -84,6 +82,7 @@ impl Gateway {
             "south": *self.south.borrow(),
             "charge_points": points,
             "ledger": ledger,
+            "traffic": self.traffic(),
         })
     }
 }

@@ -60,6 +60,8 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         socket: dir.join("socket"),
         trust_dir: None,
         device_dir: None,
+        metrics: None,
+        budgets: BTreeMap::new(),
     }
 }
 

@@ -159,7 +159,13 @@ fn energy(page: &mut Page, name: &str, id: &str, import_wh: Option<u64>, export_
 fn point_samples(page: &mut Page, cp: &str, point: &Point) {
     let state = &point.state;
     page.add("retrovolt_cp_available", &[cp], point.available);
-    energy(page, "retrovolt_cp_energy_joules", cp, state.energy_import_wh, state.energy_export_wh);
+    energy(
+        page,
+        "retrovolt_cp_energy_joules",
+        cp,
+        state.energy_import_wh,
+        state.energy_export_wh,
+    );
     page.add("retrovolt_cp_meter_epoch", &[cp], u64::from(state.meter_epoch));
     page.maybe("retrovolt_cp_power_watts", &[cp], state.power_w);
     phases(page, "retrovolt_cp_current_amperes", &[cp], &state.current_a);
@@ -175,19 +181,36 @@ fn point_samples(page: &mut Page, cp: &str, point: &Point) {
     page.add("retrovolt_cp_charging", &[cp], state.charging);
     page.add("retrovolt_cp_enabled", &[cp], state.enabled);
     page.add("retrovolt_cp_faulted", &[cp], state.fault.is_some());
-    page.maybe("retrovolt_cp_phases_active", &[cp], state.phases_active.map(u64::from));
-    page.maybe("retrovolt_cp_phases_allowed", &[cp], state.phases_allowed.map(u64::from));
+    page.maybe(
+        "retrovolt_cp_phases_active",
+        &[cp],
+        state.phases_active.map(u64::from),
+    );
+    page.maybe(
+        "retrovolt_cp_phases_allowed",
+        &[cp],
+        state.phases_allowed.map(u64::from),
+    );
     page.maybe("retrovolt_cp_priority", &[cp], state.priority.map(u64::from));
     page.maybe("retrovolt_cp_temperature_celsius", &[cp], state.temperature_c);
     let ratio = state.soc_pct.map(|pct| Number::from(pct.value() / 100.0));
     page.maybe("retrovolt_cp_vehicle_charge_ratio", &[cp], ratio);
     let session = state.session_energy_wh.map(|wh| wh.saturating_mul(JOULES));
     page.maybe("retrovolt_cp_session_energy_joules", &[cp], session);
-    timestamp(page, "retrovolt_cp_session_start_timestamp_seconds", &[cp], state.session_start);
+    timestamp(
+        page,
+        "retrovolt_cp_session_start_timestamp_seconds",
+        &[cp],
+        state.session_start,
+    );
     for (reason, count) in &point.totals.sessions {
         page.add("retrovolt_cp_sessions", &[cp, reason], *count);
     }
-    page.add("retrovolt_cp_session_seconds", &[cp], point.totals.session_seconds);
+    page.add(
+        "retrovolt_cp_session_seconds",
+        &[cp],
+        point.totals.session_seconds,
+    );
 }
 
 fn timestamp(page: &mut Page, name: &str, labels: &[&str], at: Option<At>) {
@@ -197,7 +220,13 @@ fn timestamp(page: &mut Page, name: &str, labels: &[&str], at: Option<At>) {
 fn meter_samples(page: &mut Page, id: &str, meter: &Meter) {
     let state = &meter.state;
     page.add("retrovolt_meter_available", &[id], meter.available);
-    energy(page, "retrovolt_meter_energy_joules", id, state.energy_import_wh, state.energy_export_wh);
+    energy(
+        page,
+        "retrovolt_meter_energy_joules",
+        id,
+        state.energy_import_wh,
+        state.energy_export_wh,
+    );
     page.add("retrovolt_meter_epoch", &[id], u64::from(state.meter_epoch));
     page.maybe("retrovolt_meter_power_watts", &[id], state.power_w);
     phases(page, "retrovolt_meter_current_amperes", &[id], &state.current_a);
@@ -221,9 +250,17 @@ fn bus_samples(page: &mut Page, bus: &str, state: &BusState, tally: &BusTally) {
     }
     page.add("retrovolt_bus_retries", &[bus], tally.retries);
     page.histogram("retrovolt_bus_request_seconds", &[bus], &tally.latency);
-    page.add("retrovolt_bus_busy_seconds", &[bus], Number::seconds(tally.busy_us));
+    page.add(
+        "retrovolt_bus_busy_seconds",
+        &[bus],
+        Number::seconds(tally.busy_us),
+    );
     page.add("retrovolt_bus_devices", &[bus], u64::from(state.devices_total));
-    page.add("retrovolt_bus_devices_online", &[bus], u64::from(state.devices_online));
+    page.add(
+        "retrovolt_bus_devices_online",
+        &[bus],
+        u64::from(state.devices_online),
+    );
 }
 
 fn both_ways(page: &mut Page, name: &str, first: &[&str], bytes: Bytes) {
@@ -236,19 +273,37 @@ fn both_ways(page: &mut Page, name: &str, first: &[&str], bytes: Bytes) {
 fn link_samples(page: &mut Page, link: &LinkFigures) {
     let at = [link.cp.as_str(), link.csms.as_str()];
     let tally = &link.tally;
-    page.add("retrovolt_csms_connected", &at, link.state.state == LinkState::Connected);
+    page.add(
+        "retrovolt_csms_connected",
+        &at,
+        link.state.state == LinkState::Connected,
+    );
     for ((action, direction, result), count) in &tally.messages {
         let labels = [at[0], at[1], action, direction.word(), result.word()];
         page.add("retrovolt_csms_messages", &labels, *count);
     }
     page.histogram("retrovolt_csms_round_trip_seconds", &at, &tally.round_trip);
     both_ways(page, "retrovolt_csms_bytes", &at, tally.bytes);
-    timestamp(page, "retrovolt_csms_last_message_timestamp_seconds", &at, link.state.last_message_at);
-    timestamp(page, "retrovolt_csms_state_since_timestamp_seconds", &at, link.state.since);
+    timestamp(
+        page,
+        "retrovolt_csms_last_message_timestamp_seconds",
+        &at,
+        link.state.last_message_at,
+    );
+    timestamp(
+        page,
+        "retrovolt_csms_state_since_timestamp_seconds",
+        &at,
+        link.state.since,
+    );
     page.add("retrovolt_csms_samples_thinned", &at, tally.thinned);
     let queue = ["csms", at[0], at[1]];
     page.add("retrovolt_queue_messages", &queue, link.state.queued);
-    page.add("retrovolt_queue_oldest_seconds", &queue, link.oldest_s.unwrap_or(0));
+    page.add(
+        "retrovolt_queue_oldest_seconds",
+        &queue,
+        link.oldest_s.unwrap_or(0),
+    );
 }
 
 fn accounts(page: &mut Page, accounts: &[AccountFigures]) {
@@ -270,12 +325,23 @@ fn process(page: &mut Page, process: &ProcessFigures) {
     page.maybe("process_virtual_memory_bytes", &[], process.virtual_bytes);
     page.maybe("process_open_fds", &[], process.open_fds);
     page.maybe("process_max_fds", &[], process.max_fds);
-    page.add("process_start_time_seconds", &[], Number::timestamp(process.started_ms));
+    page.add(
+        "process_start_time_seconds",
+        &[],
+        Number::timestamp(process.started_ms),
+    );
 }
 
 /// What is published of a bus; `busy_us` and `period_us`: what it was in use since the last look, and how long ago that was.
 #[must_use]
-pub fn bus_state(open: bool, devices: (u32, u32), tally: &BusTally, busy_us: u64, period_us: u64, at: At) -> BusState {
+pub fn bus_state(
+    open: bool,
+    devices: (u32, u32),
+    tally: &BusTally,
+    busy_us: u64,
+    period_us: u64,
+    at: At,
+) -> BusState {
     let ms = |us: u64| Milli(i64::try_from(us).unwrap_or(i64::MAX));
     let share = |busy: u64| {
         let per_mille_of_pct = u128::from(busy) * 100_000 / u128::from(period_us.max(1));

@@ -140,7 +140,14 @@ impl Page {
         self.sample(name, "_count", labels, None, all.into());
     }
 
-    fn sample(&mut self, name: &str, ending: &'static str, labels: &[&str], le: Option<String>, value: Number) {
+    fn sample(
+        &mut self,
+        name: &str,
+        ending: &'static str,
+        labels: &[&str],
+        le: Option<String>,
+        value: Number,
+    ) {
         let found = METRICS.iter().position(|metric| metric.name == name);
         let Some((index, metric)) = found.and_then(|index| Some((index, METRICS.get(index)?))) else {
             debug_assert!(false, "{name} is not in the table");
@@ -194,11 +201,17 @@ fn family(out: &mut String, metric: &Metric, samples: &[Sample], format: Format)
         }
         let _ = writeln!(out, " {}", sample.value.0);
     }
-    debug_assert!(metric.kind != Kind::Histogram || samples.len() > 2, "a histogram has classes");
+    debug_assert!(
+        metric.kind != Kind::Histogram || samples.len() > 2,
+        "a histogram has classes"
+    );
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -240,8 +253,16 @@ retrovolt_bus_request_seconds_count{bus=\"garage\"} 2
     #[test]
     fn both_formats_are_written_as_they_ask() {
         assert_eq!(page().text(Format::Prometheus), SAMPLES);
-        let counter = |text: &str| text.replace("# HELP retrovolt_bus_retries_total", "# HELP retrovolt_bus_retries");
-        let open = counter(SAMPLES).replace("# TYPE retrovolt_bus_retries_total", "# TYPE retrovolt_bus_retries");
+        let counter = |text: &str| {
+            text.replace(
+                "# HELP retrovolt_bus_retries_total",
+                "# HELP retrovolt_bus_retries",
+            )
+        };
+        let open = counter(SAMPLES).replace(
+            "# TYPE retrovolt_bus_retries_total",
+            "# TYPE retrovolt_bus_retries",
+        );
         assert_eq!(page().text(Format::OpenMetrics), open + "# EOF\n");
     }
 
@@ -254,13 +275,19 @@ retrovolt_bus_request_seconds_count{bus=\"garage\"} 2
             ("", Prometheus),
             ("*/*", Prometheus),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Prometheus),
-            ("Application/OpenMetrics-Text; version=\"1.0.0\"; charset=utf-8", OpenMetrics),
+            (
+                "Application/OpenMetrics-Text; version=\"1.0.0\"; charset=utf-8",
+                OpenMetrics,
+            ),
             ("application/openmetrics-text", OpenMetrics),
             ("application/openmetrics-text;version=2.0.0", Prometheus),
             ("application/openmetrics-text;q=0.3,text/plain;q=0.7", Prometheus),
             ("application/openmetrics-text;q=0", Prometheus),
             ("application/openmetrics-text;q=x,;;=,", Prometheus),
-            ("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3", Prometheus),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3",
+                Prometheus,
+            ),
         ] {
             assert_eq!(Format::accepted(accept), format, "{accept}");
         }

@@ -136,11 +136,21 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
         std::fs::create_dir_all(folder)?;
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves there"));
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another process serves there",
+        ));
     }
     match std::fs::symlink_metadata(path) {
-        Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => std::fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
+            std::fs::remove_file(path)?
+        }
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file that is no socket",
+            ));
+        }
         Err(_) => {}
     }
     let listener = UnixListener::bind(path)?;
@@ -173,9 +183,13 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, exhibit: &Exh
             let text = page(&figures, &picture).text(format);
             response("200 OK", format.content_type(), &text, "", head_only)
         }
-        Request::Refused(status, words, more) => {
-            response(status, "text/plain; charset=utf-8", &format!("{words}\n"), more, false)
-        }
+        Request::Refused(status, words, more) => response(
+            status,
+            "text/plain; charset=utf-8",
+            &format!("{words}\n"),
+            more,
+            false,
+        ),
     };
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
@@ -215,9 +229,16 @@ fn understood(head: &[u8]) -> Option<Request> {
     };
     let path = request.path.unwrap_or_default();
     if path.split('?').next() != Some("/metrics") {
-        return Some(Request::Refused("404 Not Found", "the metrics are at /metrics", ""));
+        return Some(Request::Refused(
+            "404 Not Found",
+            "the metrics are at /metrics",
+            "",
+        ));
     }
-    let accepts = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("accept"));
+    let accepts = request
+        .headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("accept"));
     let accept: Vec<String> = accepts
         .map(|header| String::from_utf8_lossy(header.value).into_owned())
         .collect();

@@ -145,11 +145,19 @@ metrics! {
 /// `docs/metrics.md` between its marks.
 #[must_use]
 pub fn document() -> String {
-    let mut page = String::from("| metric | type | labels | what it says | payload key |\n|---|---|---|---|---|\n");
+    let mut page =
+        String::from("| metric | type | labels | what it says | payload key |\n|---|---|---|---|---|\n");
     for metric in METRICS {
         let listed = |words: &mut dyn Iterator<Item = &str>| {
-            let all: Vec<String> = words.filter(|word| !word.is_empty()).map(|word| format!("`{word}`")).collect();
-            if all.is_empty() { "-".to_owned() } else { all.join(", ") }
+            let all: Vec<String> = words
+                .filter(|word| !word.is_empty())
+                .map(|word| format!("`{word}`"))
+                .collect();
+            if all.is_empty() {
+                "-".to_owned()
+            } else {
+                all.join(", ")
+            }
         };
         page.push_str(&format!(
             "| `{}` | {} | {} | {} | {} |\n",
@@ -172,12 +180,24 @@ mod tests {
         let mut names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
         for metric in METRICS {
             let name = metric.name;
-            assert!(name.starts_with("retrovolt_") || name.starts_with("process_"), "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(
+                name.starts_with("retrovolt_") || name.starts_with("process_"),
+                "{name}"
+            );
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{name}"
+            );
             assert!(!name.ends_with("_total"), "{name}: the ending is put on");
-            assert!(metric.help.ends_with('.') && !metric.help.contains(['\\', '\n', '"']), "{name}");
+            assert!(
+                metric.help.ends_with('.') && !metric.help.contains(['\\', '\n', '"']),
+                "{name}"
+            );
             let foreign = ["le", "quantile", "job", "instance"];
-            assert!(metric.labels.iter().all(|label| !foreign.contains(label)), "{name}");
+            assert!(
+                metric.labels.iter().all(|label| !foreign.contains(label)),
+                "{name}"
+            );
         }
         names.sort_unstable();
         names.dedup();

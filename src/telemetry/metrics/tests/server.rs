@@ -1,6 +1,5 @@
 use super::*;
-use crate::telemetry::{Easel, Health, Info, SCHEMA, SiteState};
-use std::collections::BTreeMap;
+use crate::telemetry::{Easel, Health};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
@@ -22,26 +21,7 @@ impl Source for Fixed {
 }
 
 fn exhibit() -> Exhibit {
-    let info = Info {
-        schema: SCHEMA,
-        app: "retrovolt",
-        version: "1.2.3",
-        hardware: None,
-        os: None,
-        started_at: crate::telemetry::At(0),
-        url: None,
-        charge_points: Vec::new(),
-        meters: Vec::new(),
-        buses: Vec::new(),
-    };
-    let easel = Easel::new(Picture {
-        info,
-        health: Health::default(),
-        buses: BTreeMap::new(),
-        points: BTreeMap::new(),
-        meters: BTreeMap::new(),
-        site: SiteState::default(),
-    });
+    let easel = Easel::new(Picture::blank());
     Exhibit {
         picture: easel.view().picture,
         source: Arc::new(Fixed),
@@ -71,13 +51,28 @@ fn split(answer: &str) -> (&str, &str) {
 async fn metrics_are_answered_in_the_format_that_is_asked_for() {
     let plain = answer(&[b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"]).await;
     let (head, body) = split(&plain);
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{head}");
-    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
-    assert!(body.contains("retrovolt_build_info{version=\"1.2.3\",commit=\"\"} 1\n") && !body.contains("EOF"));
-    let pieces: [&[u8]; 3] = [b"GET /metrics?x=1 HT", b"TP/1.0\r\naccept: application/openmetrics-", b"text\r\n\r\n"];
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("Content-Length: {}\r\n", body.len())),
+        "{head}"
+    );
+    assert!(
+        body.contains("retrovolt_build_info{version=\"1.2.3\",commit=\"\"} 1\n") && !body.contains("EOF")
+    );
+    let pieces: [&[u8]; 3] = [
+        b"GET /metrics?x=1 HT",
+        b"TP/1.0\r\naccept: application/openmetrics-",
+        b"text\r\n\r\n",
+    ];
     let open = answer(&pieces).await;
     let (head, body) = split(&open);
-    assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(
+        head.contains("application/openmetrics-text; version=1.0.0"),
+        "{head}"
+    );
     assert!(body.ends_with("# EOF\n"));
     let head_only = answer(&[b"HEAD /metrics HTTP/1.1\r\n\r\n"]).await;
     let (head, body) = split(&head_only);
@@ -99,7 +94,10 @@ async fn anything_else_is_refused_in_words() {
         (long.as_str(), "431 "),
     ] {
         let said = answer(&[request.as_bytes()]).await;
-        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{request:.40}: {said}");
+        assert!(
+            said.starts_with(&format!("HTTP/1.1 {status}")),
+            "{request:.40}: {said}"
+        );
     }
     let said = answer(&[b"DELETE /metrics HTTP/1.1\r\n\r\n"]).await;
     assert!(said.contains("Allow: GET, HEAD\r\n"), "{said}");
@@ -110,12 +108,16 @@ async fn who_says_nothing_or_takes_nothing_is_cut_off() {
     let begun = Instant::now();
     // The far end stays open and says half a request.
     let (near, mut far) = tokio::io::duplex(64);
-    far.write_all(b"GET /metrics HTTP/1.1\r\n").await.expect("it listens");
+    far.write_all(b"GET /metrics HTTP/1.1\r\n")
+        .await
+        .expect("it listens");
     guest(near, exhibit()).await;
     assert_eq!(begun.elapsed(), PATIENCE);
     // This one asks, and reads nothing of the answer.
     let (near, mut far) = tokio::io::duplex(64);
-    far.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.expect("it listens");
+    far.write_all(b"GET /metrics HTTP/1.1\r\n\r\n")
+        .await
+        .expect("it listens");
     guest(near, exhibit()).await;
     assert_eq!(begun.elapsed(), PATIENCE * 2);
     drop(far);
@@ -123,7 +125,10 @@ async fn who_says_nothing_or_takes_nothing_is_cut_off() {
 
 async fn ask(path: &Path) -> String {
     let mut stream = UnixStream::connect(path).await.expect("it serves");
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").await.expect("it listens");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\n\r\n")
+        .await
+        .expect("it listens");
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("text");
     text
@@ -142,7 +147,10 @@ async fn so_many_guests_are_served_and_the_next_waits_for_a_place() {
     }
     let waiting = ask(&path);
     tokio::pin!(waiting);
-    assert!(timeout(Duration::from_millis(50), &mut waiting).await.is_err(), "there is no place");
+    assert!(
+        timeout(Duration::from_millis(50), &mut waiting).await.is_err(),
+        "there is no place"
+    );
     idle.pop();
     assert!(waiting.await.contains("200 OK"));
     server.abort();
@@ -156,7 +164,10 @@ async fn a_dead_socket_is_replaced_and_nothing_else_is_touched() {
     let path = dir.path().join("sub/m.sock");
     let listen = Listen::Unix(path.clone());
     let first = Door::open(&listen).await.expect("a socket");
-    let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+    let mode = std::fs::metadata(&path)
+        .expect("it is there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o660);
     let second = Door::open(&listen).await.err().expect("it is taken");
     assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
@@ -167,5 +178,8 @@ async fn a_dead_socket_is_replaced_and_nothing_else_is_touched() {
     std::fs::write(dir.path().join("file"), "mine").expect("a file");
     let third = Door::open(&Listen::Unix(dir.path().join("file"))).await.err();
     assert_eq!(third.expect("refused").kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(std::fs::read_to_string(dir.path().join("file")).expect("it is there"), "mine");
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("file")).expect("it is there"),
+        "mine"
+    );
 }
