@@ -8,10 +8,14 @@ use super::panel::{LinkDial, Panel};
 use super::process::{self, Kernel};
 use super::router::South;
 use super::vitals::{LEDGER, Marks, names_of_late};
-use crate::domain::{BusSetup, BusTally, Clock, Mono, Now, ReaderId, Stamp};
+use crate::domain::{
+    BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp,
+};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
-use crate::telemetry::metrics::{AccountFigures, Figures, LedgerFigures, LinkFigures, Source, bus_state};
+use crate::telemetry::metrics::{
+    AccountFigures, Figures, LedgerFigures, LinkFigures, ProcessFigures, Source, bus_state,
+};
 use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,6 +32,8 @@ pub(super) const HUNG_AFTER: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(10);
 /// What the database said is good for so long at a scrape.
 const STATS_GOOD: Duration = Duration::from_secs(5);
+/// What the kernel told is good for so long.
+const BOARD_GOOD: Duration = Duration::from_secs(2);
 /// A database that says nothing for so long is done without.
 const STATS_WAIT: Duration = Duration::from_secs(1);
 
@@ -49,10 +55,20 @@ pub(super) struct Gauges {
     memory: Mutex<Memory>,
 }
 
+/// What the kernel tells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Board {
+    process: ProcessFigures,
+    disk_free_bytes: Option<u64>,
+    temperature_c: Option<Milli>,
+    throttled: Option<bool>,
+}
+
 /// What must be known of earlier looks.
 #[derive(Debug, Default)]
 struct Memory {
     stats: Option<(Mono, Stats)>,
+    board: Option<(Mono, Board)>,
     /// Of each bus.
     busy: BTreeMap<String, Share>,
     cpu: Share,
@@ -107,9 +123,9 @@ impl Gauges {
     /// How the gateway is.
     pub fn health(&self) -> Health {
         let now = self.wires.clock.now();
-        let process = self.kernel.process();
         let mut memory = self.memory();
-        let cpu = process.cpu_us.and_then(|us| memory.cpu.look(now.mono, us));
+        let board = self.board(&mut memory, now.mono);
+        let cpu = board.process.cpu_us.and_then(|us| memory.cpu.look(now.mono, us));
         let percent = |(used, period): (u64, u64)| {
             let milli = u128::from(used) * 100_000 / u128::from(period.max(1));
             Milli(i64::try_from(milli).unwrap_or(i64::MAX))
@@ -119,13 +135,30 @@ impl Gauges {
             uptime_s: now.mono.0 / 1_000,
             clock_synced: now.wall.quality.is_trusted(),
             cpu_pct: cpu.map(percent),
-            rss_bytes: process.rss_bytes,
-            disk_free_bytes: process::disk_free(&self.wires.state_dir),
-            temperature_c: self.kernel.temperature(),
-            throttled: self.kernel.throttled(),
+            rss_bytes: board.process.rss_bytes,
+            disk_free_bytes: board.disk_free_bytes,
+            temperature_c: board.temperature_c,
+            throttled: board.throttled,
             queue: self.queue(now, memory.stats.as_ref().map(|(_, stats)| stats)),
             budgets: budget::budgets(&self.wires.accounts.borrow()),
             watchdog_ok: self.is_alive(now.mono),
+        }
+    }
+
+    /// What the kernel tells; asked anew only now and then.
+    fn board(&self, memory: &mut Memory, now: Mono) -> Board {
+        match memory.board {
+            Some((at, board)) if now.since(at) < BOARD_GOOD => board,
+            _ => {
+                let board = Board {
+                    process: self.kernel.process(),
+                    disk_free_bytes: process::disk_free(&self.wires.state_dir),
+                    temperature_c: self.kernel.temperature(),
+                    throttled: self.kernel.throttled(),
+                };
+                memory.board = Some((now, board));
+                board
+            }
         }
     }
 
@@ -168,21 +201,31 @@ impl Gauges {
             let tally = panel.bus_tally(&bus.id);
             let share = memory.busy.entry(bus.id.to_string()).or_default();
             let (busy_us, period_us) = share.look(now.mono, tally.busy_us).unwrap_or_default();
-            let open = south.ports.get(bus.id.as_str()).is_some_and(|(up, _)| *up);
-            let answers = |device: &str| south.devices.get(device).is_some_and(|(up, _)| *up);
-            let online = bus
-                .devices
-                .iter()
-                .filter(|device| answers(device.id.as_str()))
-                .count();
+            let port = south.ports.get(bus.id.as_str());
+            let device = |id: &DeviceId| south.devices.get(id.as_str());
+            let answers = |id: &DeviceId| device(id).is_some_and(|(up, _)| *up);
+            let online = bus.devices.iter().filter(|device| answers(&device.id)).count();
             let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
             let devices = (count(online), count(bus.devices.len()));
-            let at = At(now.wall.unix_ms);
-            let state = bus_state(open, devices, &tally, busy_us, period_us, at);
+            let open = port.is_some_and(|(up, _)| *up);
+            let mut state = bus_state(open, devices, &tally, busy_us, period_us, At(now.wall.unix_ms));
+            let silent = bus.devices.iter().find_map(|own| {
+                let (up, why) = device(&own.id)?;
+                (!up).then(|| format!("{}: {why}", own.id))
+            });
+            // What is wrong now says more than what went wrong last.
+            let closed = port.filter(|(up, _)| !up).map(|(_, why)| why.clone());
+            state.last_error = closed.or(silent).or(state.last_error);
             (Slug::of(bus.id.as_str()), (state, tally))
         };
         let buses = panel.site.as_ref().map_or(&[][..], |site| &site.buses);
         buses.iter().map(state).collect()
+    }
+
+    /// Every configured bus as it is published.
+    pub fn bus_states(&self) -> BTreeMap<Slug, BusState> {
+        let buses = self.buses().into_iter();
+        buses.map(|(bus, (state, _))| (bus, state)).collect()
     }
 
     /// Every running link, the one in control of its charge point first.
@@ -204,15 +247,30 @@ impl Gauges {
         links.collect()
     }
 
+    /// The link to the CSMS in control of a charge point.
+    pub fn controlling(&self, cp: &CpSetup) -> Option<Csms> {
+        let panel = self.wires.panel.borrow();
+        let reader = super::links::reader_of(cp, cp.csms.first()?);
+        let dial = panel.running.get(&reader)?;
+        Some(self.csms(&panel, &reader, dial).0)
+    }
+
     fn link(&self, panel: &Panel, reader: &ReaderId, dial: &LinkDial) -> LinkFigures {
+        let (state, oldest_s) = self.csms(panel, reader, dial);
+        LinkFigures {
+            cp: Slug::of(dial.cp.as_str()),
+            csms: dial.csms.clone(),
+            state,
+            oldest_s,
+            tally: panel.link_tally(reader),
+        }
+    }
+
+    /// A link as it is published, and the age of the oldest row it has not got.
+    fn csms(&self, panel: &Panel, reader: &ReaderId, dial: &LinkDial) -> (Csms, Option<u64>) {
         let now = self.wires.clock.now();
-        let tally = panel.link_tally(reader);
         let status = dial.status.borrow().clone();
-        let registration = status
-            .ocpp
-            .as_ref()
-            .map(|ocpp| ocpp.registration)
-            .unwrap_or_default();
+        let registration = status.ocpp.as_ref().map(|ocpp| ocpp.registration).unwrap_or_default();
         let state = match (status.connected, registration) {
             (true, Registration::Accepted) => LinkState::Connected,
             (true, Registration::Rejected) => LinkState::Rejected,
@@ -222,22 +280,18 @@ impl Gauges {
         let memory = self.memory();
         let stats = memory.stats.as_ref().map(|(_, stats)| stats);
         let queue = stats.and_then(|stats| stats.readers.iter().find(|stats| stats.reader == *reader));
+        let (since, last_heard) = panel.link_times(reader);
         let wall = |at: Mono| At(wall_ms(now, at));
-        LinkFigures {
-            cp: Slug::of(dial.cp.as_str()),
-            csms: dial.csms.clone(),
-            state: Csms {
-                state,
-                protocol: status.ocpp.as_ref().map(|ocpp| ocpp.version.to_owned()),
-                since: tally.since.map(wall),
-                last_message_at: tally.last_heard.map(wall),
-                queued: queue.map_or(0, |queue| queue.pending),
-                last_error: Some(status.detail)
-                    .filter(|detail| state != LinkState::Connected && !detail.is_empty()),
-            },
-            oldest_s: queue.and_then(|queue| self.age_s(now, queue.oldest?)),
-            tally,
-        }
+        let csms = Csms {
+            state,
+            protocol: status.ocpp.as_ref().map(|ocpp| ocpp.version.to_owned()),
+            since: since.map(wall),
+            last_message_at: last_heard.map(wall),
+            queued: queue.map_or(0, |queue| queue.pending),
+            last_error: Some(status.detail)
+                .filter(|detail| state != LinkState::Connected && !detail.is_empty()),
+        };
+        (csms, queue.and_then(|queue| self.age_s(now, queue.oldest?)))
     }
 }
 

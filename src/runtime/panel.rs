@@ -1,6 +1,6 @@
 //! What is counted by everything that runs, and by what ran before it under the same name: no reload makes a count fall.
 
-use crate::domain::{BusId, BusTally, Bytes, CpId, LinkTally, ReaderId, SiteSetup};
+use crate::domain::{BusId, BusTally, Bytes, CpId, LinkTally, Mono, ReaderId, SiteSetup};
 use crate::station::Snapshot;
 use crate::uplink::LinkStatus;
 use std::collections::BTreeMap;
@@ -117,6 +117,14 @@ impl Panel {
     /// What a link has counted.
     pub fn link_tally(&self, reader: &ReaderId) -> LinkTally {
         self.links.get(reader).map(Dial::sum).unwrap_or_default()
+    }
+
+    /// Since when a link is as it is, and when its CSMS last said anything.
+    pub fn link_times(&self, reader: &ReaderId) -> (Option<Mono>, Option<Mono>) {
+        self.links.get(reader).map_or((None, None), |dial| {
+            let live = dial.live.borrow();
+            (live.since, live.last_heard.or(dial.gone.last_heard))
+        })
     }
 
     /// What went through the sockets of each link since the start of the process, those that are gone among them.

@@ -118,7 +118,8 @@ impl Gateway {
             }
         });
         self.measures.accounts.allow(&self.setup.budgets);
-        self.measures.serve(self.setup.metrics.as_ref(), &self.picture);
+        let picture = self.easel.view().picture;
+        self.measures.serve(self.setup.metrics.as_ref(), &picture);
     }
 
     /// Books bytes and tells every link how sparing it is to be. Never waits: who has no room is told at the next turn.
