@@ -8,15 +8,14 @@ use super::panel::{LinkDial, Panel};
 use super::process::{self, Kernel};
 use super::router::South;
 use super::vitals::{LEDGER, Marks, names_of_late};
-use crate::domain::{
-    BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp,
-};
+use crate::domain::{BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{
     AccountFigures, Figures, LedgerFigures, LinkFigures, ProcessFigures, Source, bus_state,
 };
 use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug};
+use crate::uplink::LinkStatus;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -249,28 +248,35 @@ impl Gauges {
 
     /// The link to the CSMS in control of a charge point.
     pub fn controlling(&self, cp: &CpSetup) -> Option<Csms> {
-        let panel = self.wires.panel.borrow();
         let reader = super::links::reader_of(cp, cp.csms.first()?);
-        let dial = panel.running.get(&reader)?;
-        Some(self.csms(&panel, &reader, dial).0)
+        let look = Look::at(&self.wires.panel.borrow(), &reader)?;
+        Some(self.csms(&reader, look).0)
     }
 
-    fn link(&self, panel: &Panel, reader: &ReaderId, dial: &LinkDial) -> LinkFigures {
-        let (state, oldest_s) = self.csms(panel, reader, dial);
-        LinkFigures {
+    fn link(&self, panel: &Panel, reader: &ReaderId, dial: &LinkDial) -> Option<LinkFigures> {
+        let (state, oldest_s) = self.csms(reader, Look::at(panel, reader)?);
+        Some(LinkFigures {
             cp: Slug::of(dial.cp.as_str()),
             csms: dial.csms.clone(),
             state,
             oldest_s,
             tally: panel.link_tally(reader),
-        }
+        })
     }
 
     /// A link as it is published, and the age of the oldest row it has not got.
-    fn csms(&self, panel: &Panel, reader: &ReaderId, dial: &LinkDial) -> (Csms, Option<u64>) {
+    fn csms(&self, reader: &ReaderId, look: Look) -> (Csms, Option<u64>) {
         let now = self.wires.clock.now();
-        let status = dial.status.borrow().clone();
-        let registration = status.ocpp.as_ref().map(|ocpp| ocpp.registration).unwrap_or_default();
+        let Look {
+            status,
+            since,
+            last_heard,
+        } = look;
+        let registration = status
+            .ocpp
+            .as_ref()
+            .map(|ocpp| ocpp.registration)
+            .unwrap_or_default();
         let state = match (status.connected, registration) {
             (true, Registration::Accepted) => LinkState::Connected,
             (true, Registration::Rejected) => LinkState::Rejected,
@@ -280,7 +286,6 @@ impl Gauges {
         let memory = self.memory();
         let stats = memory.stats.as_ref().map(|(_, stats)| stats);
         let queue = stats.and_then(|stats| stats.readers.iter().find(|stats| stats.reader == *reader));
-        let (since, last_heard) = panel.link_times(reader);
         let wall = |at: Mono| At(wall_ms(now, at));
         let csms = Csms {
             state,
@@ -292,6 +297,26 @@ impl Gauges {
                 .filter(|detail| state != LinkState::Connected && !detail.is_empty()),
         };
         (csms, queue.and_then(|queue| self.age_s(now, queue.oldest?)))
+    }
+}
+
+/// A link at one moment.
+struct Look {
+    status: LinkStatus,
+    since: Option<Mono>,
+    last_heard: Option<Mono>,
+}
+
+impl Look {
+    /// Taken out of the panel, so that nobody holds it while waiting for anything else.
+    fn at(panel: &Panel, reader: &ReaderId) -> Option<Self> {
+        let status = panel.running.get(reader)?.status.borrow().clone();
+        let (since, last_heard) = panel.link_times(reader);
+        Some(Self {
+            status,
+            since,
+            last_heard,
+        })
     }
 }
 
