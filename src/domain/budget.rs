@@ -51,6 +51,16 @@ impl Thrift {
         }
     }
 
+    /// How many times longer the periods of telemetry are, where nothing but the periods can be thinned.
+    #[must_use]
+    pub const fn stretch(self) -> u32 {
+        match self {
+            Self::Free => 1,
+            Self::Sparing => 5,
+            Self::Bare => 60,
+        }
+    }
+
     /// For metrics: 0, 1, 2.
     #[must_use]
     pub const fn number(self) -> u8 {

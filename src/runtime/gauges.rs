@@ -12,7 +12,7 @@ use crate::domain::{BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, Rea
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{
-    AccountFigures, Figures, LedgerFigures, LinkFigures, ProcessFigures, Source, bus_state,
+    AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, Source, bus_state,
 };
 use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug};
 use crate::uplink::LinkStatus;
@@ -43,6 +43,7 @@ pub(super) struct Wires {
     pub state_dir: PathBuf,
     pub panel: watch::Receiver<Panel>,
     pub accounts: watch::Receiver<Vec<AccountFigures>>,
+    pub broker: watch::Receiver<Option<MqttFigures>>,
     pub south: watch::Receiver<South>,
     pub marks: watch::Receiver<Marks>,
 }
@@ -342,7 +343,7 @@ impl Source for Gauges {
                 links: self.links(),
                 accounts: self.wires.accounts.borrow().clone(),
                 ledger,
-                mqtt: None,
+                mqtt: self.wires.broker.borrow().clone(),
                 process: self.kernel.process(),
             }
         }

@@ -7,6 +7,7 @@ mod late;
 mod line;
 mod stop;
 mod stream;
+mod tally;
 
 use super::modbus::{Host, Hosts, Machine};
 use super::port::{Opener, Wire};

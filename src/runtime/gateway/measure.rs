@@ -1,7 +1,7 @@
 //! What the gateway counts of itself: instruments, bytes and budgets, the endpoint for metrics.
 
 use super::{Gateway, LEDGER_WAIT};
-use crate::domain::{Clock, Listen};
+use crate::domain::{Clock, Listen, SiteSetup, Thrift};
 use crate::runtime::budget::Accounts;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::gauges::{Gauges, Wires};
@@ -10,7 +10,7 @@ use crate::runtime::router::South;
 use crate::runtime::vitals::Vitals;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Picture;
-use crate::telemetry::metrics::{AccountFigures, Exhibit, serve};
+use crate::telemetry::metrics::{AccountFigures, Exhibit, MqttFigures, serve};
 use crate::uplink::ToUplink;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct Measures {
     panel: watch::Sender<Panel>,
     accounts: Accounts,
     shown: watch::Sender<Vec<AccountFigures>>,
+    broker: watch::Sender<Option<MqttFigures>>,
+    broker_thrift: watch::Sender<Thrift>,
     /// Reads the instruments.
     pub gauges: Arc<Gauges>,
     endpoint: Option<(Listen, JoinHandle<()>)>,
@@ -47,12 +49,14 @@ impl Measures {
         let accounts = Accounts::load(sight.store, sight.clock.now()).await?;
         let (panel, panel_rx) = watch::channel(Panel::default());
         let (shown, accounts_rx) = watch::channel(Vec::new());
+        let (broker, broker_rx) = watch::channel(None);
         let gauges = Gauges::new(Wires {
             clock: Arc::clone(sight.clock),
             store: sight.store.clone(),
             state_dir: sight.state_dir,
             panel: panel_rx,
             accounts: accounts_rx,
+            broker: broker_rx,
             south: sight.south.clone(),
             marks: sight.vitals.watch(),
         });
@@ -60,6 +64,8 @@ impl Measures {
             panel,
             accounts,
             shown,
+            broker,
+            broker_thrift: watch::Sender::default(),
             gauges: Arc::new(gauges),
             endpoint: None,
         })
@@ -83,10 +89,22 @@ impl Measures {
         }
     }
 
+    /// What a link to a broker tells of itself, and how sparing it is to be: the periods of what it publishes grow by
+    /// [`Thrift::stretch`].
+    pub fn broker(&self) -> (watch::Sender<Option<MqttFigures>>, watch::Receiver<Thrift>) {
+        (self.broker.clone(), self.broker_thrift.subscribe())
+    }
+
     /// Books what went through the sockets.
     fn book(&mut self, clock: &SystemClock) {
-        let counts = self.panel.borrow().bytes();
+        let mut counts = self.panel.borrow().bytes();
+        if let Some(broker) = &*self.broker.borrow() {
+            counts.insert(SiteSetup::BROKER.to_owned(), broker.bytes);
+        }
         self.accounts.book(clock.now(), &counts);
+        let thrift = self.accounts.thrift(SiteSetup::BROKER);
+        self.broker_thrift
+            .send_if_modified(|told| std::mem::replace(told, thrift) != thrift);
         let figures = self.accounts.figures();
         self.shown.send_if_modified(|shown| {
             *shown = figures;
