@@ -89,12 +89,6 @@ impl Measures {
         }
     }
 
-    /// What a link to a broker tells of itself, and how sparing it is to be: the periods of what it publishes grow by
-    /// [`Thrift::stretch`].
-    pub fn broker(&self) -> (watch::Sender<Option<MqttFigures>>, watch::Receiver<Thrift>) {
-        (self.broker.clone(), self.broker_thrift.subscribe())
-    }
-
     /// Books what went through the sockets.
     fn book(&mut self, clock: &SystemClock) {
         let mut counts = self.panel.borrow().bytes();
