@@ -231,20 +231,13 @@ impl Gauges {
     /// Every running link, the one in control of its charge point first.
     pub fn links(&self) -> Vec<LinkFigures> {
         let panel = self.wires.panel.borrow().clone();
-        let links = panel
-            .site
+        let points = panel.site.as_ref().map_or(&[][..], |site| &site.charge_points);
+        let readers = points
             .iter()
-            .flat_map(|site| &site.charge_points)
-            .flat_map(|cp| {
-                cp.csms.iter().filter_map(|csms| {
-                    let reader = super::links::reader_of(cp, csms);
-                    panel
-                        .running
-                        .get(&reader)
-                        .map(|dial| self.link(&panel, &reader, dial))
-                })
-            });
-        links.collect()
+            .flat_map(|cp| cp.csms.iter().map(|csms| super::links::reader_of(cp, csms)));
+        readers
+            .filter_map(|reader| self.link(&panel, &reader, panel.running.get(&reader)?))
+            .collect()
     }
 
     /// The link to the CSMS in control of a charge point.
