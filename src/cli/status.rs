@@ -120,6 +120,9 @@ fn screen(status: &Value) -> String {
             reader["pending"]
         );
     }
+    for account in status["traffic"].as_array().into_iter().flatten() {
+        traffic(&mut out, account);
+    }
     for hung in status["hung"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "  HUNG    {}", text(hung));
     }
@@ -200,6 +203,28 @@ fn charge_point(out: &mut String, point: &Value) {
     }
 }
 
+/// Bytes of a back end this month, and what follows from its budget.
+fn traffic(out: &mut String, account: &Value) {
+    let mega = |bytes: u64| bytes as f64 / 1e6;
+    let both = |span: &Value| span["sent"].as_u64().unwrap_or(0) + span["received"].as_u64().unwrap_or(0);
+    let _ = write!(
+        out,
+        "  bytes   {:<24} {:.3} MB this month, {:.3} MB today",
+        text(&account["back_end"]),
+        mega(both(&account["month"])),
+        mega(both(&account["day"]))
+    );
+    if let Some(budget) = account["budget_bytes"].as_u64() {
+        let _ = write!(
+            out,
+            ", budget {:.3} MB ({})",
+            mega(budget),
+            text(&account["stage"])
+        );
+    }
+    out.push('\n');
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
 }
@@ -234,6 +259,24 @@ mod tests {
             "{screen}"
         );
         assert!(screen.contains("CP1/main                 0 waiting"), "{screen}");
+    }
+
+    #[test]
+    fn bytes_are_shown_with_their_budget() {
+        let mut status = sample(true);
+        let span = |sent: u64, received: u64| json!({ "sent": sent, "received": received });
+        status["traffic"] = json!([
+            { "back_end": "CP1/main", "day": span(1_000, 500), "month": span(30_000_000, 11_000_000), "budget_bytes": 50_000_000, "stage": "sparing" },
+            { "back_end": "CP1/fleet", "day": span(0, 0), "month": span(0, 0), "budget_bytes": null, "stage": "free" },
+        ]);
+        let screen = screen(&status);
+        let with =
+            "CP1/main                 41.000 MB this month, 0.002 MB today, budget 50.000 MB (sparing)\n";
+        assert!(screen.contains(with), "{screen}");
+        assert!(
+            screen.contains("CP1/fleet                0.000 MB this month, 0.000 MB today\n"),
+            "{screen}"
+        );
     }
 
     #[test]

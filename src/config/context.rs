@@ -126,6 +126,12 @@ impl<'a> Names<'a> {
     }
 }
 
+/// A path that is written somewhere in a text, as meant.
+pub(super) fn beside(path: &Path, at: Place, sources: &Sources) -> PathBuf {
+    let folder = sources.of(at).map_or(Path::new(""), |source| &source.dir);
+    folder.join(path)
+}
+
 /// A path as meant: relative ones start from the folder of the file they are written in.
 pub(super) fn resolve(given: &Given<PathBuf>, sources: &Sources) -> Option<PathBuf> {
     let path = given.value.as_ref()?;

@@ -255,6 +255,13 @@ const STANZAS: &[Stanza] = &[
         variant: true,
         full: false,
     },
+    Stanza {
+        table: "metrics",
+        intro: "Variant: metrics for a Prometheus on this machine.",
+        chosen: &[("listen", "\"127.0.0.1:9469\"")],
+        variant: true,
+        full: false,
+    },
 ];
 
 /// `config/retrovolt.toml`.

@@ -32,6 +32,7 @@ pub(super) const ROOT: &Table = &Table {
         ChargePointKeys::TABLE,
         FuseKeys::TABLE,
         FirmwareKeys::TABLE,
+        MetricsKeys::TABLE,
     ],
 };
 
@@ -214,6 +215,8 @@ settings! {
     ping: Duration = Kind::Time { min: 1_000, max: DAY, zero: Some("none are sent") }, Is("60s"), "\"60s\"", "Time between WebSocket pings.";
     boot_retry: Duration = time(1_000, DAY), Is("60s"), "\"60s\"",
         "Wait before BootNotification is repeated where the back end names no time.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What this link may cost in a calendar month (UTC), both ways, as counted at the socket: TLS included, headers of TCP and IP not. When the days so far have used it up, periodic meter values are told less often, then not at all; begin, end and billing registers of sessions, statuses and security events always are. See metrics.md.";
     tags: Vec<(String, Place)> = Kind::Texts, Absent("sessions of every tag"), "[\"04A1*\", \"!04A1FF*\"]",
         "Only sessions with these tokens are reported to this back end. `*` stands for any characters, `!` takes tokens out. Who may charge is not decided here.";
     tags_file: PathBuf = Kind::Path, Absent("see `tags`"), "\"/etc/retrovolt/company.tags\"",
@@ -247,4 +250,13 @@ settings! {
         "An installation stops charging: it waits for the end of all sessions, and free connectors are out of service meanwhile. Otherwise charging goes on.";
     install_timeout: Duration = time(1_000, 7 * DAY), Is("30min"), "\"30min\"",
         "How long the installer may take; an update without a result by then has failed.";
+}
+
+settings! {
+    /// Metrics for Prometheus and whoever speaks like it, at `/metrics` over HTTP. Without this table there are none. See metrics.md.
+    MetricsKeys in "metrics", many: false, tables: [];
+    listen: String = Kind::Text { max: 255 }, Required, "\"127.0.0.1:9469\"",
+        "Where: an address of this machine with a port, or `unix:` and the path of a socket.";
+    accept_remote: bool = Kind::Bool, Is("false"), "true",
+        "Your consent to an address that other machines reach: whoever reaches it can read all metrics, and there is no password and no TLS.";
 }

@@ -22,6 +22,7 @@ mod keep;
 mod keys;
 mod line;
 mod manual;
+mod metrics;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -166,6 +167,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let metrics = metrics::read(&root, &mut context);
     let Context {
         mut found,
         library,
@@ -186,6 +188,8 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,
             inhibit_shutdown: gateway.inhibit_shutdown.value?,
+            metrics,
+            budgets: north::budgets(&points),
         };
         supply::place(&mut setup);
         let log = LogSetup {

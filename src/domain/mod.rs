@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no file, no socket. What a room tells another room is a type of this one.
 
 mod auth;
+mod budget;
 mod command;
 mod device;
 mod evse;
@@ -18,12 +19,14 @@ mod rng;
 mod session;
 mod setup;
 mod tags;
+mod tally;
 mod time;
 mod transfer;
 mod units;
 mod vault;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
+pub use budget::{Account, Span, Thrift, thrift};
 pub use command::{
     Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
     OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,
@@ -49,9 +52,10 @@ pub use rng::Rng;
 pub use session::{MeterIdentity, Receipt, ReceiptAnswer, ReceiptPart, SessionFlag, SessionRecord};
 pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
-    FirmwareSetup, FuseSetup, Link, OcppVersion, Parity, Security, SiteSetup, Supply,
+    FirmwareSetup, FuseSetup, Link, Listen, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
 pub use tags::{TagPattern, TagRule};
+pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use transfer::{
     FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,

@@ -161,6 +161,8 @@ impl Machine {
                 Some(call) => Some(call),
                 None if !concerns => None,
                 None if self.must_hold(now, at) => return None,
+                // Asked once for each row: who is not left out is sent now.
+                None if self.leaves_front_out() => None,
                 None => self.render_front(),
             };
             match call {
@@ -181,9 +183,20 @@ impl Machine {
         }
     }
 
+    /// Whether the oldest row is not told because of the budget.
+    fn leaves_front_out(&mut self) -> bool {
+        let left_out = self
+            .ledger
+            .front()
+            .is_some_and(|row| self.thinning.leaves_out(row));
+        self.tally.thinned += u64::from(left_out);
+        left_out
+    }
+
     fn render_front(&self) -> Option<Call> {
         let row = self.front_row()?;
-        self.dialect.row(row, &self.epochs)
+        let renumbered = self.thinning.renumbered(row);
+        self.dialect.row(renumbered.as_ref().unwrap_or(row), &self.epochs)
     }
 
     /// A row whose time is not trusted waits until the epoch of its run is known and kept, so that a repeat
@@ -218,7 +231,8 @@ impl Machine {
         } else if let Some(cursor) = self.ledger.idle_progress() {
             let commit = self.next_commit();
             self.ledger.start_commit(commit);
-            self.commit(commit, Vec::new(), Some(cursor));
+            let puts = self.thinning.puts(None);
+            self.commit(commit, puts, Some(cursor));
         }
     }
 
@@ -313,7 +327,9 @@ impl Machine {
     pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>, answer: ReceiptAnswer) {
         self.note_receipt(answer);
         let routing = &mut self.routing;
-        puts.extend(self.ledger.front().and_then(|row| routing.done(&row.event)));
+        let done = self.ledger.front().map(|row| &row.event);
+        puts.extend(done.and_then(|event| routing.done(event)));
+        puts.extend(self.thinning.puts(done));
         let commit = self.next_commit();
         let cursor = self.ledger.finish(commit);
         self.commit(commit, puts, Some(cursor));

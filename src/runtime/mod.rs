@@ -3,6 +3,7 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
+mod budget;
 mod bundle;
 pub mod clock;
 mod conductor;
@@ -16,6 +17,7 @@ mod exchange;
 mod feed;
 mod fuses;
 mod gateway;
+mod gauges;
 mod inhibit;
 mod links;
 pub mod log;
@@ -23,7 +25,9 @@ mod narrator;
 mod notify;
 mod observe;
 pub mod pack;
+mod panel;
 mod porter;
+mod process;
 mod pseudonym;
 mod ring;
 mod router;
@@ -185,7 +189,7 @@ async fn serve(
         let wish = gateway.wish();
         wishes.send_if_modified(|old| std::mem::replace(old, wish) != wish);
         tokio::select! {
-            _ = turn.tick() => {}
+            _ = turn.tick() => gateway.count_bytes(),
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => { reload(&mut gateway, &mut configuration).await; }

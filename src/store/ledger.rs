@@ -291,6 +291,23 @@ pub(super) fn pending(db: &Connection, row: &ReaderRow, bound: u64) -> Result<u6
     uint(count, "count")
 }
 
+/// When the first row that a reader still has before it happened.
+pub(super) fn oldest(db: &Connection, row: &ReaderRow) -> Result<Option<Stamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT seq, boot, mono_ms, wall_ms, quality FROM ledger WHERE cp = ?1 AND seq > ?2 ORDER BY seq LIMIT 1",
+    )?;
+    let mut found = query.query((row.cp.as_str(), int(row.cursor)))?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let numbers = Numbers {
+        seq: row.get(0)?,
+        boot: row.get(1)?,
+        mono_ms: row.get(2)?,
+        wall_ms: row.get(3)?,
+        quality: row.get(4)?,
+    };
+    numbers.stamp().map(Some)
+}
+
 /// Writes or removes a value.
 pub(super) fn put(db: &Connection, put: &Put) -> Result<(), StoreError> {
     let (scope, key) = (put.scope.as_str(), put.key.as_str());

@@ -32,7 +32,7 @@ pub use journal::{
 };
 pub use security::{LogFault, SecurityEntry, SecurityLog, read_security_log};
 
-use crate::domain::{Batch, BootId, CpId, ReaderId, Row};
+use crate::domain::{Batch, BootId, CpId, ReaderId, Row, Stamp};
 use reader::Ask;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -92,6 +92,9 @@ pub struct ReaderStats {
     pub cursor: u64,
     /// Rows before it, counted up to 10,000.
     pub pending: u64,
+    /// When the oldest of them happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Stamp>,
 }
 
 /// Settings that tests turn.

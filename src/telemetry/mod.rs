@@ -5,14 +5,16 @@
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
+//! | `metrics` | the endpoint for Prometheus |
 
+pub mod metrics;
 mod payload;
 mod picture;
 mod units;
 
 pub use payload::{
-    BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
-    SiteState, Status,
+    Budget, BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA,
+    Session, SiteState, Status,
 };
 pub use picture::{Device, Easel, Happening, Meter, Picture, Point, Reach, Totals, View, What};
 pub use units::{At, Milli, Slug};

@@ -7,7 +7,9 @@
 )]
 
 mod bad_certificates;
+mod budget;
 mod canaries;
+mod deploy;
 mod doctor;
 mod dropin;
 mod every_action;
@@ -19,6 +21,7 @@ mod hostile_csms;
 mod inhibitor;
 mod journal;
 mod kills;
+mod metrics;
 mod notify;
 mod own_lines;
 mod reload;

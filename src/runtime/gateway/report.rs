@@ -3,6 +3,7 @@
 use super::{ChargePoint, Gateway};
 use crate::domain::Clock;
 use crate::runtime::diag::Diagnostics;
+use crate::runtime::gauges::HUNG_AFTER;
 use crate::runtime::inhibit::Wish;
 use crate::runtime::links::Link;
 use crate::runtime::observe::{Scene, Subject};
@@ -15,8 +16,6 @@ use tokio::time::timeout;
 
 /// The ledger answers within this, or is not healthy.
 const LEDGER_WAIT: Duration = Duration::from_secs(1);
-/// What a task may be silent before it counts as hung.
-const HUNG_AFTER: Duration = Duration::from_secs(10);
 
 impl Gateway {
     /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
@@ -134,6 +133,7 @@ impl Gateway {
             "south": *self.south.borrow(),
             "charge_points": points,
             "ledger": ledger,
+            "traffic": self.traffic(),
         })
     }
 
@@ -143,7 +143,6 @@ impl Gateway {
             setup: point.setup.clone(),
             snapshot: point.conductor.snapshot.clone(),
             told: point.conductor.told.clone(),
-            link: point.links.first().map(|link| link.uplink.status.clone()),
         };
         self.scene.send_replace(Scene {
             site: Some(Arc::new(self.setup.clone())),

@@ -62,6 +62,8 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         trust_dir: None,
         device_dir: None,
         inhibit_shutdown: Duration::ZERO,
+        metrics: None,
+        budgets: BTreeMap::new(),
     }
 }
 
