@@ -267,12 +267,14 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
         let now = counts(&scrape(&socket, if turn % 2 == 0 { PLAIN } else { OPEN }).await);
         for (name, value) in &before {
             let seen = now.get(name).copied();
+            // A station that was built anew does not know its register at once, and says nothing then.
+            let unknown = seen.is_none() && name.starts_with("retrovolt_cp_energy");
             assert!(
-                seen.is_some_and(|seen| seen >= *value),
+                unknown || seen.is_some_and(|seen| seen >= *value),
                 "{name}: {value} before, {seen:?} at scrape {turn}"
             );
         }
-        before = now;
+        before.extend(now);
         if turn % 10 == 9 {
             // Something is to happen between scrapes: the pause is no wait for anything.
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;

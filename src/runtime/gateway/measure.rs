@@ -118,7 +118,7 @@ impl Gateway {
                 panel.bus(id, &bus.handle.tally);
             }
             for (cp, point) in points {
-                panel.station(cp, &point.conductor.snapshot);
+                panel.station(cp, &point.conductor.snapshot, &point.conductor.told);
                 for link in &point.links {
                     let dial = LinkDial {
                         cp: cp.clone(),
