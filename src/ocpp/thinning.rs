@@ -195,10 +195,8 @@ mod tests {
         let first = sample(SampleContext::Periodic, 1, 100);
         let mut second = sample(SampleContext::Periodic, 2, 101);
         second.at.boot = BootId(1);
-        assert_eq!(
-            told(&mut thinning, &[first.clone(), second, first.clone()]),
-            [1, 2, 3]
-        );
+        let third = sample(SampleContext::Periodic, 3, 102);
+        assert_eq!(told(&mut thinning, &[first.clone(), second, third]), [1, 2, 3]);
         let mut free = Thinning::default();
         assert_eq!(told(&mut free, &[first.clone(), first]), [1, 1]);
     }

@@ -26,6 +26,7 @@ use crate::site::Shares;
 use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Easel;
+use measure::Measures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +90,7 @@ pub struct Gateway {
     main: Marker,
     time: mpsc::Sender<i64>,
     yard: Yard,
-    measures: measure::Measures,
+    measures: Measures,
     /// Where telemetry looks.
     easel: Arc<Easel>,
     scene: watch::Sender<Scene>,
@@ -137,25 +138,14 @@ impl Gateway {
         let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
-        let measures = measure::Measures::start(measure::Sight {
-            clock: &clock,
-            store: &store,
-            state_dir: setup.state_dir.clone(),
-            south: &south,
-            vitals: &vitals,
-        })
-        .await?;
+        let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
         let gauges = Arc::clone(&measures.gauges);
         let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, gauges);
         let mut gateway = Self {
             easel,
             scene,
             names: Pseudonyms::new(&seed.to_be_bytes()),
-            setup: SiteSetup {
-                buses: Vec::new(),
-                charge_points: Vec::new(),
-                ..setup.clone()
-            },
+            setup: nothing_of(&setup),
             clock,
             store,
             seed,
@@ -543,6 +533,15 @@ impl Gateway {
                 "the ledger did not close in time; what was acknowledged is durable all the same"
             );
         }
+    }
+}
+
+/// The site before anything of it runs.
+fn nothing_of(setup: &SiteSetup) -> SiteSetup {
+    SiteSetup {
+        buses: Vec::new(),
+        charge_points: Vec::new(),
+        ..setup.clone()
     }
 }
 

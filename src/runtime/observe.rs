@@ -188,7 +188,7 @@ impl Light<'_> {
                 state: self.state(setup, evse, &told, epoch),
                 session: told.session,
                 csms: csms.clone(),
-                totals: told.totals,
+                totals: self.gauges.totals(&subject.setup.id, evse.evse),
             };
             picture.points.insert(name, point);
         }

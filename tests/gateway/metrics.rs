@@ -51,6 +51,24 @@ pub fn samples(page: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
+/// The first page on which these samples are at least 1: the picture is painted anew only every tenth of a second.
+async fn shown(socket: &Path, wanted: &[&str]) -> String {
+    let page = async {
+        loop {
+            let page = scrape(socket, PLAIN).await;
+            let seen = samples(&page);
+            if wanted
+                .iter()
+                .all(|name| seen.get(*name).is_some_and(|value| *value >= 1.0))
+            {
+                return page;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, page).await.expect("the picture is painted")
+}
+
 /// What `setup.sh` has unpacked.
 pub fn promtool() -> PathBuf {
     let tool = root().join(".lab/prometheus/promtool");
@@ -92,6 +110,40 @@ async fn parsed(format: &str, page: &str) -> BTreeMap<String, Value> {
     let (good, said) = says(command, page).await;
     assert!(good, "{said}\n{page}");
     serde_json::from_str(&said).expect("JSON")
+}
+
+/// What dashboard and alerts ask for and this site has not: no thermometer that must be there, no meter beside the
+/// charger, no voltage in its registers, no limit of the site.
+const NOT_HERE: [&str; 5] = [
+    "retrovolt_board_temperature_celsius",
+    "retrovolt_board_throttled",
+    "retrovolt_meter_available",
+    "retrovolt_cp_voltage_volts",
+    "retrovolt_site_limit_watts",
+];
+
+/// Everything that dashboard and alerts ask for is served, with the labels they pick by.
+fn answers_every_query(page: &str) {
+    let served = samples(page);
+    for query in crate::deploy::queries() {
+        for (name, labels) in crate::deploy::named(&query) {
+            let own = |sample: &&String| sample.split('{').next() == Some(name.as_str());
+            let found = served.keys().find(own);
+            if found.is_none() && NOT_HERE.contains(&name.as_str()) {
+                continue;
+            }
+            let found = found.unwrap_or_else(|| panic!("{name} of {query} is not served:\n{page}"));
+            for label in labels
+                .iter()
+                .filter(|label| !["job", "instance"].contains(&label.as_str()))
+            {
+                assert!(
+                    found.contains(&format!("{label}=\"")),
+                    "{found} has no label {label}: {query}"
+                );
+            }
+        }
+    }
 }
 
 fn counts(page: &str) -> BTreeMap<String, f64> {
@@ -137,7 +189,10 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
     world.unplug("box").expect("a charger");
     until(&gateway, "its end", |s| sessions(s) == 0 && waiting(s) == 0).await;
 
-    let (plain, open) = (scrape(&socket, PLAIN).await, scrape(&socket, OPEN).await);
+    let ended = "retrovolt_cp_sessions_total{cp=\"m-1\",reason=\"ev_disconnected\"}";
+    let free = "retrovolt_cp_status{cp=\"m-1\",status=\"available\"}";
+    let plain = shown(&socket, &[ended, free]).await;
+    let open = scrape(&socket, OPEN).await;
     let mut lint = Command::new(promtool());
     lint.args(["check", "metrics"]);
     assert_eq!(
@@ -179,6 +234,11 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
             3.0,
         ),
         ("retrovolt_budget_bytes{back_end=\"M-1/main\"}", 1e9),
+        ("retrovolt_cp_available{cp=\"m-1\"}", 1.0),
+        (
+            "retrovolt_cp_energy_joules_total{cp=\"m-1\",direction=\"import\"}",
+            0.0,
+        ),
         ("retrovolt_watchdog_ok", 1.0),
         ("process_resident_memory_bytes", 1e6),
         ("process_open_fds", 5.0),
@@ -189,6 +249,9 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
             "{name}: {value:?} of {plain}"
         );
     }
+
+    answers_every_query(&plain);
+    assert!(!plain.contains("FREE"), "a token is told");
 
     let mut before = counts(&plain);
     for turn in 0..100 {
@@ -204,12 +267,14 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
         let now = counts(&scrape(&socket, if turn % 2 == 0 { PLAIN } else { OPEN }).await);
         for (name, value) in &before {
             let seen = now.get(name).copied();
+            // A station that was built anew does not know its register at once, and says nothing then.
+            let unknown = seen.is_none() && name.starts_with("retrovolt_cp_energy");
             assert!(
-                seen.is_some_and(|seen| seen >= *value),
+                unknown || seen.is_some_and(|seen| seen >= *value),
                 "{name}: {value} before, {seen:?} at scrape {turn}"
             );
         }
-        before = now;
+        before.extend(now);
         if turn % 10 == 9 {
             // Something is to happen between scrapes: the pause is no wait for anything.
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;

@@ -105,7 +105,8 @@ async fn every_request_counts_once_by_how_it_ended() {
     );
     assert_eq!(tally.latency.count(), 4, "only answers have a time");
     let median = Duration::from_micros(tally.percentile_us(50).expect("answers"));
-    assert!(median >= THINK && median < THINK * 3, "{median:?}");
+    // The slave begins to think while the request is still being sent.
+    assert!(median > THINK / 2 && median <= THINK, "{median:?}");
     let busy = Duration::from_micros(tally.busy_us);
     assert!(busy > TIMEOUT * 2 && busy <= passed, "{busy:?} of {passed:?}");
     assert!(tally.last_error.is_some_and(|words| words.starts_with("unit-")));

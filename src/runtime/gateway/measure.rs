@@ -12,7 +12,6 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::Picture;
 use crate::telemetry::metrics::{AccountFigures, Exhibit, MqttFigures, serve};
 use crate::uplink::ToUplink;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,31 +33,28 @@ pub(super) struct Measures {
     endpoint: Option<(Listen, JoinHandle<()>)>,
 }
 
-/// What there is to look at from the start.
-pub(super) struct Sight<'a> {
-    pub clock: &'a Arc<SystemClock>,
-    pub store: &'a Store,
-    pub state_dir: PathBuf,
-    pub south: &'a watch::Receiver<South>,
-    pub vitals: &'a Vitals,
-}
-
 impl Measures {
     /// Instruments that nothing hangs on yet.
-    pub async fn start(sight: Sight<'_>) -> Result<Self, StoreError> {
-        let accounts = Accounts::load(sight.store, sight.clock.now()).await?;
+    pub async fn start(
+        setup: &SiteSetup,
+        clock: &Arc<SystemClock>,
+        store: &Store,
+        south: &watch::Receiver<South>,
+        vitals: &Vitals,
+    ) -> Result<Self, StoreError> {
+        let accounts = Accounts::load(store, clock.now()).await?;
         let (panel, panel_rx) = watch::channel(Panel::default());
         let (shown, accounts_rx) = watch::channel(Vec::new());
         let (broker, broker_rx) = watch::channel(None);
         let gauges = Gauges::new(Wires {
-            clock: Arc::clone(sight.clock),
-            store: sight.store.clone(),
-            state_dir: sight.state_dir,
+            clock: Arc::clone(clock),
+            store: store.clone(),
+            state_dir: setup.state_dir.clone(),
             panel: panel_rx,
             accounts: accounts_rx,
             broker: broker_rx,
-            south: sight.south.clone(),
-            marks: sight.vitals.watch(),
+            south: south.clone(),
+            marks: vitals.watch(),
         });
         Ok(Self {
             panel,
@@ -118,7 +114,7 @@ impl Gateway {
                 panel.bus(id, &bus.handle.tally);
             }
             for (cp, point) in points {
-                panel.station(cp, &point.conductor.snapshot);
+                panel.station(cp, &point.conductor.snapshot, &point.conductor.told);
                 for link in &point.links {
                     let dial = LinkDial {
                         cp: cp.clone(),

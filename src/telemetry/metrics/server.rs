@@ -74,7 +74,10 @@ pub async fn serve(listen: Listen, exhibit: Exhibit) {
 /// Where connections come in.
 enum Door {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
 }
 
 /// Takes the socket's file away with it.
@@ -92,7 +95,10 @@ impl Door {
             Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             Listen::Unix(path) => {
                 let socket = unix(path)?;
-                Ok(Self::Unix(socket, SocketFile(path.clone())))
+                Ok(Self::Unix {
+                    listener: socket,
+                    _file: SocketFile(path.clone()),
+                })
             }
         }
     }
@@ -112,7 +118,7 @@ impl Door {
                 Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                     guests.spawn(guest(stream, exhibit));
                 }),
-                Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                Self::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| {
                     guests.spawn(guest(stream, exhibit));
                 }),
             };
