@@ -2,10 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `client` | one connection to an MQTT broker |
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 
+pub mod client;
 mod payload;
 mod picture;
 mod units;
