@@ -2,16 +2,23 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `client` | one connection to an MQTT broker |
+//! | `event` | what is published of things that happen |
+//! | `mqtt` | the own topic tree |
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 //! | `metrics` | the endpoint for Prometheus |
 
+pub mod client;
+mod event;
 pub mod metrics;
+pub mod mqtt;
 mod payload;
 mod picture;
 mod units;
 
+pub use event::{Change, EVENT_TYPES, Event, EventData, Record, RecordKind, Response, ResponseStatus};
 pub use payload::{
     Budget, BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA,
     Session, SiteState, Status,
