@@ -13,14 +13,15 @@ use super::energy::{Judged, Register};
 use super::io::Role;
 use super::limits::Actuator;
 use super::plausible::{is_possible, is_register};
+use super::running::Tx;
 use super::smart::watts_per_amp;
 use super::status::Teller;
 use super::tokens::Owner;
-use super::running::Tx;
 use super::tx::Pending;
 use crate::domain::{
     AppliedLimit, DeviceFact, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource,
-    MeterIdentity, MilliAmps, MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
+    MeterIdentity, MilliAmps, MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity,
+    Reading, Share, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -127,10 +127,7 @@ impl TxRecord {
             SessionFlag::BeginClockUntrusted,
         );
         note(untrusted(&ended), SessionFlag::EndClockUntrusted);
-        note(
-            self.quality != Quality::Good,
-            SessionFlag::EndRegisterDoubtful,
-        );
+        note(self.quality != Quality::Good, SessionFlag::EndRegisterDoubtful);
         // A begin sets the offset to zero; only a reset, a roll-over or a swap moves it.
         note(self.register.offset != 0, SessionFlag::RegisterJumped);
         note(self.refused_at.is_some(), SessionFlag::TokenRefused);

@@ -17,8 +17,8 @@ use super::running::{Tx, TxRecord, take_up};
 use super::status;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, Begin, ChargingProfile, ChargingState, DeviceCommand, End, Event, EvseId,
-    IdToken, MilliWattHours, Mono, Put, SampleContext, SessionFlag, Stamp, StopReason, TokenInfo,
-    TxId, TxTrigger, VehicleState,
+    IdToken, MilliWattHours, Mono, Put, SampleContext, SessionFlag, Stamp, StopReason, TokenInfo, TxId,
+    TxTrigger, VehicleState,
 };
 use std::time::Duration;
 

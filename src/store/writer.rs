@@ -254,7 +254,7 @@ fn apply_all<'a>(
             Work::Retain(keep) => retain(&tx, known, keep).map(|()| 0)?,
             Work::Epoch { boot, epoch_ms } => {
                 journal::corrected(&tx, &mut known.journal, keys, *boot, *epoch_ms).map(|()| 0)?
-            },
+            }
             Work::Wall(unix_ms) => set_meta(&tx, "last_wall_ms", *unix_ms).map(|()| 0)?,
             Work::KeepSessions(records) => {
                 known.journal.keep(*records);

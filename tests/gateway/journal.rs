@@ -42,7 +42,11 @@ fn standings(dir: &Path) -> (Option<i32>, Vec<(String, String)>) {
     let (code, value) = told(dir, &["reconcile"]);
     let all = value["sessions"].as_array().expect("a list").iter();
     let word = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
-    (code, all.map(|one| (word(one, "reader"), word(one, "standing"))).collect())
+    (
+        code,
+        all.map(|one| (word(one, "reader"), word(one, "standing")))
+            .collect(),
+    )
 }
 
 fn stands(csms: &str, standing: &str) -> (String, String) {
@@ -63,7 +67,9 @@ fn checked_by_python(dir: &Path, journal: &Value) -> Value {
         .spawn()
         .expect("python");
     let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(journal.to_string().as_bytes()).expect("it listens");
+    stdin
+        .write_all(journal.to_string().as_bytes())
+        .expect("it listens");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     serde_json::from_slice(&output.stdout).expect("a verdict")
@@ -91,7 +97,11 @@ async fn the_journal_outlives_outages_and_kills_and_agrees_with_two_csmss() {
     ];
     let toml = configuration(dir.path(), &world, FREE, &back_ends);
     let mut gateway = process(dir.path(), &toml);
-    assert_eq!(run(dir.path(), &[]).status.code(), Some(66), "no gateway has run yet");
+    assert_eq!(
+        run(dir.path(), &[]).status.code(),
+        Some(66),
+        "no gateway has run yet"
+    );
     gateway.start().expect("the gateway starts");
     until(&gateway, "both accept the charge point", |s| links_online(s) == 2).await;
     session(&gateway, &world).await;
@@ -110,18 +120,20 @@ async fn the_journal_outlives_outages_and_kills_and_agrees_with_two_csmss() {
     until(&gateway, "it ends", |s| sessions(s) == 0).await;
     gateway.kill().await.expect("a kill");
     gateway.start().expect("the gateway starts again");
-    until(&gateway, "the one in control is told", |s| links_online(s) == 1 && sessions(s) == 0).await;
-    first
-        .wait(0, PATIENCE, |_| first.verdict().ended == 2)
-        .await
-        .expect("the end arrives");
+    until(&gateway, "the one in control is told", |s| {
+        links_online(s) == 1 && sessions(s) == 0 && first.verdict().ended == 2
+    })
+    .await;
     let wanted = vec![
         both[0].clone(),
         both[1].clone(),
         stands("fleet", "waiting"),
         stands("main", "acknowledged"),
     ];
-    until(&gateway, "what waits is told as that", |_| standings(dir.path()) == (Some(75), wanted.clone())).await;
+    until(&gateway, "what waits is told as that", |_| {
+        standings(dir.path()) == (Some(75), wanted.clone())
+    })
+    .await;
 
     second.set_reach(Reach::Up);
     told_to_both(&gateway).await;
@@ -144,8 +156,11 @@ async fn the_journal_outlives_outages_and_kills_and_agrees_with_two_csmss() {
     );
     let mut forged = journal.clone();
     forged["records"][1]["record"]["energy_mwh"] = json!(1);
-    forged["records"][1]["record"]["meter_stop_mwh"] =
-        json!(1 + forged["records"][1]["record"]["meter_start_mwh"].as_i64().expect("a register"));
+    forged["records"][1]["record"]["meter_stop_mwh"] = json!(
+        1 + forged["records"][1]["record"]["meter_start_mwh"]
+            .as_i64()
+            .expect("a register")
+    );
     assert_eq!(checked_by_python(dir.path(), &forged)["wrong"], 2);
 
     people_see_it(dir.path(), &journal, &head);
@@ -156,7 +171,10 @@ async fn the_journal_outlives_outages_and_kills_and_agrees_with_two_csmss() {
 /// Table, comma-separated values, filters, key, token and head.
 fn people_see_it(dir: &Path, journal: &Value, head: &str) {
     let table = text(&run(dir, &[]));
-    assert!(table.ends_with(" kWh\n") && table.contains("\n2 sessions, "), "{table}");
+    assert!(
+        table.ends_with(" kWh\n") && table.contains("\n2 sessions, "),
+        "{table}"
+    );
     assert!(table.contains("TWO-1/1"), "{table}");
     let csv = text(&run(dir, &["--csv"]));
     assert_eq!(csv.lines().count(), 3, "{csv}");
@@ -169,7 +187,10 @@ fn people_see_it(dir: &Path, journal: &Value, head: &str) {
     let checked = run(dir, &["verify", "--head", head, "--key", &key]);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked));
     assert!(text(&checked).contains("each record is as it was written"));
-    assert_eq!(run(dir, &["verify", "--head", "nonsense"]).status.code(), Some(64));
+    assert_eq!(
+        run(dir, &["verify", "--head", "nonsense"]).status.code(),
+        Some(64)
+    );
 }
 
 fn tampering_is_found(dir: &Path, head: &str) {
@@ -229,7 +250,13 @@ async fn what_a_csms_refuses_and_what_is_not_for_it_is_told_apart() {
         )
     );
     let table = text(&run(dir.path(), &["reconcile"]));
-    assert!(table.contains("end given up, last answer InternalError"), "{table}");
-    assert!(table.ends_with("1 acknowledged, 1 REFUSED, 2 not for it\n"), "{table}");
+    assert!(
+        table.contains("end given up, last answer InternalError"),
+        "{table}"
+    );
+    assert!(
+        table.ends_with("1 acknowledged, 1 REFUSED, 2 not for it\n"),
+        "{table}"
+    );
     assert!(gateway.stop(PATIENCE).await.expect("it ends").success());
 }

@@ -168,7 +168,10 @@ fn journal_agrees(dir: &Path, audit: &[Row]) {
     })
     .expect("the journal reads");
     assert_eq!(checked.faults, []);
-    assert_eq!(kept, recorded, "a session is lost, doubled or another in the journal");
+    assert_eq!(
+        kept, recorded,
+        "a session is lost, doubled or another in the journal"
+    );
     let (_, reconciled) = reconcile_sessions(&dir.join("state"), |_| true).expect("it reads");
     assert_eq!(reconciled.len(), recorded.len());
     for one in reconciled {

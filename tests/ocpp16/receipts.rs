@@ -8,9 +8,17 @@ use serde_json::json;
 fn noted(pair: &Pair) -> Vec<(ReceiptPart, ReceiptAnswer, Option<i64>)> {
     let told = pair.receipts.iter().map(|receipt| {
         assert_eq!((receipt.tx.as_str(), receipt.reader.as_str()), ("a", "CP1-main"));
-        let row = pair.ledger.iter().find(|row| row.seq == receipt.row).expect("its row");
+        let row = pair
+            .ledger
+            .iter()
+            .find(|row| row.seq == receipt.row)
+            .expect("its row");
         assert_eq!(row.event.tx(), Some(&receipt.tx));
-        (receipt.part, receipt.answer.clone(), receipt.register.map(|r| r.0))
+        (
+            receipt.part,
+            receipt.answer.clone(),
+            receipt.register.map(|r| r.0),
+        )
     });
     told.collect()
 }

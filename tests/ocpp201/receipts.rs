@@ -36,7 +36,10 @@ fn without_begin_measurands_no_register_is_said_to_have_been_sent() {
         "variable": {"name": "TxStartedMeasurands"}, "attributeValue": ""}]});
     pair.ask("SetVariables", set);
     let answer = pair.result();
-    assert_eq!(answer["setVariableResult"][0]["attributeStatus"], "Accepted", "{answer}");
+    assert_eq!(
+        answer["setVariableResult"][0]["attributeStatus"], "Accepted",
+        "{answer}"
+    );
     pair.append(began("a", 100));
     let (id, event) = pair.call("TransactionEvent");
     assert!(event["meterValue"].is_null(), "{event}");

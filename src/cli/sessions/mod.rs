@@ -222,7 +222,9 @@ fn verify(dir: &Path, args: &VerifyArgs) -> Result<ExitCode, StoreError> {
         })?;
         let key = PublicKey::parse(&text).ok_or_else(|| {
             let path = path.display();
-            StoreError::Refused(format!("{path} holds no Ed25519 public key; `retrovolt sessions key` prints one"))
+            StoreError::Refused(format!(
+                "{path} holds no Ed25519 public key; `retrovolt sessions key` prints one"
+            ))
         })?;
         trusted.push(key);
     }
@@ -240,7 +242,10 @@ fn verify(dir: &Path, args: &VerifyArgs) -> Result<ExitCode, StoreError> {
 
 fn key(dir: &Path) -> Result<ExitCode, StoreError> {
     let checked = read_sessions(dir, &[], None, drop)?;
-    let key = checked.keys.last().and_then(|key| PublicKey::parse(&key.public_key));
+    let key = checked
+        .keys
+        .last()
+        .and_then(|key| PublicKey::parse(&key.public_key));
     match key {
         Some(key) => print!("{}", key.pem()),
         None => eprintln!("retrovolt: the journal names no key"),

@@ -90,7 +90,10 @@ mod tests {
 
     #[test]
     fn energies_are_exact_and_never_round_up() {
-        assert_eq!((kwh(1_999_999), kwh(0), kwh(-1)), ("1.999".into(), "0.000".into(), "0.000".into()));
+        assert_eq!(
+            (kwh(1_999_999), kwh(0), kwh(-1)),
+            ("1.999".into(), "0.000".into(), "0.000".into())
+        );
         assert_eq!(kwh(-2_500_000), "-2.500");
         assert_eq!((wh(1_234_567), wh(-5)), ("1234.567".into(), "-0.005".into()));
     }

@@ -125,7 +125,10 @@ mod tests {
     fn the_worst_decides_how_it_ends() {
         let of = |all: &[Standing]| exit_code(&all.iter().map(|s| one(*s)).collect::<Vec<_>>());
         assert_eq!(of(&[]), 0);
-        assert_eq!(of(&[Standing::Acknowledged, Standing::NotForIt, Standing::Left]), 0);
+        assert_eq!(
+            of(&[Standing::Acknowledged, Standing::NotForIt, Standing::Left]),
+            0
+        );
         assert_eq!(of(&[Standing::Waiting, Standing::Acknowledged]), 75);
         for bad in [
             Standing::Refused,

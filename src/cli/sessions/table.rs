@@ -88,7 +88,10 @@ pub(super) fn sessions_csv(all: &[Session]) -> String {
 
 /// What a check came to; faults are told apart.
 pub(super) fn verdict(checked: &Checked) -> String {
-    let mut out = format!("{} records, {} sessions among them\n", checked.records, checked.sessions);
+    let mut out = format!(
+        "{} records, {} sessions among them\n",
+        checked.records, checked.sessions
+    );
     for key in &checked.keys {
         let since = key
             .since

@@ -24,8 +24,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    ConnectorStatus, CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, MilliWattHours, Now, Outcome, Params,
-    Row, StatusNotice, TokenInfo,
+    ConnectorStatus, CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, MilliWattHours, Now, Outcome,
+    Params, Row, StatusNotice, TokenInfo,
 };
 use model::Model;
 use ocpp_kit::Version;

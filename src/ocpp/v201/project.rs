@@ -8,15 +8,15 @@ use super::measure::meter_value;
 use super::model::Model;
 use super::token;
 use crate::domain::{
-    Begin, ChargingState, ConnectorStatus, CpSetup, End, Event, EvseId, IdToken, MilliWattHours, Phase, Quantity, Row,
-    SampleContext, SamplePoint, StatusNotice, StopReason, TxId, TxTrigger,
+    Begin, ChargingState, ConnectorStatus, CpSetup, End, Event, EvseId, IdToken, MilliWattHours, Phase,
+    Quantity, Row, SampleContext, SamplePoint, StatusNotice, StopReason, TxId, TxTrigger,
 };
 use ocpp_kit::types::DateTime;
 use ocpp_kit::v2_0_1 as wire;
 use ocpp_kit::v2_0_1::{
-    AuthorizeRequest, BootNotificationRequest, ChargingStation, EVSE, HeartbeatRequest, Measurand, MeterValue,
-    MeterValuesRequest, ReadingContext, Reason, SecurityEventNotificationRequest, StatusNotificationRequest, Transaction,
-    TransactionEventEnum, TransactionEventRequest, TriggerReason,
+    AuthorizeRequest, BootNotificationRequest, ChargingStation, EVSE, HeartbeatRequest, Measurand,
+    MeterValue, MeterValuesRequest, ReadingContext, Reason, SecurityEventNotificationRequest,
+    StatusNotificationRequest, Transaction, TransactionEventEnum, TransactionEventRequest, TriggerReason,
 };
 
 /// Every EVSE has one connector.
@@ -247,7 +247,8 @@ pub(super) fn register_told(call: &Call) -> Option<MilliWattHours> {
         );
         at_an_end && sample.measurand == Some(Measurand::EnergyActiveImportRegister) && sample.phase.is_none()
     });
-    told.last().and_then(|sample| milli(&sample.value.to_string()))
+    told.last()
+        .and_then(|sample| milli(&sample.value.to_string()))
         .map(MilliWattHours)
 }
 

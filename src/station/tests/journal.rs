@@ -40,7 +40,10 @@ fn a_plain_session_is_kept_with_its_registers_times_token_and_meter() {
     assert_eq!(kept.begun, Some(rows(|e| matches!(e, Event::Began(_)))));
     assert_eq!(kept.ended, rows(|e| matches!(e, Event::Ended(_))));
     let meter = kept.meter.unwrap();
-    assert_eq!((meter.model.as_deref(), meter.serial.as_deref()), (Some("SDM630"), Some("4711")));
+    assert_eq!(
+        (meter.model.as_deref(), meter.serial.as_deref()),
+        (Some("SDM630"), Some("4711"))
+    );
 }
 
 #[test]
@@ -52,7 +55,11 @@ fn a_session_through_a_restart_says_so_and_keeps_its_begin() {
     b.unplug(1);
     let kept = b.sessions[0].clone();
     assert!(kept.flags.contains(&SessionFlag::Resumed), "{:?}", kept.flags);
-    let began = b.rows.iter().find(|row| matches!(row.event, Event::Began(_))).unwrap();
+    let began = b
+        .rows
+        .iter()
+        .find(|row| matches!(row.event, Event::Began(_)))
+        .unwrap();
     assert_eq!(kept.begun, Some(began.at));
 }
 
@@ -86,7 +93,10 @@ fn another_meter_in_between_is_told_and_its_jump_is_not_billed() {
     for flag in [SessionFlag::RegisterJumped, SessionFlag::MeterSwapped] {
         assert!(kept.flags.contains(&flag), "{:?}", kept.flags);
     }
-    assert_eq!(kept.meter.as_ref().and_then(|m| m.serial.as_deref()), Some("4711"));
+    assert_eq!(
+        kept.meter.as_ref().and_then(|m| m.serial.as_deref()),
+        Some("4711")
+    );
     assert_ne!(kept.meter_raw, kept.meter_stop);
     assert!((kept.meter_stop - kept.meter_start).0 <= b.outlet(1).delivered);
 }
@@ -107,7 +117,11 @@ fn a_session_that_an_earlier_release_began_is_kept_without_its_begin() {
     b.unplug(1);
     let kept = &b.sessions[0];
     assert_eq!(kept.begun, None);
-    assert!(kept.flags.contains(&SessionFlag::BeginUnknown), "{:?}", kept.flags);
+    assert!(
+        kept.flags.contains(&SessionFlag::BeginUnknown),
+        "{:?}",
+        kept.flags
+    );
     assert!(kept.meter.is_some(), "the meter is known by now");
 }
 
@@ -124,5 +138,8 @@ fn the_clock_and_the_csms_of_begin_and_end_are_told() {
     let kept = flags(&b);
     assert!(kept.contains(&SessionFlag::BeginClockUntrusted), "{kept:?}");
     assert!(kept.contains(&SessionFlag::BeginOffline), "{kept:?}");
-    assert!(!kept.contains(&SessionFlag::EndClockUntrusted) && !kept.contains(&SessionFlag::EndOffline), "{kept:?}");
+    assert!(
+        !kept.contains(&SessionFlag::EndClockUntrusted) && !kept.contains(&SessionFlag::EndOffline),
+        "{kept:?}"
+    );
 }

@@ -401,7 +401,10 @@ impl<'a> Chain<'a> {
         self.last = self.last.max(n);
         self.out.records += 1;
         let hash = hex(&own);
-        if self.head.is_some_and(|(noted, other)| *noted == n && *other != hash) {
+        if self
+            .head
+            .is_some_and(|(noted, other)| *noted == n && *other != hash)
+        {
             self.fault(JournalFault::OtherHead(n));
         }
         self.out.head = Some(format!("{n}:{hash}"));

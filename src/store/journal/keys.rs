@@ -74,9 +74,12 @@ impl Keys {
         let seed = kept(dir, SIGNING, seed_of, |seed| {
             pem("PRIVATE KEY", &[&PKCS8_HEAD[..], seed].concat())
         })?;
-        let tokens = kept(dir, TOKENS, |text| array(&unhex(text.trim())?), |key| {
-            hex(key) + "\n"
-        })?;
+        let tokens = kept(
+            dir,
+            TOKENS,
+            |text| array(&unhex(text.trim())?),
+            |key| hex(key) + "\n",
+        )?;
         Self::of(&seed, &tokens)
     }
 
@@ -239,10 +242,16 @@ mod tests {
         let again = Keys::load(dir.path()).unwrap();
         assert_eq!(first.public, again.public);
         let token = IdToken::new("04a1B2", TokenKind::Iso14443);
-        assert_eq!(first.token(&token), again.token(&IdToken::new("04A1b2", TokenKind::Local)));
+        assert_eq!(
+            first.token(&token),
+            again.token(&IdToken::new("04A1b2", TokenKind::Local))
+        );
         assert_eq!(journal_token(dir.path(), &token).unwrap(), first.token(&token));
         for name in [SIGNING, TOKENS] {
-            let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(dir.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         assert_eq!(PublicKey::parse(&first.public.pem()), Some(first.public));

@@ -204,18 +204,17 @@ fn thin(db: &Connection, chain: &mut Chain, keys: &Keys) -> Result<(), StoreErro
 
 /// Numbers, binds, signs and stores a record. Whatever lies under its number was put there by somebody else and goes:
 /// a journal that was tampered with must hold no session up.
-fn write(
-    db: &Connection,
-    chain: &mut Chain,
-    keys: &Keys,
-    mut fields: Fields,
-) -> Result<i64, StoreError> {
+fn write(db: &Connection, chain: &mut Chain, keys: &Keys, mut fields: Fields) -> Result<i64, StoreError> {
     let n = chain.last + 1;
     fields.insert("v", json!(text::VERSION));
     fields.insert("n", json!(n));
     fields.insert("prev", json!(hex(&chain.hash)));
     fields.insert("key", json!(keys.id));
-    let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = fields
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let body = text::canonical(&fields)?;
     db.prepare_cached("INSERT OR REPLACE INTO sessions(n, kind, body, signature) VALUES(?1, ?2, ?3, ?4)")?
         .execute((n, &kind, &body, keys.sign(&body)))?;

@@ -142,7 +142,9 @@ pub(super) fn of(db: &Connection, tx: &str) -> Result<BTreeMap<String, Both>, St
     while let Some(row) = rows.next()? {
         let line = line_of(row)?;
         let Some((reader, part, kept)) = line.kept() else {
-            return Err(StoreError::Corrupt(format!("a receipt of {tx} says nothing known")));
+            return Err(StoreError::Corrupt(format!(
+                "a receipt of {tx} says nothing known"
+            )));
         };
         let both = all.entry(reader).or_default();
         match part {

@@ -1,7 +1,7 @@
 //! What the back ends acknowledged, held against the journal.
 
-use super::check::{self, Checked, Expected, Session};
 use super::ANOTHER_KEY;
+use super::check::{self, Checked, Expected, Session};
 use super::receipts::{self, Both, Kept};
 use crate::domain::{MilliWattHours, ReceiptAnswer};
 use crate::store::error::StoreError;
@@ -176,7 +176,14 @@ fn each(
     let nothing = Both::default();
     names
         .into_iter()
-        .map(|name| one(session, name, receipts.get(name).unwrap_or(&nothing), readers.get(name)))
+        .map(|name| {
+            one(
+                session,
+                name,
+                receipts.get(name).unwrap_or(&nothing),
+                readers.get(name),
+            )
+        })
         .collect()
 }
 
@@ -233,11 +240,18 @@ fn judge(session: &Session, receipts: &Both, reader: Option<&Reader>) -> (Standi
         (sent.abs_diff(own) >= ROUNDING_MWH.unsigned_abs())
             .then(|| format!("{what}: sent {} Wh, journal {} Wh", sent / 1_000, own / 1_000))
     };
-    let differs = other("begin", begin.and_then(|kept| kept.register), session.meter_start_mwh)
-        .or_else(|| other("end", end.register, session.meter_stop_mwh));
+    let differs = other(
+        "begin",
+        begin.and_then(|kept| kept.register),
+        session.meter_start_mwh,
+    )
+    .or_else(|| other("end", end.register, session.meter_stop_mwh));
     match differs {
         Some(detail) => (Standing::Differs, Some(detail)),
-        None if begin.is_none() => (Standing::Acknowledged, Some("its begin was told before receipts were kept".to_owned())),
+        None if begin.is_none() => (
+            Standing::Acknowledged,
+            Some("its begin was told before receipts were kept".to_owned()),
+        ),
         None => (Standing::Acknowledged, None),
     }
 }

@@ -125,7 +125,11 @@ fn a_record_says_what_the_documentation_says_byte_for_byte() {
 
 #[test]
 fn the_words_of_flags_are_those_the_station_stores() {
-    for flag in [SessionFlag::BeginUnknown, SessionFlag::RegisterJumped, SessionFlag::EndUnseen] {
+    for flag in [
+        SessionFlag::BeginUnknown,
+        SessionFlag::RegisterJumped,
+        SessionFlag::EndUnseen,
+    ] {
         assert_eq!(serde_json::to_value(flag).unwrap(), flag.word());
     }
 }
@@ -233,15 +237,23 @@ fn a_key_that_was_lost_is_told_in_the_chain() {
     append(&db, &mut chain, &keys(2), &session("later"), 80).unwrap();
     let checked = checked(&db);
     assert_eq!(checked.faults, []);
-    let since: Vec<_> = checked.keys.iter().map(|key| (key.id.as_str(), key.since)).collect();
-    assert_eq!(since, [(keys(1).id.as_str(), Some(1)), (keys(2).id.as_str(), Some(4))]);
+    let since: Vec<_> = checked
+        .keys
+        .iter()
+        .map(|key| (key.id.as_str(), key.since))
+        .collect();
+    assert_eq!(
+        since,
+        [(keys(1).id.as_str(), Some(1)), (keys(2).id.as_str(), Some(4))]
+    );
     assert!(bodies(&db)[3].contains("\"why\":\"another_key\""));
 }
 
 #[test]
 fn a_time_that_is_known_later_is_a_record_of_its_own() {
     let (db, mut chain) = filled(1);
-    db.execute("INSERT INTO boots(boot, epoch_ms) VALUES(7, NULL)", []).unwrap();
+    db.execute("INSERT INTO boots(boot, epoch_ms) VALUES(7, NULL)", [])
+        .unwrap();
     let blind = SessionRecord {
         begun: Some(stamp(7, 5_000, ClockQuality::Unset)),
         ended: stamp(7, 65_000, ClockQuality::Restored),
@@ -271,10 +283,15 @@ fn a_time_that_is_known_later_is_a_record_of_its_own() {
     let checked = check(&db, &Expected::default(), |record| seen.extend(record.session)).unwrap();
     assert_eq!(checked.faults, []);
     let blind = &seen[1];
-    assert_eq!((blind.begin_ms, blind.end_ms), (Some(1_800_000_005_000), 1_800_000_065_000));
+    assert_eq!(
+        (blind.begin_ms, blind.end_ms),
+        (Some(1_800_000_005_000), 1_800_000_065_000)
+    );
     assert!(blind.begin_is_sure() && blind.end_is_sure());
     assert_eq!(seen[2].begin_ms, Some(1_800_000_070_777));
-    let left: i64 = db.query_row("SELECT count(*) FROM session_times", [], |r| r.get(0)).unwrap();
+    let left: i64 = db
+        .query_row("SELECT count(*) FROM session_times", [], |r| r.get(0))
+        .unwrap();
     assert_eq!(left, 0);
 }
 
@@ -285,25 +302,39 @@ fn the_oldest_records_go_with_their_receipts_and_the_rest_stays_provable() {
     for n in 1..=250 {
         let tx = format!("tx-{n}");
         append(&db, &mut chain, &keys(1), &session(&tx), n * 10).unwrap();
-        receipts::put(&db, &receipt(&tx, ReceiptPart::End, n * 10, ReceiptAnswer::NotForIt, None)).unwrap();
+        receipts::put(
+            &db,
+            &receipt(&tx, ReceiptPart::End, n * 10, ReceiptAnswer::NotForIt, None),
+        )
+        .unwrap();
     }
     let checked = checked(&db);
     assert_eq!(checked.faults, []);
     assert!((100..=106).contains(&checked.records), "{}", checked.records);
     assert_eq!(checked.keys.len(), 1, "the key is still told");
     assert_eq!(checked.keys[0].since, None);
-    let receipts: i64 = db.query_row("SELECT count(*) FROM receipts", [], |r| r.get(0)).unwrap();
+    let receipts: i64 = db
+        .query_row("SELECT count(*) FROM receipts", [], |r| r.get(0))
+        .unwrap();
     assert_eq!(u64::try_from(receipts).unwrap(), checked.sessions);
     let again = open(&db, &keys(1), Opening::New, 0).unwrap();
-    assert_eq!((again.first, again.last, again.hash), (chain.first, chain.last, chain.hash));
+    assert_eq!(
+        (again.first, again.last, again.hash),
+        (chain.first, chain.last, chain.hash)
+    );
 
-    let first: i64 = db.query_row("SELECT min(n) FROM sessions", [], |r| r.get(0)).unwrap();
+    let first: i64 = db
+        .query_row("SELECT min(n) FROM sessions", [], |r| r.get(0))
+        .unwrap();
     let (gone_n, gone_hash) = (first - 1, "ab".repeat(32));
     let old = Expected {
         head: Some((5, gone_hash)),
         ..Expected::default()
     };
-    assert_eq!(check(&db, &old, drop).unwrap().faults, [JournalFault::HeadPruned(5)]);
+    assert_eq!(
+        check(&db, &old, drop).unwrap().faults,
+        [JournalFault::HeadPruned(5)]
+    );
     // More than was said is gone, or less.
     db.execute("DELETE FROM sessions WHERE n = ?1", [first]).unwrap();
     assert_eq!(faults(&db), [JournalFault::Missing(first)]);
@@ -322,8 +353,10 @@ fn a_journal_that_was_tampered_with_holds_no_session_up() {
     for n in 1..=8 {
         append(&db, &mut chain, &keys(1), &session(&format!("tx-{n}")), n).unwrap();
     }
-    db.execute("UPDATE sessions SET body = CAST(x'ff00' AS TEXT)", []).unwrap();
-    db.execute("INSERT INTO sessions VALUES(10, 'session', '{}', x'00')", []).unwrap();
+    db.execute("UPDATE sessions SET body = CAST(x'ff00' AS TEXT)", [])
+        .unwrap();
+    db.execute("INSERT INTO sessions VALUES(10, 'session', '{}', x'00')", [])
+        .unwrap();
     assert_eq!(named(&db), Some(1));
     let mut chain = open(&db, &keys(1), Opening::New, 0).unwrap();
     chain.keep(10);
@@ -333,16 +366,14 @@ fn a_journal_that_was_tampered_with_holds_no_session_up() {
     let mut seen = Vec::new();
     let checked = check(&db, &Expected::default(), |record| seen.extend(record.session)).unwrap();
     assert_eq!(seen.last().map(|s| s.tx.as_str()), Some("tx-40"));
-    assert_eq!(checked.faults, [], "what was tampered with has gone with the oldest");
+    assert_eq!(
+        checked.faults,
+        [],
+        "what was tampered with has gone with the oldest"
+    );
 }
 
-fn receipt(
-    tx: &str,
-    part: ReceiptPart,
-    row: u64,
-    answer: ReceiptAnswer,
-    register: Option<i64>,
-) -> Receipt {
+fn receipt(tx: &str, part: ReceiptPart, row: u64, answer: ReceiptAnswer, register: Option<i64>) -> Receipt {
     Receipt {
         reader: ReaderId::new("CP-1/main"),
         tx: TxId::new(tx),
@@ -365,15 +396,30 @@ fn put_reader(db: &Connection, name: &str, cp: &str, cursor: u64) {
 /// Both ends acknowledged, with these registers.
 fn acknowledge(db: &Connection, tx: &str, row: u64, start: i64, stop: i64) {
     let number = Some(17);
-    let begin = receipt(tx, ReceiptPart::Begin, row - 5, ReceiptAnswer::Accepted { number }, Some(start));
-    let end = receipt(tx, ReceiptPart::End, row, ReceiptAnswer::Accepted { number: None }, Some(stop));
+    let begin = receipt(
+        tx,
+        ReceiptPart::Begin,
+        row - 5,
+        ReceiptAnswer::Accepted { number },
+        Some(start),
+    );
+    let end = receipt(
+        tx,
+        ReceiptPart::End,
+        row,
+        ReceiptAnswer::Accepted { number: None },
+        Some(stop),
+    );
     receipts::put(db, &begin).unwrap();
     receipts::put(db, &end).unwrap();
 }
 
 fn standings(db: &Connection) -> Vec<(String, Option<String>, Standing)> {
     let (_, found) = reconcile(db, |_| true).unwrap();
-    found.into_iter().map(|one| (one.tx, one.reader, one.standing)).collect()
+    found
+        .into_iter()
+        .map(|one| (one.tx, one.reader, one.standing))
+        .collect()
 }
 
 fn stands(tx: &str, standing: Standing) -> (String, Option<String>, Standing) {
@@ -394,7 +440,11 @@ fn each_session_is_held_against_what_its_csms_acknowledged() {
     acknowledge(&db, "tx-4", 40, 5_000_000, 12_345_000);
     let begin = receipt("tx-4", ReceiptPart::Begin, 35, refused.clone(), Some(5_000_000));
     receipts::put(&db, &begin).unwrap();
-    receipts::put(&db, &receipt("tx-5", ReceiptPart::End, 50, ReceiptAnswer::NotForIt, None)).unwrap();
+    receipts::put(
+        &db,
+        &receipt("tx-5", ReceiptPart::End, 50, ReceiptAnswer::NotForIt, None),
+    )
+    .unwrap();
     receipts::put(&db, &receipt("tx-6", ReceiptPart::End, 60, refused, None)).unwrap();
     assert_eq!(
         standings(&db),
@@ -412,14 +462,27 @@ fn each_session_is_held_against_what_its_csms_acknowledged() {
     let (_, found) = reconcile(&db, |session| session.tx == "tx-2").unwrap();
     let told = &found[0];
     assert_eq!((told.number, told.n), (Some(17), Some(3)));
-    assert_eq!((told.energy_mwh, told.sent_energy_mwh), (Some(7_345_677), Some(7_345_000)));
+    assert_eq!(
+        (told.energy_mwh, told.sent_energy_mwh),
+        (Some(7_345_677), Some(7_345_000))
+    );
     let (_, found) = reconcile(&db, |session| session.tx == "tx-4").unwrap();
     assert_eq!(
         found[0].detail.as_deref(),
         Some("begin given up, last answer InternalError")
     );
     ledger::drop_reader(&db, &ReaderId::new("CP-1/main")).unwrap();
-    receipts::put(&db, &receipt("tx-8", ReceiptPart::Begin, 79, ReceiptAnswer::Accepted { number: None }, None)).unwrap();
+    receipts::put(
+        &db,
+        &receipt(
+            "tx-8",
+            ReceiptPart::Begin,
+            79,
+            ReceiptAnswer::Accepted { number: None },
+            None,
+        ),
+    )
+    .unwrap();
     assert_eq!(standings(&db).last(), Some(&stands("tx-8", Standing::Left)));
 }
 
