@@ -117,7 +117,7 @@ pub(super) fn append(
     row: u64,
 ) -> Result<(), StoreError> {
     let token = session.token.as_ref().map(|token| keys.token(token));
-    let n = write(db, chain, keys, text::session(session, token, row))?;
+    let n = write(db, chain, keys, text::session(session, token.as_deref(), row))?;
     for (side, at) in [("begin", session.begun), ("end", Some(session.ended))] {
         if let Some(at) = at.filter(|at| !at.wall.quality.is_trusted()) {
             await_time(db, n, side, at)?;
