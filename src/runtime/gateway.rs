@@ -144,7 +144,7 @@ impl Gateway {
         let mut gateway = Self {
             easel,
             scene,
-            names: Pseudonyms::new(&seed.to_be_bytes()),
+            names: Pseudonyms::new(store.token_names().clone()),
             setup: nothing_of(&setup),
             clock,
             store,

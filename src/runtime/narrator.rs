@@ -265,6 +265,7 @@ mod tests {
     use crate::domain::*;
     use crate::runtime::tests::charge_point;
     use crate::station::{Input, Role};
+    use crate::store::TokenNames;
     use crate::telemetry::{Picture, View};
 
     fn vehicle(state: VehicleState) -> Input {
@@ -284,7 +285,7 @@ mod tests {
         let easel = Arc::new(Easel::new(Picture::blank()));
         let mut view = easel.view();
         let setup = charge_point();
-        let mut narrator = Narrator::new(setup.id.clone(), easel, Pseudonyms::new(b"key"));
+        let mut narrator = Narrator::new(setup.id.clone(), easel, Pseudonyms::new(TokenNames::new(b"key")));
         let mut station = Station::new(setup, Params::default(), 1, &[], ReaderId::new("csms"));
         let mut now = Now::default();
         let mut expected = Vec::new();

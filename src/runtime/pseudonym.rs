@@ -1,31 +1,28 @@
 //! Tokens as telemetry may show them: the same card has the same name, and nobody can guess it from the name.
 
 use crate::domain::IdToken;
-use ring::hmac;
+use crate::store::TokenNames;
 
-/// Bytes of the keyed hash that are shown.
-const SHOWN: usize = 8;
+/// Digits of the journal's name of a token that are shown.
+const SHOWN: usize = 16;
 
-/// Gives names to tokens by a key of this site.
+/// Gives short names to tokens by the key of this site.
 #[derive(Clone, Debug)]
-pub struct Pseudonyms(hmac::Key);
+pub struct Pseudonyms(TokenNames);
 
 impl Pseudonyms {
-    /// Names by this key.
+    /// The first digits of the names the journal of sessions has.
     #[must_use]
-    pub fn new(key: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    pub fn new(names: TokenNames) -> Self {
+        Self(names)
     }
 
-    /// The name of a token, 16 hexadecimal digits. Tokens that a back end takes as equal have the same.
+    /// The name of a token, 16 hexadecimal digits: how its `token_hash` in the journal begins.
     #[must_use]
     pub fn of(&self, token: &IdToken) -> String {
-        let tag = hmac::sign(&self.0, token.key().as_bytes());
-        tag.as_ref()
-            .iter()
-            .take(SHOWN)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let mut name = self.0.of(token);
+        name.truncate(SHOWN);
+        name
     }
 }
 
@@ -36,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_token_has_one_name_under_one_key() {
-        let (here, there) = (Pseudonyms::new(b"here"), Pseudonyms::new(b"there"));
+        let [here, there] = ["here", "there"].map(|key| Pseudonyms::new(TokenNames::new(key.as_bytes())));
         let token = |text: &str| IdToken::new(text, TokenKind::Central);
         assert_eq!(here.of(&token("04AABB")), here.of(&token("04aabb")));
         assert_ne!(here.of(&token("04AABB")), here.of(&token("04AABC")));

@@ -2,7 +2,7 @@
 
 use super::reader::Ask;
 use super::writer::{Job, Work};
-use super::{QUEUE, Stats, Store};
+use super::{QUEUE, Stats, Store, TokenNames};
 use crate::domain::NewRow;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
@@ -14,7 +14,8 @@ pub(crate) type Rows = Arc<Mutex<Vec<NewRow>>>;
 pub(crate) fn store(rows: Rows) -> (Store, impl Future<Output = ()> + Send + 'static) {
     let (jobs, job_queue) = mpsc::channel(QUEUE);
     let (asks, ask_queue) = mpsc::channel(QUEUE);
-    (Store { jobs, asks }, serve(rows, job_queue, ask_queue))
+    let names = TokenNames::new(b"double");
+    (Store { jobs, asks, names }, serve(rows, job_queue, ask_queue))
 }
 
 async fn serve(rows: Rows, mut jobs: mpsc::Receiver<Job>, mut asks: mpsc::Receiver<Ask>) {

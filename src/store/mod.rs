@@ -27,7 +27,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use journal::{
-    Checked, JournalFault, JournalKey, JournalRecord, PublicKey, Reconciled, Session, Standing,
+    Checked, JournalFault, JournalKey, JournalRecord, PublicKey, Reconciled, Session, Standing, TokenNames,
     journal_token, read_sessions, reconcile_sessions,
 };
 pub use security::{LogFault, SecurityEntry, SecurityLog, read_security_log};
@@ -51,6 +51,7 @@ const STACK_BYTES: usize = 512 * 1024;
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     asks: mpsc::Sender<Ask>,
+    names: TokenNames,
 }
 
 /// What was found at the start.
@@ -143,6 +144,7 @@ impl Store {
         let lock = file::lock(dir)?;
         let (mut db, set_aside) = file::open(dir, steps, &options)?;
         let keys = journal::Keys::load(dir)?;
+        let names = keys.names();
         let tx = db.transaction()?;
         let boot = ledger::next_boot(&tx)?;
         let why = match set_aside {
@@ -165,13 +167,19 @@ impl Store {
             reader::run(read_db, &counters, &dir, ask_queue);
         })?;
         Ok((
-            Self { jobs, asks },
+            Self { jobs, asks, names },
             Opened {
                 boot,
                 last_wall_ms,
                 set_aside,
             },
         ))
+    }
+
+    /// Names of tokens for where they may not be told.
+    #[must_use]
+    pub fn token_names(&self) -> &TokenNames {
+        &self.names
     }
 
     /// Makes a batch durable and returns the number of the last row of the ledger. Once handed over it is carried

@@ -292,7 +292,7 @@ impl Rig {
             time: mpsc::channel(16).0,
             pulse,
             easel: Arc::new(Easel::new(Picture::blank())),
-            names: Pseudonyms::new(b"rig"),
+            names: Pseudonyms::new(store.token_names().clone()),
             // Nobody asks for files.
             yard: Yard::new(&super::marks::site(std::path::Path::new("unused"))),
         };

@@ -107,9 +107,9 @@ fn a_session_that_an_earlier_release_began_is_kept_without_its_begin() {
     b.run(5);
     let stored = b.kv.get_mut("tx/1").unwrap();
     let mut record: serde_json::Value = serde_json::from_str(stored).unwrap();
-    let record_ = record.as_object_mut().unwrap();
+    let fields = record.as_object_mut().unwrap();
     for later in ["begun", "meter", "flags"] {
-        record_.remove(later);
+        fields.remove(later);
     }
     *stored = record.to_string();
     b.restart(5);

@@ -242,7 +242,8 @@ pub(super) fn check(
     expected: &Expected,
     visit: impl FnMut(JournalRecord),
 ) -> Result<Checked, StoreError> {
-    check_within(&*db.unchecked_transaction()?, expected, visit)
+    let view = db.unchecked_transaction()?;
+    check_within(&view, expected, visit)
 }
 
 /// The same within the view of the caller.

@@ -102,9 +102,32 @@ impl Keys {
         self.pair.sign(text.as_bytes()).as_ref().to_vec()
     }
 
+    /// Names of tokens for others.
+    pub(in crate::store) fn names(&self) -> TokenNames {
+        TokenNames(self.tokens.clone())
+    }
+
     /// What the journal keeps of a token.
     pub(super) fn token(&self, token: &IdToken) -> String {
         hash_token(&self.tokens, token)
+    }
+}
+
+/// What tokens are called where they may not be told: by the key of this site, as in the journal.
+#[derive(Clone, Debug)]
+pub struct TokenNames(hmac::Key);
+
+impl TokenNames {
+    /// Names by a key.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The name of a token, 64 hexadecimal digits; that of the journal, and the same for tokens that differ in case only.
+    #[must_use]
+    pub fn of(&self, token: &IdToken) -> String {
+        hash_token(&self.0, token)
     }
 }
 

@@ -16,7 +16,7 @@ mod tests;
 mod text;
 
 pub use check::{Checked, JournalFault, JournalKey, JournalRecord, Session, read_sessions};
-pub use keys::{PublicKey, journal_token};
+pub use keys::{PublicKey, TokenNames, journal_token};
 pub use reconcile::{Reconciled, Standing, reconcile_sessions};
 
 pub(super) use keys::Keys;
@@ -117,7 +117,7 @@ pub(super) fn append(
     row: u64,
 ) -> Result<(), StoreError> {
     let token = session.token.as_ref().map(|token| keys.token(token));
-    let n = write(db, chain, keys, text::session(session, token, row))?;
+    let n = write(db, chain, keys, text::session(session, token.as_deref(), row))?;
     for (side, at) in [("begin", session.begun), ("end", Some(session.ended))] {
         if let Some(at) = at.filter(|at| !at.wall.quality.is_trusted()) {
             await_time(db, n, side, at)?;

@@ -20,7 +20,7 @@ pub(super) fn canonical(fields: &Fields) -> Result<String, StoreError> {
 }
 
 /// What is kept of a session. `token` is its keyed hash.
-pub(super) fn session(session: &SessionRecord, token: Option<String>, row: u64) -> Fields {
+pub(super) fn session(session: &SessionRecord, token: Option<&str>, row: u64) -> Fields {
     let mut fields = Fields::from([
         ("kind", json!("session")),
         ("cp", json!(session.cp)),
