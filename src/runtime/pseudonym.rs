@@ -17,7 +17,7 @@ impl Pseudonyms {
         Self(names)
     }
 
-    /// The name of a token, 16 hexadecimal digits: how its `token_hash` in the journal begins.
+    /// The name of a token, 16 hexadecimal digits: how its `token` in the journal begins.
     #[must_use]
     pub fn of(&self, token: &IdToken) -> String {
         let mut name = self.0.of(token);

@@ -284,6 +284,7 @@ impl Rig {
         let around = Surroundings {
             profiles: BTreeMap::new(),
             clock: Arc::clone(&clock),
+            names: Pseudonyms::new(store.token_names().clone()),
             store,
             buses: ["charger", "meter"]
                 .map(|name| (DeviceId::new(name), bus.clone()))
@@ -292,7 +293,6 @@ impl Rig {
             time: mpsc::channel(16).0,
             pulse,
             easel: Arc::new(Easel::new(Picture::blank())),
-            names: Pseudonyms::new(store.token_names().clone()),
             // Nobody asks for files.
             yard: Yard::new(&super::marks::site(std::path::Path::new("unused"))),
         };
