@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -10,13 +10,15 @@ help: ## list what can be done here
 demo: ## build, then show the gateway on simulated hardware (under two minutes)
 	cargo run --quiet --profile $(PROFILE) -- demo $(DEMO)
 
-setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, a kernel with a simulated GPIO chip
+setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, a kernel with a simulated GPIO chip, a Debian to boot
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
 	bash tests/gpio/setup.sh
+	bash tests/package/setup.sh
 
-# Without a kernel for the GPIO lab its tests are filtered out, so that they count as skipped; setup has said why.
-LAB = $(shell test -e .lab/gpio/missing && echo "-E 'not binary(gpio)'")
+# Without its lab (.lab/NAME) a test binary NAME is filtered out, so that its tests count as skipped; setup has said why.
+LABS = gpio package
+LAB = -E 'all()$(foreach lab,$(LABS),$(if $(wildcard .lab/$(lab)/missing), - binary($(lab))))'
 
 test: setup ## everything the tests need, then the tests
 	cargo nextest run --all-targets $(LAB) $(NEXTEST)
@@ -24,6 +26,23 @@ test: setup ## everything the tests need, then the tests
 test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/gpio/setup.sh
 	cargo nextest run --test gpio
+
+test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge
+	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
+	cargo nextest run --test package
+
+test-arm: ## the pure rooms and the demo on an emulated 64-bit ARM processor
+	bash tests/aarch64/run.sh
+
+dist: ## everything of a release in dist/: binaries and packages for x86_64, aarch64 and armv7, SBOM, sums (docs/releasing.md)
+	deploy/dist
+
+dist-repro: ## promise X5: build one target twice in different folders and compare
+	deploy/cross/repro $(TARGET)
+
+deb: ## a package of this machine's build, in dist/
+	cargo build --release
+	deploy/debian/build $$(dpkg --print-architecture) target/release/retrovolt $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)-1 dist
 
 check: fmt-check lint deny test ## all that CI checks
 
