@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # An apt of its own, for labs that need a package of another suite: the system's sources and state stay as they are.
 # Sourced by setup scripts. own_apt FOLDER SUITE...: afterwards apt-get update, download and apt-cache work on these suites.
 own_apt() {

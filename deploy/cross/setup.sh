@@ -5,7 +5,7 @@
 # About 150 MB are loaded once; nothing outside .lab/cross is changed. Where that is not possible the reason is left in
 # .lab/cross/missing; RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 lab=$PWD/.lab/cross
 here=$PWD/deploy/cross
 suite=${RUST_SRC_SUITE:-trixie-backports}

@@ -4,7 +4,7 @@
 # are loaded once. Where that is not possible the reason is left in .lab/aarch64/missing and the stage counts as skipped.
 # RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 lab=$PWD/.lab/aarch64
 . tests/own_apt.sh
 

@@ -3,7 +3,7 @@
 # lintian. About 180 MB are loaded once. Where that is not possible the reason is left in .lab/package/missing, `make test`
 # says so and counts the stage as skipped. RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 lab=$PWD/.lab/package
 suite=trixie
 
