@@ -125,7 +125,7 @@ impl Container {
 
     /// What dpkg says to a package, and whether it took it.
     pub fn install(&self, package: &Path) -> (bool, String) {
-        let name = "/root/retrovolt.deb";
+        let name = "/retrovolt.deb";
         std::fs::copy(package, self.path(name)).expect("copied");
         let output = self.output(&["dpkg", "--install", name]);
         (
