@@ -217,7 +217,7 @@ const STANZAS: &[Stanza] = &[
             ("url", "\"wss://csms.example.com/ocpp/{id}\""),
             ("version", "\"2.0.1\""),
             ("security", "\"basic\""),
-            ("password_file", "\"/etc/retrovolt/secrets/csms.password\""),
+            ("password_credential", "\"csms.password\""),
         ],
         variant: true,
         full: false,

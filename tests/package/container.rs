@@ -1,4 +1,4 @@
-//! A Debian with systemd in a container: booted from `.lab/nspawn` under an overlay, so that every test has a fresh one.
+//! A Debian with systemd in a container: booted from `.lab/package` under an overlay, so that every test has a fresh one.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// its own, because two containers in one would kill each other's services.
 const BOOT: &str = r#"
 set -e
-mount -t overlay overlay -o "lowerdir=$1/.lab/nspawn/root,upperdir=$2/upper,workdir=$2/work" "$2/root"
+mount -t overlay overlay -o "lowerdir=$1/.lab/package/root,upperdir=$2/upper,workdir=$2/work" "$2/root"
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "/sys/fs/cgroup/$3"
@@ -39,7 +39,7 @@ pub struct Container {
 impl Container {
     /// Boots it and awaits the end of the boot. It shares the network of the test.
     pub fn boot(name: &str) -> Self {
-        let lab = super::root().join(".lab/nspawn/root");
+        let lab = super::root().join(".lab/package/root");
         assert!(
             lab.exists(),
             "{} is missing: run `make setup` first",
@@ -130,7 +130,7 @@ impl Container {
 
     /// What dpkg says to a package, and whether it took it.
     pub fn install(&self, package: &Path) -> (bool, String) {
-        let name = "/root/retrovolt.deb";
+        let name = "/retrovolt.deb";
         std::fs::copy(package, self.path(name)).expect("copied");
         let output = self.output(&["dpkg", "--install", name]);
         (
