@@ -214,3 +214,30 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn check(command: &clap::Command, found: &mut Vec<String>) {
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            let of_a_secret = ["password", "secret", "token", "credential", "key"]
+                .iter()
+                .any(|word| name.contains(word));
+            if of_a_secret && !name.ends_with("_file") {
+                found.push(format!("{} --{name}", command.get_name()));
+            }
+        }
+        command.get_subcommands().for_each(|below| check(below, found));
+    }
+
+    /// A command line is seen by everybody on the machine, and is kept by the shell (promise X2).
+    #[test]
+    fn no_secret_can_be_written_on_the_command_line() {
+        let mut found = Vec::new();
+        check(&Cli::command(), &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}

@@ -347,6 +347,25 @@ fn number(text: &str) -> toml::Value {
 mod tests {
     use super::*;
 
+    fn forms(table: &Table, missing: &mut Vec<String>) {
+        for key in table.keys.iter().filter(|key| key.kind == Kind::Secret) {
+            for form in ["file", "credential"] {
+                let name = format!("{}_{form}", key.name);
+                if table.keys.iter().all(|key| key.name != name) {
+                    missing.push(table.path_of(&name));
+                }
+            }
+        }
+        table.tables.iter().for_each(|below| forms(below, missing));
+    }
+
+    #[test]
+    fn every_secret_can_be_given_as_a_file_and_as_a_credential() {
+        let mut missing = Vec::new();
+        forms(ROOT, &mut missing);
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
     #[test]
     fn text_from_the_environment_gets_its_type() {
         let int = Some(Kind::Int { min: 0, max: 9 });
