@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio test-boards board-binary test-board test-install test-deploy check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-boards board-binary test-board test-install test-deploy test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -10,10 +10,11 @@ help: ## list what can be done here
 demo: ## build, then show the gateway on simulated hardware (under two minutes)
 	cargo run --quiet --profile $(PROFILE) -- demo $(DEMO)
 
-setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, kernels for emulated boards
+setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, kernels for emulated boards, a Debian to boot
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
 	bash tests/boards/setup.sh
+	bash tests/package/setup.sh
 	bash tests/deploy/setup.sh
 
 # Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
@@ -57,6 +58,23 @@ test-install: ## docs/install.md, tried as written in a bare Debian with a simul
 test-deploy: ## hooks of update managers, enrolment, provisioning
 	RETROVOLT_REQUIRE_LAB=1 bash tests/deploy/setup.sh
 	cargo nextest run --test deploy
+
+test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge
+	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
+	cargo nextest run --test package
+
+test-arm: ## the pure rooms and the demo on an emulated 64-bit ARM processor
+	bash tests/aarch64/run.sh
+
+dist: ## everything of a release in dist/: binaries and packages for x86_64, aarch64 and armv7, SBOM, sums (docs/releasing.md)
+	deploy/dist
+
+dist-repro: ## promise X5: build one target twice in different folders and compare
+	deploy/cross/repro $(TARGET)
+
+deb: ## a package of this machine's build, in dist/
+	cargo build --release
+	deploy/debian/build $$(dpkg --print-architecture) target/release/retrovolt $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)-1 dist
 
 check: fmt-check lint deny test ## all that CI checks
 

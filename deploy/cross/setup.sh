@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 lab=$PWD/.lab/cross
 here=$PWD/deploy/cross
 suite=${RUST_SRC_SUITE:-trixie-backports}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+. tests/own_apt.sh
 
 missing() {
   mkdir -p "$lab"
@@ -17,25 +17,6 @@ missing() {
   echo "cross builds: $*; what needs them is SKIPPED" >&2
   [ -n "${RETROVOLT_REQUIRE_LAB:-}" ] && exit 1
   exit 0
-}
-
-# An apt of its own: the system's sources and state stay as they are.
-own_apt() {
-  local dir=$1
-  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-  : >"$dir/status"
-  echo "deb [signed-by=$keyring] ${DEBIAN_MIRROR:-http://deb.debian.org/debian} $suite main" >"$dir/sources.list"
-  cat >"$dir/apt.conf" <<END
-Dir::Etc::sourcelist "$dir/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::State::lists "$dir/lists";
-Dir::State::status "$dir/status";
-Dir::Cache "$dir/cache";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
-APT::Sandbox::User "root";
-END
-  export APT_CONFIG=$dir/apt.conf
 }
 
 # The source of the standard library, of exactly the compiler's version: another does not build.
@@ -46,13 +27,10 @@ library() {
   if [ -e "$component/std/Cargo.toml" ]; then
     cp -r "$component" "$lab/library.new" || missing "$component cannot be copied"
   else
-    command -v apt-get >/dev/null || missing "no rust-src component and no apt-get to load Debian's with"
-    [ -e "$keyring" ] || missing "no $keyring to check rust-src with"
     work=$(mktemp -d) || missing "no temporary folder"
     # shellcheck disable=SC2064
     trap "rm -rf '$work'" EXIT
-    own_apt "$work"
-    apt-get update -qq 2>/dev/null || missing "the index of $suite cannot be loaded"
+    own_apt "$work" "$suite" || missing "no rust-src component here, and the index of $suite cannot be loaded"
     version=$(apt-cache madison rust-src | awk '{print $3}' | grep -m1 "^$release+")
     [ -n "$version" ] || missing "no rust-src component here and no rust-src $release in $suite"
     (cd "$work" && apt-get download -qq "rust-src=$version") || missing "rust-src $version cannot be loaded"

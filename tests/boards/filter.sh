@@ -12,7 +12,7 @@ elif ! compgen -G 'target/cross/aarch64-unknown-linux-musl/*/retrovolt' >/dev/nu
   [ -z "${RETROVOLT_REQUIRE_LAB:-}" ] || exit 1
   gone+=('(binary(boards) & test(/^arm64::/))')
 fi
-[ ! -e .lab/nspawn/missing ] || gone+=('binary(package)')
+[ ! -e .lab/package/missing ] || gone+=('binary(package)')
 [ ! -e .lab/deploy/missing ] || gone+=('(binary(deploy) & test(/^(ansible|apt|shell)::/))')
 [ ${#gone[@]} -gt 0 ] || exit 0
 all=$(printf ' | %s' "${gone[@]}")

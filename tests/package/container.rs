@@ -1,4 +1,4 @@
-//! A Debian with systemd in a container: booted from `.lab/nspawn` under an overlay, so that every test has a fresh one.
+//! A Debian with systemd in a container: booted from `.lab/package` under an overlay, so that every test has a fresh one.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -18,12 +18,12 @@ const LOOK: Duration = Duration::from_millis(20);
 /// its own, because two containers in one would kill each other's services.
 const BOOT: &str = r#"
 set -e
-mount -t overlay overlay -o "lowerdir=$1/.lab/nspawn/root,upperdir=$2/upper,workdir=$2/work" "$2/root"
+mount -t overlay overlay -o "lowerdir=$1/.lab/package/root,upperdir=$2/upper,workdir=$2/work" "$2/root"
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "/sys/fs/cgroup/$3"
 echo $$ > "/sys/fs/cgroup/$3/cgroup.procs"
-unshare --cgroup systemd-nspawn --quiet --register=no --keep-unit --boot --link-journal=no --console=read-only \
+systemd-nspawn --quiet --register=no --keep-unit --boot --link-journal=no --console=read-only \
   --machine="$3" --directory="$2/root" || true
 echo $$ > /sys/fs/cgroup/cgroup.procs
 find "/sys/fs/cgroup/$3" -depth -type d -exec rmdir {} \;
@@ -39,7 +39,7 @@ pub struct Container {
 impl Container {
     /// Boots it and awaits the end of the boot. It shares the network of the test.
     pub fn boot(name: &str) -> Self {
-        let lab = super::root().join(".lab/nspawn/root");
+        let lab = super::root().join(".lab/package/root");
         assert!(
             lab.exists(),
             "{} is missing: run `make setup` first",

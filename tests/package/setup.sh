@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Furnishes .lab/nspawn: a small Debian with systemd that the package is installed into and booted (systemd-nspawn), and
-# lintian. About 180 MB are loaded once. Where that is not possible the reason is left in .lab/nspawn/missing, `make test`
+# Furnishes .lab/package: a small Debian with systemd that the package is installed into and booted (systemd-nspawn), and
+# lintian. About 180 MB are loaded once. Where that is not possible the reason is left in .lab/package/missing, `make test`
 # says so and counts the stage as skipped. RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-lab=$PWD/.lab/nspawn
+lab=$PWD/.lab/package
 suite=trixie
 
 missing() {
