@@ -27,7 +27,7 @@ test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh amd64
 	cargo nextest run --test gpio
 
-test-boards: ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
+test-boards: board-binary ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh
 	bash tests/interop/setup.sh
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/filter.sh
