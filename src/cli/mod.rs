@@ -2,8 +2,12 @@
 
 mod commission;
 mod csms;
+mod daemon;
 mod demo;
+mod diag;
 mod doctor;
+mod health;
+mod host;
 mod library;
 mod line;
 mod pages;
@@ -11,6 +15,7 @@ mod ports;
 mod probe;
 mod profile;
 mod register;
+mod reload;
 mod scan;
 mod security_log;
 mod status;
@@ -43,6 +48,14 @@ enum Verb {
     CheckConfig(CheckArgs),
     /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
     Status(status::StatusArgs),
+    /// Have the running gateway read its configuration again; a bad one changes nothing.
+    Reload(reload::ReloadArgs),
+    /// Say by the exit code whether the running gateway is well, within two seconds; -v says why not.
+    Healthcheck(health::HealthArgs),
+    /// Say by the exit code whether the gateway may be stopped for an update; -v says why not.
+    Maintenance(health::MaintenanceArgs),
+    /// Write a support bundle without secrets.
+    Diag(diag::DiagArgs),
     /// List the serial ports of this machine.
     Ports(ports::PortsArgs),
     /// Find devices on a line or in a network, read-only.
@@ -55,7 +68,7 @@ enum Verb {
     Write(register::WriteArgs),
     /// Drive a charger through everything it must do, and write a report.
     Commission(commission::CommissionArgs),
-    /// Find out what is wrong with buses, devices and CSMSs: each with its cause and the next step.
+    /// Find out what is wrong with this machine, buses, devices and CSMSs: each with its cause and the next step.
     Doctor(doctor::DoctorArgs),
     /// Show the security events of this gateway, and whether anybody has tampered with their log.
     SecurityLog(security_log::SecurityLogArgs),
@@ -135,6 +148,10 @@ pub fn main() -> ExitCode {
         Verb::Commission(args) => in_runtime(commission::run(args)),
         Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::Reload(args) => in_runtime(reload::run(args)),
+        Verb::Healthcheck(args) => in_runtime(health::check(args, cli.verbose > 0)),
+        Verb::Maintenance(args) => in_runtime(health::maintenance(args, cli.verbose > 0)),
+        Verb::Diag(args) => in_runtime(diag::run(args)),
         Verb::SecurityLog(args) => security_log::run(&args),
         Verb::Profile(args) => profile::run(&args),
         Verb::Completions(args) => pages::completions::<Cli>(&args),
@@ -191,5 +208,32 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             eprintln!("retrovolt: the system gives no event loop: {error}");
             ExitCode::from(exit::OS)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn check(command: &clap::Command, found: &mut Vec<String>) {
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            let of_a_secret = ["password", "secret", "token", "credential", "key"]
+                .iter()
+                .any(|word| name.contains(word));
+            if of_a_secret && !name.ends_with("_file") {
+                found.push(format!("{} --{name}", command.get_name()));
+            }
+        }
+        command.get_subcommands().for_each(|below| check(below, found));
+    }
+
+    /// A command line is seen by everybody on the machine, and is kept by the shell (promise X2).
+    #[test]
+    fn no_secret_can_be_written_on_the_command_line() {
+        let mut found = Vec::new();
+        check(&Cli::command(), &mut found);
+        assert!(found.is_empty(), "{found:?}");
     }
 }

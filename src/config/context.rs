@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub credentials: Option<PathBuf>,
     /// What is known of the device profiles.
     pub library: Library,
+    /// Files with passwords and keys.
+    pub secrets: Vec<PathBuf>,
 }
 
 impl Context<'_> {

@@ -17,6 +17,7 @@ pub fn effective(setup: &SiteSetup) -> String {
     page.path("socket", &setup.socket);
     page.maybe_path("trust_dir", setup.trust_dir.as_deref());
     page.maybe_path("device_dir", setup.device_dir.as_deref());
+    page.time("inhibit_shutdown", setup.inhibit_shutdown);
     for bus in &setup.buses {
         page.bus(bus);
     }

@@ -50,6 +50,8 @@ settings! {
         "How much is logged.";
     log_format: String = Kind::OneOf(&["auto", "journal", "text", "json"]), Is("auto"), "\"auto\"",
         "`auto` uses the journal where there is one and plain text elsewhere.";
+    inhibit_shutdown: Duration = Kind::Time { min: 60_000, max: 7 * DAY, zero: Some("a session never holds one up") }, Is("12h"), "\"12h\"",
+        "How long a running session may hold up a shutdown or restart of the machine through systemd-logind. After that logind is only asked to wait its usual few seconds.";
 }
 
 settings! {

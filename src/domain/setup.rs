@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the gateway serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteSetup {
     /// Ports and the devices on them.
     pub buses: Vec<BusSetup>,
@@ -28,6 +28,8 @@ pub struct SiteSetup {
     pub trust_dir: Option<PathBuf>,
     /// Profiles of the user; the same id wins over a shipped one.
     pub device_dir: Option<PathBuf>,
+    /// Most a session holds up a shutdown of the machine; zero: never.
+    pub inhibit_shutdown: Duration,
 }
 
 impl SiteSetup {

@@ -7,6 +7,7 @@
 )]
 
 mod bad_certificates;
+mod canaries;
 mod doctor;
 mod dropin;
 mod every_action;
@@ -15,15 +16,19 @@ mod foreign_meters;
 mod foreign_slaves;
 mod hang;
 mod hostile_csms;
+mod inhibitor;
 mod kills;
+mod notify;
 mod own_lines;
 mod reload;
 mod rig;
+mod secrets;
 mod secure_csms;
 mod site;
 mod slave;
 mod sunspec;
 mod two_csmss;
+mod unattended;
 mod unplug;
 mod updates;
 mod uploads;

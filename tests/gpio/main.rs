@@ -55,3 +55,8 @@ async fn edges_wait_in_the_kernel_and_those_it_drops_are_missed_by_number() {
 async fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its_own_bills_them() {
     run("without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its_own_bills_them").await;
 }
+
+#[tokio::test]
+async fn the_relay_moves_neither_at_a_reload_nor_before_it_must_and_is_released_before_its_line_is() {
+    run("the_relay_moves_neither_at_a_reload_nor_before_it_must_and_is_released_before_its_line_is").await;
+}

@@ -60,6 +60,7 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         socket: dir.join("socket"),
         trust_dir: None,
         device_dir: None,
+        inhibit_shutdown: Duration::ZERO,
     }
 }
 
