@@ -14,8 +14,8 @@ setup: ## install what the tests need beside Rust: cargo-nextest, Python package
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
 	bash tests/boards/setup.sh
-	bash tests/deploy/setup.sh
 	bash tests/package/setup.sh
+	bash tests/deploy/setup.sh
 
 # Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
 LAB = $(shell bash tests/boards/filter.sh)
@@ -27,7 +27,7 @@ test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh amd64
 	cargo nextest run --test gpio
 
-test-boards: ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
+test-boards: board-binary ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh
 	bash tests/interop/setup.sh
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/filter.sh

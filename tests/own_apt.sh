@@ -17,8 +17,8 @@ Dir::Etc::sourceparts "-";
 Dir::State::lists "$dir/lists";
 Dir::State::status "$dir/status";
 Dir::Cache "$dir/cache";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "${OWN_APT_ARCHITECTURE:-amd64}";
+APT::Architectures { "${OWN_APT_ARCHITECTURE:-amd64}"; };
 APT::Sandbox::User "root";
 END
   export APT_CONFIG=$dir/apt.conf

@@ -106,10 +106,15 @@ impl Board {
         (_, self.mark) = self.machine.line(self.mark, within, ready).await;
     }
 
-    /// Switches it off; gives all its console has shown.
-    pub async fn off(mut self, command: &str) -> String {
+    /// Has it do what nobody is left to answer.
+    pub async fn tell(&mut self, command: &str) {
         let line = format!("0 {command}\n");
         let _ = self.machine.stdin.write_all(line.as_bytes()).await;
+    }
+
+    /// Switches it off; gives all its console has shown.
+    pub async fn off(mut self, command: &str) -> String {
+        self.tell(command).await;
         self.machine.ended().await
     }
 }

@@ -7,9 +7,10 @@ set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 repository=$PWD
 suite=trixie-backports
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+# shellcheck source=tests/own_apt.sh
+. tests/own_apt.sh
 
 # Says why a lab cannot be had, and gives up on it.
 missing() {
@@ -36,37 +37,14 @@ tools() {
   fi
 }
 
-# An apt of its own: the system's sources and state stay as they are.
-own_apt() {
-  local dir=$work/$arch-apt
-  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-  : >"$dir/status"
-  for of in trixie $suite; do
-    echo "deb [signed-by=$keyring] ${DEBIAN_MIRROR:-http://deb.debian.org/debian} $of main"
-  done >"$dir/sources.list"
-  cat >"$dir/apt.conf" <<CONF
-Dir::Etc::sourcelist "$dir/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::State::lists "$dir/lists";
-Dir::State::status "$dir/status";
-Dir::Cache "$dir/cache";
-APT::Architecture "$arch";
-APT::Architectures { "$arch"; };
-APT::Default-Release "$suite";
-APT::Sandbox::User "root";
-CONF
-  export APT_CONFIG=$dir/apt.conf
-}
-
 # The kernel of a board, the modules named, and a busybox.
 kernel() {
   local package=$1 version deb module modules found fresh=$work/$arch
   shift
   [ -e "$lab/complete" ] && [ "$(cat "$lab/complete")" = "$*" ] && return
-  command -v apt-get >/dev/null || missing "no apt-get to load a kernel with"
-  [ -e "$keyring" ] || missing "no $keyring to check a kernel with"
-  own_apt
-  apt-get update -qq 2>/dev/null || missing "the index of $suite cannot be loaded"
+  OWN_APT_ARCHITECTURE=$arch own_apt "$work/$arch-apt" trixie "$suite" || missing "the index of $suite cannot be loaded"
+  # Of two kernels the later one: the earlier has no simulated GPIO chip.
+  echo "APT::Default-Release \"$suite\";" >>"$APT_CONFIG"
   version=$(apt-cache depends "$package" 2>/dev/null | sed -n 's/.*Depends: linux-image-\([0-9].*\)/\1/p' | head -1)
   [ -n "$version" ] || missing "the index of $suite cannot be loaded, or has no $package"
   mkdir -p "$fresh/debs" "$fresh/unpacked" "$lab" && cd "$fresh/debs" || missing "no temporary folder"

@@ -15,6 +15,7 @@ mod page;
 mod site;
 #[path = "../gateway/slave.rs"]
 mod slave;
+mod taken_back;
 mod upgrade;
 
 /// The repository.
