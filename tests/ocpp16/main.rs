@@ -16,3 +16,4 @@ mod requests;
 mod restarts;
 mod routing;
 mod stack;
+mod tally;
