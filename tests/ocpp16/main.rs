@@ -17,3 +17,4 @@ mod requests;
 mod restarts;
 mod routing;
 mod stack;
+mod tally;

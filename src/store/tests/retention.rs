@@ -9,6 +9,24 @@ async fn settle(store: &Store) {
 }
 
 #[tokio::test]
+async fn the_age_of_what_a_reader_has_not_got_is_that_of_its_oldest_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_eager(dir.path());
+    let mut batch = rows("a", &["one", "two"]);
+    batch.rows[0].at.mono = crate::domain::Mono(5_000);
+    batch.rows[1].at.mono = crate::domain::Mono(9_000);
+    let [one, two] = [batch.rows[0].at, batch.rows[1].at];
+    store.commit(batch).await.unwrap();
+    store.register(&reader("a/main"), &cp("a")).await.unwrap();
+    let oldest = async || store.stats().await.unwrap().readers[0].oldest;
+    assert_eq!(oldest().await, Some(one));
+    store.commit(cursor("a/main", 1)).await.unwrap();
+    assert_eq!(oldest().await, Some(two));
+    store.commit(cursor("a/main", 2)).await.unwrap();
+    assert_eq!(oldest().await, None);
+}
+
+#[tokio::test]
 async fn rows_go_when_every_reader_is_past_them_and_stay_when_nobody_reads() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_eager(dir.path());
