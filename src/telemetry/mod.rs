@@ -5,9 +5,11 @@
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
+//! | `sparkplug` | the gateway as an edge node of Sparkplug B |
 
 mod payload;
 mod picture;
+pub mod sparkplug;
 mod units;
 
 pub use payload::{
