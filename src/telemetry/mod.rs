@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `client` | one connection to an MQTT broker |
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 //! | `sparkplug` | the gateway as an edge node of Sparkplug B |
 
+pub mod client;
 mod payload;
 mod picture;
 pub mod sparkplug;
