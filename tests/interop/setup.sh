@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave and decoders of meter telegrams from
+# Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave, decoders of meter telegrams and a Sparkplug host from
 # PyPI in .venv; libmodbus, libsml, socat, two MQTT brokers and a C compiler from the distribution where they are missing and we may install them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

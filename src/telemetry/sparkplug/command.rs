@@ -71,6 +71,9 @@ pub enum Refusal {
     /// A value of the past is no order.
     #[error("a historical value is no command")]
     Historical,
+    /// Too soon after another.
+    #[error("written more than once within a second")]
+    Often,
     /// Too many at once.
     #[error("too many commands wait for an answer")]
     Busy,
@@ -170,8 +173,14 @@ mod tests {
         let limit = |value| judge(&line(LIMIT, true), &written(value));
         assert_eq!(limit(Value::Long(16)), Ok(Wish::LimitCurrent(Milli(16_000))));
         assert_eq!(limit(Value::Double(0.0)), Ok(Wish::LimitCurrent(Milli(0))));
-        assert_eq!(limit(Value::Double(32.1)), Err(Refusal::Range(Milli(0), Milli(32_000))));
-        assert_eq!(limit(Value::Int(u32::MAX)), Err(Refusal::Range(Milli(0), Milli(32_000))));
+        assert_eq!(
+            limit(Value::Double(32.1)),
+            Err(Refusal::Range(Milli(0), Milli(32_000)))
+        );
+        assert_eq!(
+            limit(Value::Int(u32::MAX)),
+            Err(Refusal::Range(Milli(0), Milli(32_000)))
+        );
         assert_eq!(limit(Value::Boolean(true)), Err(Refusal::Type));
         let enabled = |value| judge(&line(ENABLED, true), &written(value));
         assert_eq!(enabled(Value::Boolean(false)), Ok(Wish::Enabled(false)));
@@ -183,8 +192,14 @@ mod tests {
 
     #[test]
     fn what_is_not_for_writing_is_not_written() {
-        assert_eq!(judge(&line(LIMIT, false), &written(Value::Long(16))), Err(Refusal::ReadOnly));
-        assert_eq!(judge(&line("Power", true), &written(Value::Long(16))), Err(Refusal::Type));
+        assert_eq!(
+            judge(&line(LIMIT, false), &written(Value::Long(16))),
+            Err(Refusal::ReadOnly)
+        );
+        assert_eq!(
+            judge(&line("Power", true), &written(Value::Long(16))),
+            Err(Refusal::Type)
+        );
         assert_eq!(judge(&line(LIMIT, true), &Metric::default()), Err(Refusal::Type));
         let past = Metric {
             is_historical: Some(true),
@@ -197,7 +212,14 @@ mod tests {
     fn a_command_of_another_time_is_not_carried_out() {
         let now = 1_700_000_000_000;
         assert!(is_fresh(None, now));
-        for (timestamp, fresh) in [(1_700_000_030_000, true), (1_700_000_030_001, false), (1_699_999_970_000, true), (1_699_999_969_999, false), (0, false), (u64::MAX, false)] {
+        for (timestamp, fresh) in [
+            (1_700_000_030_000, true),
+            (1_700_000_030_001, false),
+            (1_699_999_970_000, true),
+            (1_699_999_969_999, false),
+            (0, false),
+            (u64::MAX, false),
+        ] {
             assert_eq!(is_fresh(Some(timestamp), now), fresh, "{timestamp}");
         }
     }

@@ -177,7 +177,12 @@ mod tests {
                 ..Metric::default()
             })
         };
-        for sixteen in [Value::Int(16), Value::Long(16), Value::Float(16.0), Value::Double(16.0)] {
+        for sixteen in [
+            Value::Int(16),
+            Value::Long(16),
+            Value::Float(16.0),
+            Value::Double(16.0),
+        ] {
             assert_eq!(read(sixteen), Some(Milli(16_000)));
         }
         assert_eq!(read(Value::Float(6.1)), Some(Milli(6_100)));

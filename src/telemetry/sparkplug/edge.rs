@@ -13,13 +13,14 @@
 //! * before an intentional disconnect stands NDEATH (6.4.19), whether it is a stop or the host's going;
 //! * a rebirth repeats `bdSeq`; hosts get at most one in [`REBIRTH_SPACING`], and what changes until then is kept as history.
 
+use super::super::client::Message;
 use super::super::picture::Picture;
 use super::super::units::At;
 use super::command::{Order, Refusal, called, is_fresh, judge, told};
 use super::host::{Host, State};
 use super::sheet::{Origin, Sheets};
 use super::topic::{Inbound, Topics};
-use super::voice::{Message, REBIRTH, Voice};
+use super::voice::{REBIRTH, Voice};
 use super::wire::{Metric, Payload, Value};
 use crate::domain::{Backoff, Mono, Now};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,8 @@ pub const REBIRTH_SPACING: Duration = Duration::from_secs(5);
 pub const HOST_PATIENCE: Duration = Duration::from_secs(30);
 /// Orders that wait for an answer at most.
 const ORDERS: usize = 32;
+/// One write of a metric in this time.
+pub const WRITE_SPACING: Duration = Duration::from_secs(1);
 /// Metrics of one command that are looked at; the rest is refused as one.
 const WRITES: usize = 64;
 
@@ -180,6 +183,8 @@ pub struct EdgeNode {
     rebirth_due: Option<Mono>,
     orders: BTreeMap<u64, Pending>,
     next_order: u64,
+    /// When a metric was last written, by device and name.
+    written: BTreeMap<(String, Arc<str>), Mono>,
     births: u64,
     messages: u64,
     effects: VecDeque<Effect>,
@@ -205,6 +210,7 @@ impl EdgeNode {
             rebirth_due: None,
             orders: BTreeMap::new(),
             next_order: 0,
+            written: BTreeMap::new(),
             births: 0,
             messages: 0,
             effects: VecDeque::new(),
@@ -402,14 +408,19 @@ impl EdgeNode {
         match self.topics.read(topic) {
             Some(Inbound::State) => self.hear_host(now, payload),
             Some(Inbound::NodeCommand) if live => self.node_command(now, payload, retained),
-            Some(Inbound::DeviceCommand(device)) if live => self.device_command(now, device, payload, retained),
+            Some(Inbound::DeviceCommand(device)) if live => {
+                self.device_command(now, device, payload, retained)
+            }
             Some(Inbound::NodeCommand | Inbound::DeviceCommand(_)) | None => {}
         }
     }
 
     fn hear_host(&mut self, now: Now, payload: &[u8]) {
         let Some(state) = State::read(payload) else { return };
-        let counts = self.hosts.get_mut(self.server).is_some_and(|host| host.hear(state));
+        let counts = self
+            .hosts
+            .get_mut(self.server)
+            .is_some_and(|host| host.hear(state));
         match self.stage {
             Stage::Waiting { .. } if counts && state.online => self.go_live(now),
             Stage::Live { .. } if counts && !state.online => {
@@ -434,7 +445,15 @@ impl EdgeNode {
             match metric.value {
                 Some(Value::Boolean(true)) if is_rebirth && !retained => self.want_rebirth(now),
                 Some(Value::Boolean(false)) if is_rebirth => {}
-                _ => self.refuse(None, metric, if retained { Refusal::Retained } else { Refusal::Unknown }),
+                _ => self.refuse(
+                    None,
+                    metric,
+                    if retained {
+                        Refusal::Retained
+                    } else {
+                        Refusal::Unknown
+                    },
+                ),
             }
         }
     }
@@ -454,11 +473,12 @@ impl EdgeNode {
             return self.refuse_unreadable(Some(device));
         };
         for metric in payload.metrics.iter().take(WRITES) {
-            let fresh = is_fresh(payload.timestamp, now.wall.unix_ms) && is_fresh(metric.timestamp, now.wall.unix_ms);
+            let fresh =
+                is_fresh(payload.timestamp, now.wall.unix_ms) && is_fresh(metric.timestamp, now.wall.unix_ms);
             let refusal = if retained {
                 Some(Refusal::Retained)
             } else if fresh {
-                self.order(device, metric).err()
+                self.order(now, device, metric).err()
             } else {
                 Some(Refusal::Time)
             };
@@ -469,7 +489,7 @@ impl EdgeNode {
         self.tell(now);
     }
 
-    fn order(&mut self, device: &str, metric: &Metric) -> Result<(), Refusal> {
+    fn order(&mut self, now: Now, device: &str, metric: &Metric) -> Result<(), Refusal> {
         let line = self.voice.named(device, metric).ok_or(Refusal::Unknown)?;
         let wish = judge(line, metric)?;
         let sheet = self.sheets.as_ref().and_then(|sheets| sheets.devices.get(device));
@@ -479,6 +499,13 @@ impl EdgeNode {
         if self.orders.len() >= ORDERS {
             return Err(Refusal::Busy);
         }
+        self.written
+            .retain(|_, last| now.mono.since(*last) < WRITE_SPACING);
+        let written = (device.to_owned(), line.name.clone());
+        if self.written.contains_key(&written) {
+            return Err(Refusal::Often);
+        }
+        self.written.insert(written, now.mono);
         let id = self.next_order;
         self.next_order += 1;
         let pending = Pending {
@@ -516,7 +543,9 @@ impl EdgeNode {
     }
 
     fn answered(&mut self, now: Now, id: u64, result: Result<(), String>) {
-        let Some(pending) = self.orders.remove(&id) else { return };
+        let Some(pending) = self.orders.remove(&id) else {
+            return;
+        };
         // Whether it was taken or not: the next report says what holds, even if that is what held before.
         self.voice.owe(&pending.device, &pending.metric);
         let refused = result.is_err();

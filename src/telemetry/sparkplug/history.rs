@@ -116,7 +116,10 @@ mod tests {
             _ => Fate::Forget,
         });
         assert_eq!(told.len(), 1);
-        assert_eq!(told[&device("a")].iter().map(|p| p.at.0).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(
+            told[&device("a")].iter().map(|p| p.at.0).collect::<Vec<_>>(),
+            [1, 3]
+        );
         assert_eq!((history.len(), history.dropped()), (1, 1));
     }
 }

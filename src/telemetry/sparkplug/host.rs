@@ -58,11 +58,17 @@ mod tests {
     use super::*;
 
     fn on(timestamp: i64) -> State {
-        State { online: true, timestamp }
+        State {
+            online: true,
+            timestamp,
+        }
     }
 
     fn off(timestamp: i64) -> State {
-        State { online: false, timestamp }
+        State {
+            online: false,
+            timestamp,
+        }
     }
 
     #[test]
@@ -81,7 +87,13 @@ mod tests {
     #[test]
     fn what_is_no_state_is_not_heard() {
         assert_eq!(State::read(br#"{"online":true,"timestamp":5}"#), Some(on(5)));
-        for bad in ["", "ONLINE", "{}", r#"{"online":1,"timestamp":5}"#, r#"{"online":true,"timestamp":"5"}"#] {
+        for bad in [
+            "",
+            "ONLINE",
+            "{}",
+            r#"{"online":1,"timestamp":5}"#,
+            r#"{"online":true,"timestamp":"5"}"#,
+        ] {
             assert_eq!(State::read(bad.as_bytes()), None, "{bad}");
         }
         let long = format!(r#"{{"online":true,"timestamp":5{}}}"#, " ".repeat(LONGEST));

@@ -20,6 +20,8 @@ mod datum;
 mod edge;
 mod history;
 mod host;
+mod keep;
+mod run;
 mod sheet;
 mod table;
 #[cfg(test)]
@@ -30,5 +32,5 @@ pub mod wire;
 
 pub use command::{Order, Refusal, Wish};
 pub use edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
+pub use run::{Asked, Handle, Plan, spawn};
 pub use topic::is_id;
-pub use voice::Message;

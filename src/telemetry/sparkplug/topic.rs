@@ -89,13 +89,25 @@ mod tests {
         let topics = Topics::new("Site A", "gw1", Some("scada"));
         assert_eq!(topics.node("NBIRTH"), "spBv1.0/Site A/NBIRTH/gw1");
         assert_eq!(topics.device("DDATA", "cp-1"), "spBv1.0/Site A/DDATA/gw1/cp-1");
-        let all = ["spBv1.0/Site A/NCMD/gw1", "spBv1.0/Site A/DCMD/gw1/+", "spBv1.0/STATE/scada"];
+        let all = [
+            "spBv1.0/Site A/NCMD/gw1",
+            "spBv1.0/Site A/DCMD/gw1/+",
+            "spBv1.0/STATE/scada",
+        ];
         assert_eq!(topics.wanted(true), all);
         assert_eq!(topics.wanted(false), [all[0], all[2]]);
         assert_eq!(topics.read(all[0]), Some(Inbound::NodeCommand));
         assert_eq!(topics.read(all[2]), Some(Inbound::State));
-        assert_eq!(topics.read("spBv1.0/Site A/DCMD/gw1/cp-1"), Some(Inbound::DeviceCommand("cp-1")));
-        for other in ["spBv1.0/Site A/DCMD/gw1/", "spBv1.0/Site A/DCMD/gw1/a/b", "spBv1.0/STATE/other", "spBv1.0/Site A/NCMD/gw2"] {
+        assert_eq!(
+            topics.read("spBv1.0/Site A/DCMD/gw1/cp-1"),
+            Some(Inbound::DeviceCommand("cp-1"))
+        );
+        for other in [
+            "spBv1.0/Site A/DCMD/gw1/",
+            "spBv1.0/Site A/DCMD/gw1/a/b",
+            "spBv1.0/STATE/other",
+            "spBv1.0/Site A/NCMD/gw2",
+        ] {
             assert_eq!(topics.read(other), None, "{other}");
         }
     }

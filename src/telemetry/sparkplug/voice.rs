@@ -5,6 +5,7 @@
 //! * only what changed is told, and once more when a host wrote to it;
 //! * what changes while nobody listens is kept and told later as historical.
 
+use super::super::client::{Message, Qos};
 use super::super::units::At;
 use super::datum::{Datatype, Datum, Properties, unix_ms};
 use super::history::{Fate, History, Past, Who};
@@ -21,17 +22,6 @@ const CHUNK: usize = 100;
 pub const BD_SEQ: &str = "bdSeq";
 /// Asks for all births again.
 pub const REBIRTH: &str = "Node Control/Rebirth";
-
-/// A message to the broker. None is retained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Where.
-    pub topic: String,
-    /// What.
-    pub payload: Vec<u8>,
-    /// `QoS` 1 instead of 0.
-    pub at_least_once: bool,
-}
 
 /// Numbers that stand for names, where the setting is on; one number for one metric as long as the process runs.
 #[derive(Debug, Default)]
@@ -62,8 +52,12 @@ impl Told {
     fn news<'a>(&mut self, lines: &'a [Line]) -> Vec<&'a Line> {
         let mut news = Vec::new();
         for line in lines {
-            let told = self.values.get(&line.name).and_then(Option::as_ref);
-            if line.is_news(told) || self.owed.contains(&line.name) {
+            let Some(told) = self.values.get(&line.name) else {
+                // The first that is known of it: a birth will say so.
+                self.take(line);
+                continue;
+            };
+            if line.is_news(told.as_ref()) || self.owed.contains(&line.name) {
                 self.take(line);
                 news.push(line);
             }
@@ -128,11 +122,7 @@ impl Voice {
             metrics: vec![own(BD_SEQ, Datatype::Int64, Value::Long(bd_seq.into()), now)],
             ..Payload::default()
         };
-        Message {
-            topic: self.topics.node("NDEATH"),
-            payload: payload.to_bytes(),
-            at_least_once: true,
-        }
+        Message::passing(self.topics.node("NDEATH"), payload.to_bytes())
     }
 
     /// NBIRTH and all DBIRTHs, and what was kept for those who are alive.
@@ -175,7 +165,11 @@ impl Voice {
         self.devices.retain(|id, _| sheets.devices.contains_key(id));
         for (id, sheet) in sheets.devices.iter().filter(|(_, sheet)| sheet.available) {
             let told = self.devices.entry(id.clone()).or_default();
-            if told.born.as_ref().is_some_and(|born| same_shape(born, &sheet.lines)) {
+            if told
+                .born
+                .as_ref()
+                .is_some_and(|born| same_shape(born, &sheet.lines))
+            {
                 let news = told.news(&sheet.lines);
                 all.extend(self.data(now, Some(id), &news));
             } else {
@@ -266,7 +260,10 @@ impl Voice {
     fn announce(&mut self, who: Option<&Arc<str>>, lines: &[Line]) -> Vec<Metric> {
         let announced = |voice: &mut Self, line: &Line| Metric {
             name: Some(line.name.to_string()),
-            alias: voice.aliases.as_mut().map(|known| known.of(&who.cloned(), &line.name)),
+            alias: voice
+                .aliases
+                .as_mut()
+                .map(|known| known.of(&who.cloned(), &line.name)),
             datatype: Some(line.kind as u32),
             properties: Properties::of_birth(&line.traits)
                 .stale(voice.told(who).is_some_and(|told| told.is_stale(line)))
@@ -323,7 +320,11 @@ impl Voice {
                 Some(id) => devices.get(id),
             };
             let Some(told) = told else { return Fate::Forget };
-            let fits = |line: &Line| past.value.as_ref().is_none_or(|value| value.datatype() == line.kind);
+            let fits = |line: &Line| {
+                past.value
+                    .as_ref()
+                    .is_none_or(|value| value.datatype() == line.kind)
+            };
             match (&told.born, told.announced(&past.name)) {
                 (None, _) => Fate::Wait,
                 (Some(_), Some(line)) if fits(line) => Fate::Tell,
@@ -357,13 +358,13 @@ impl Voice {
             ..Payload::default()
         };
         self.seq = self.seq.wrapping_add(1);
+        let topic = match who {
+            None => self.topics.node(kind),
+            Some(id) => self.topics.device(kind, id),
+        };
         Message {
-            topic: match who {
-                None => self.topics.node(kind),
-                Some(id) => self.topics.device(kind, id),
-            },
-            payload: payload.to_bytes(),
-            at_least_once: false,
+            qos: Qos::AtMostOnce,
+            ..Message::passing(topic, payload.to_bytes())
         }
     }
 }

@@ -199,15 +199,28 @@ mod tests {
     }
 
     fn aliased(alias: u64, metric: Metric) -> Metric {
-        Metric { alias: Some(alias), ..metric }
+        Metric {
+            alias: Some(alias),
+            ..metric
+        }
     }
 
     fn only_alias(alias: u64, value: Value) -> Metric {
-        Metric { alias: Some(alias), timestamp: T, value: Some(value), ..Metric::default() }
+        Metric {
+            alias: Some(alias),
+            timestamp: T,
+            value: Some(value),
+            ..Metric::default()
+        }
     }
 
     fn payload(seq: Option<u64>, metrics: Vec<Metric>) -> Payload {
-        Payload { timestamp: T, metrics, seq, ..Payload::default() }
+        Payload {
+            timestamp: T,
+            metrics,
+            seq,
+            ..Payload::default()
+        }
     }
 
     /// The vectors of the reference, and what they say.
@@ -221,7 +234,10 @@ mod tests {
             aliased(4, metric("Vehicle/SoC", 9, None)),
         ];
         vec![
-            ("0880d095ffbc3112120a0562645365711880d095ffbc3120045803", payload(None, vec![bd_seq()])),
+            (
+                "0880d095ffbc3112120a0562645365711880d095ffbc3120045803",
+                payload(None, vec![bd_seq()]),
+            ),
             (
                 "0880d095ffbc3112120a0562645365711880d095ffbc312004580312210a144e6f646520436f6e74726f6c2f526562697274681880d095ffbc31200b70001800",
                 payload(Some(0), vec![bd_seq(), rebirth]),
@@ -258,7 +274,10 @@ mod tests {
                 assert_eq!(part.to_bytes(), bytes[..cut]);
             }
         }
-        assert!(matches!(Payload::from_bytes(&vec![0; LONGEST + 1]), Err(Unreadable::Long(_))));
+        assert!(matches!(
+            Payload::from_bytes(&vec![0; LONGEST + 1]),
+            Err(Unreadable::Long(_))
+        ));
         // Metrics of no bytes.
         let many = [0x12, 0x00].repeat(MOST_METRICS + 1);
         assert!(matches!(Payload::from_bytes(&many), Err(Unreadable::Many)));
@@ -267,7 +286,9 @@ mod tests {
     /// Metadata (8), a data set (17), a template (18), an extension (19) and what no version knows yet.
     #[test]
     fn what_is_not_named_here_is_skipped() {
-        let metric = [0x42, 0x02, 0x10, 0x05, 0x8a, 0x01, 0x00, 0x92, 0x01, 0x00, 0x9a, 0x01, 0x00, 0x0a, 0x01, 0x41];
+        let metric = [
+            0x42, 0x02, 0x10, 0x05, 0x8a, 0x01, 0x00, 0x92, 0x01, 0x00, 0x9a, 0x01, 0x00, 0x0a, 0x01, 0x41,
+        ];
         let length = u8::try_from(metric.len()).unwrap();
         let bytes = [&[0x12, length], metric.as_slice(), &[0xfa, 0x01, 0x00]].concat();
         let read = Payload::from_bytes(&bytes).unwrap();

@@ -17,13 +17,20 @@ fn rows<S>(text: &mut String, prefix: &str, rows: &[Row<S>]) {
         };
         let write = if row.writable { "yes" } else { "" };
         let (kind, help) = (row.kind, row.help);
-        writeln!(text, "| `{prefix}{}` | {kind:?} | {unit} | {band} | {write} | {help} |", row.name).unwrap();
+        writeln!(
+            text,
+            "| `{prefix}{}` | {kind:?} | {unit} | {band} | {write} | {help} |",
+            row.name
+        )
+        .unwrap();
     }
 }
 
 fn metrics() -> String {
     let head = |title: &str| {
-        format!("\n### {title}\n\n| metric | type | unit | told at | writable | what |\n|---|---|---|---|---|---|\n")
+        format!(
+            "\n### {title}\n\n| metric | type | unit | told at | writable | what |\n|---|---|---|---|---|---|\n"
+        )
     };
     let mut all = head("A charge point");
     rows(&mut all, "", POINT);
@@ -48,6 +55,9 @@ fn the_page_has_every_metric() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, wanted).unwrap();
     } else {
-        assert!(page == wanted, "docs/sparkplug.md is behind; write it with UPDATE_DOCS=1");
+        assert!(
+            page == wanted,
+            "docs/sparkplug.md is behind; write it with UPDATE_DOCS=1"
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::edge::{Effect, Role};
 use super::super::wire::{Metric, Payload, Value};
+use crate::telemetry::client::Qos;
 use std::collections::BTreeMap;
 
 /// What a host knows of a metric.
@@ -105,17 +106,27 @@ impl Host {
             Effect::Keep(next) => self.kept = Some(*next),
             Effect::Connect { will, .. } => {
                 assert_eq!(self.will, None, "one connection at a time");
-                assert!(will.topic.contains("/NDEATH/") && will.at_least_once);
+                assert!(will.topic.contains("/NDEATH/") && will.qos == Qos::AtLeastOnce && !will.retain);
                 let payload = Payload::from_bytes(&will.payload).unwrap();
                 assert_eq!(payload.seq, None, "NDEATH has no seq");
                 let number = bd_seq(only(&payload));
-                assert_eq!(u64::from(self.kept.unwrap()), (number + 1) % 256, "kept before CONNECT");
-                assert!(self.last_will.is_none_or(|last| (last + 1) % 256 == number), "bdSeq rises by one");
+                assert_eq!(
+                    u64::from(self.kept.unwrap()),
+                    (number + 1) % 256,
+                    "kept before CONNECT"
+                );
+                assert!(
+                    self.last_will.is_none_or(|last| (last + 1) % 256 == number),
+                    "bdSeq rises by one"
+                );
                 self.last_will = Some(number);
                 self.will = Some(number);
             }
             Effect::Disconnect { .. } => self.cut(),
-            Effect::Publish(message) => self.hear(&message.topic, &message.payload),
+            Effect::Publish(message) => {
+                assert!(!message.retain);
+                self.hear(&message.topic, &message.payload);
+            }
             Effect::Subscribe(_) | Effect::Order(_) | Effect::Audit(_) => {}
         }
     }
@@ -143,7 +154,11 @@ impl Host {
             assert_eq!(payload.seq, Some(expected.into()), "{kind} {device}");
         }
         self.next_seq = Some(u8::try_from(payload.seq.unwrap()).unwrap().wrapping_add(1));
-        let times: Vec<u64> = payload.metrics.iter().map(|m| m.timestamp.expect("every metric has one")).collect();
+        let times: Vec<u64> = payload
+            .metrics
+            .iter()
+            .map(|m| m.timestamp.expect("every metric has one"))
+            .collect();
         assert!(times.is_sorted(), "in order of time");
         match kind {
             "NBIRTH" | "DBIRTH" => self.birth(kind, device, &payload, will),
@@ -163,7 +178,10 @@ impl Host {
             let datatype = metric.datatype.expect("births carry types");
             assert_ne!(datatype, 7, "the trap of UInt32");
             assert_eq!(metric.is_null == Some(true), metric.value.is_none(), "{name}");
-            assert!(metric.value.as_ref().is_none_or(|value| fits(datatype, value)), "{name}");
+            assert!(
+                metric.value.as_ref().is_none_or(|value| fits(datatype, value)),
+                "{name}"
+            );
             let own = name == "bdSeq" || name == "Node Control/Rebirth";
             assert_eq!(metric.alias.is_some(), self.aliases && !own, "{name}");
             let writable = metric.properties.iter().any(|set| {
@@ -181,12 +199,20 @@ impl Host {
             assert!(tags.insert(name, tag).is_none(), "a name is there once");
         }
         if kind == "NBIRTH" {
-            let number = payload.metrics.iter().find(|m| m.name.as_deref() == Some("bdSeq")).unwrap();
+            let number = payload
+                .metrics
+                .iter()
+                .find(|m| m.name.as_deref() == Some("bdSeq"))
+                .unwrap();
             assert_eq!(bd_seq(number), will, "as in the will");
             assert_eq!(tags["Node Control/Rebirth"].value, Some(Value::Boolean(false)));
         }
         self.alive.insert(device.to_owned(), tags);
-        let aliases: Vec<u64> = self.alive.values().flat_map(|tags| tags.values().filter_map(|t| t.alias)).collect();
+        let aliases: Vec<u64> = self
+            .alive
+            .values()
+            .flat_map(|tags| tags.values().filter_map(|t| t.alias))
+            .collect();
         let different: std::collections::BTreeSet<u64> = aliases.iter().copied().collect();
         assert_eq!(aliases.len(), different.len(), "an alias is unique over the node");
     }
@@ -203,7 +229,13 @@ impl Host {
                 None => tag.alias == metric.alias,
             });
             let (name, tag) = found.unwrap_or_else(|| panic!("not announced: {metric:?}"));
-            assert!(metric.value.as_ref().is_none_or(|value| fits(tag.datatype, value)), "{name}");
+            assert!(
+                metric
+                    .value
+                    .as_ref()
+                    .is_none_or(|value| fits(tag.datatype, value)),
+                "{name}"
+            );
             assert_eq!(metric.is_null == Some(true), metric.value.is_none(), "{name}");
             if metric.is_historical == Some(true) {
                 self.old.push(Old {

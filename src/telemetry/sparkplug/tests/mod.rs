@@ -196,7 +196,10 @@ pub fn kinds(effects: &[Effect]) -> Vec<String> {
     let kind = |effect: &Effect| match effect {
         Effect::Publish(message) => {
             let levels: Vec<&str> = message.topic.split('/').collect();
-            let device = levels.get(4).map(|device| format!(" {device}")).unwrap_or_default();
+            let device = levels
+                .get(4)
+                .map(|device| format!(" {device}"))
+                .unwrap_or_default();
             Some(format!("{}{device}", levels[2]))
         }
         _ => None,

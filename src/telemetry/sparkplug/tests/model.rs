@@ -122,12 +122,20 @@ impl World {
             Step::Bus(on) => {
                 self.bench.picture.buses.remove(&Slug::of("lan"));
                 if on {
-                    self.bench.picture.buses.insert(Slug::of("lan"), BusState::default());
+                    self.bench
+                        .picture
+                        .buses
+                        .insert(Slug::of("lan"), BusState::default());
                 }
                 self.bench.show()
             }
             Step::Meter(on) => {
-                self.bench.picture.meters.get_mut(&Slug::of("grid")).unwrap().available = on;
+                self.bench
+                    .picture
+                    .meters
+                    .get_mut(&Slug::of("grid"))
+                    .unwrap()
+                    .available = on;
                 self.bench.show()
             }
             Step::Queue(messages) => {
@@ -146,7 +154,11 @@ impl World {
             }
             Step::Connected | Step::Closed => Vec::new(),
             Step::Pass(ms) => self.bench.pass(ms),
-            Step::Rebirth => self.send("spBv1.0/site/NCMD/gw", "Node Control/Rebirth", Value::Boolean(true)),
+            Step::Rebirth => self.send(
+                "spBv1.0/site/NCMD/gw",
+                "Node Control/Rebirth",
+                Value::Boolean(true),
+            ),
             Step::State(online, at) if self.connected => {
                 self.online |= online;
                 self.bench.state(online, at)
@@ -154,7 +166,11 @@ impl World {
             Step::State(..) => Vec::new(),
             Step::Write(cp, limit) => {
                 let topic = format!("spBv1.0/site/DCMD/gw/{}", name(cp));
-                self.send(&topic, "Control/Limit Current", Value::Double(Milli(limit).value()))
+                self.send(
+                    &topic,
+                    "Control/Limit Current",
+                    Value::Double(Milli(limit).value()),
+                )
             }
             Step::Answer(id, good) => {
                 let result = if good { Ok(()) } else { Err("no".to_owned()) };
@@ -181,7 +197,14 @@ impl World {
         let sheets = Sheets::of(&self.bench.picture, true);
         let alive = sheets.devices.iter().filter(|(_, sheet)| sheet.available);
         let expected: Vec<&str> = alive.clone().map(|(id, _)| &**id).collect();
-        let known: Vec<&str> = self.bench.host.alive.keys().map(String::as_str).filter(|id| !id.is_empty()).collect();
+        let known: Vec<&str> = self
+            .bench
+            .host
+            .alive
+            .keys()
+            .map(String::as_str)
+            .filter(|id| !id.is_empty())
+            .collect();
         assert_eq!(known, expected);
         let devices = alive.map(|(id, sheet)| (&**id, &sheet.lines));
         for (id, lines) in devices.chain([("", &sheets.node)]) {
@@ -190,7 +213,11 @@ impl World {
                 match (&tag.value, &line.value) {
                     (Some(Value::Double(told)), Some(Datum::Number(is))) => {
                         let band = line.band.milli.max(told.abs() as i64 * 10 * line.band.pct);
-                        assert!((told - is.value()).abs() * 1000.0 <= band as f64, "{}: {told} for {is:?}", line.name);
+                        assert!(
+                            (told - is.value()).abs() * 1000.0 <= band as f64,
+                            "{}: {told} for {is:?}",
+                            line.name
+                        );
                     }
                     (told, is) => assert_eq!(told, &is.as_ref().map(Datum::wire), "{}", line.name),
                 }
