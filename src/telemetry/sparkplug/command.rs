@@ -140,7 +140,7 @@ pub fn called(metric: &Metric) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::datum::{Datatype, Traits};
-    use super::super::table::Band;
+    use super::super::row::Band;
     use super::*;
     use crate::telemetry::At;
     use std::sync::Arc;

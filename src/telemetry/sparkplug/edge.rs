@@ -13,15 +13,16 @@
 //! * before an intentional disconnect stands NDEATH (6.4.19), whether it is a stop or the host's going;
 //! * a rebirth repeats `bdSeq`; hosts get at most one in [`REBIRTH_SPACING`], and what changes until then is kept as history.
 
+mod orders;
+
 use super::super::client::Message;
 use super::super::picture::Picture;
 use super::super::units::At;
-use super::command::{Order, Refusal, called, is_fresh, judge, told};
+use super::command::Order;
 use super::host::{Host, State};
-use super::sheet::{Origin, Sheets};
+use super::sheet::Sheets;
 use super::topic::{Inbound, Topics};
-use super::voice::{REBIRTH, Voice};
-use super::wire::{Metric, Payload, Value};
+use super::voice::Voice;
 use crate::domain::{Backoff, Mono, Now};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub const HOST_PATIENCE: Duration = Duration::from_secs(30);
 const ORDERS: usize = 32;
 /// One write of a metric in this time.
 pub const WRITE_SPACING: Duration = Duration::from_secs(1);
-/// Metrics of one command that are looked at; the rest is refused as one.
+/// Metrics of one command at most; one with more is refused as a whole.
 const WRITES: usize = 64;
 
 /// What the node is.
@@ -433,130 +434,6 @@ impl EdgeNode {
                 self.walk(now);
             }
             _ => {}
-        }
-    }
-
-    fn node_command(&mut self, now: Now, payload: &[u8], retained: bool) {
-        let Ok(payload) = Payload::from_bytes(payload) else {
-            return self.refuse_unreadable(None);
-        };
-        for metric in payload.metrics.iter().take(WRITES) {
-            let is_rebirth = metric.name.as_deref() == Some(REBIRTH);
-            match metric.value {
-                Some(Value::Boolean(true)) if is_rebirth && !retained => self.want_rebirth(now),
-                Some(Value::Boolean(false)) if is_rebirth => {}
-                _ => self.refuse(
-                    None,
-                    metric,
-                    if retained {
-                        Refusal::Retained
-                    } else {
-                        Refusal::Unknown
-                    },
-                ),
-            }
-        }
-    }
-
-    fn want_rebirth(&mut self, now: Now) {
-        let due = self
-            .last_rebirth
-            .map_or(now.mono, |last| last.plus(REBIRTH_SPACING).max(now.mono));
-        self.rebirth_due.get_or_insert(due);
-    }
-
-    fn device_command(&mut self, now: Now, device: &str, payload: &[u8], retained: bool) {
-        if !self.role.commands {
-            return;
-        }
-        let Ok(payload) = Payload::from_bytes(payload) else {
-            return self.refuse_unreadable(Some(device));
-        };
-        for metric in payload.metrics.iter().take(WRITES) {
-            let fresh =
-                is_fresh(payload.timestamp, now.wall.unix_ms) && is_fresh(metric.timestamp, now.wall.unix_ms);
-            let refusal = if retained {
-                Some(Refusal::Retained)
-            } else if fresh {
-                self.order(now, device, metric).err()
-            } else {
-                Some(Refusal::Time)
-            };
-            if let Some(refusal) = refusal {
-                self.refuse(Some(device), metric, refusal);
-            }
-        }
-        self.tell(now);
-    }
-
-    fn order(&mut self, now: Now, device: &str, metric: &Metric) -> Result<(), Refusal> {
-        let line = self.voice.named(device, metric).ok_or(Refusal::Unknown)?;
-        let wish = judge(line, metric)?;
-        let sheet = self.sheets.as_ref().and_then(|sheets| sheets.devices.get(device));
-        let Some(Origin::Point(point)) = sheet.map(|sheet| sheet.origin.clone()) else {
-            return Err(Refusal::ReadOnly);
-        };
-        if self.orders.len() >= ORDERS {
-            return Err(Refusal::Busy);
-        }
-        self.written
-            .retain(|_, last| now.mono.since(*last) < WRITE_SPACING);
-        let written = (device.to_owned(), line.name.clone());
-        if self.written.contains_key(&written) {
-            return Err(Refusal::Often);
-        }
-        self.written.insert(written, now.mono);
-        let id = self.next_order;
-        self.next_order += 1;
-        let pending = Pending {
-            device: device.to_owned(),
-            metric: line.name.to_string(),
-            wanted: wish.to_string(),
-        };
-        self.orders.insert(id, pending);
-        self.effects.push_back(Effect::Order(Order { id, point, wish }));
-        Ok(())
-    }
-
-    /// The actual value is told again, so that the host does not go on showing what it wrote.
-    fn refuse(&mut self, device: Option<&str>, metric: &Metric, refusal: Refusal) {
-        if let Some(device) = device
-            && let Some(name) = self.voice.named(device, metric).map(|line| line.name.clone())
-        {
-            self.voice.owe(device, &name);
-        }
-        self.effects.push_back(Effect::Audit(Audit {
-            target: device.unwrap_or(&self.role.node).to_owned(),
-            metric: called(metric),
-            wanted: told(metric),
-            result: Err(refusal.to_string()),
-        }));
-    }
-
-    fn refuse_unreadable(&mut self, device: Option<&str>) {
-        self.effects.push_back(Effect::Audit(Audit {
-            target: device.unwrap_or(&self.role.node).to_owned(),
-            metric: "unreadable".to_owned(),
-            wanted: "unreadable".to_owned(),
-            result: Err("no Sparkplug B payload".to_owned()),
-        }));
-    }
-
-    fn answered(&mut self, now: Now, id: u64, result: Result<(), String>) {
-        let Some(pending) = self.orders.remove(&id) else {
-            return;
-        };
-        // Whether it was taken or not: the next report says what holds, even if that is what held before.
-        self.voice.owe(&pending.device, &pending.metric);
-        let refused = result.is_err();
-        self.effects.push_back(Effect::Audit(Audit {
-            target: pending.device,
-            metric: pending.metric,
-            wanted: pending.wanted,
-            result,
-        }));
-        if refused {
-            self.tell(now);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `wire` | the payload, byte by byte |
 //! | `datum` | values and their types |
+//! | `row` | what a metric is |
 //! | `table` | every metric there is, declared once |
 //! | `sheet` | the picture of the site as metrics |
 //! | `topic` | topics of the node |
@@ -21,6 +22,7 @@ mod edge;
 mod history;
 mod host;
 mod keep;
+mod row;
 mod run;
 mod sheet;
 mod table;

@@ -8,7 +8,7 @@ use super::super::picture::View;
 use super::command::Order;
 use super::edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
 use super::keep::Memory;
-use crate::domain::Clock;
+use crate::domain::{Clock, Mono};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -97,6 +97,7 @@ pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, orders: mpsc::Sender
         heard: VecDeque::new(),
         answers: FuturesUnordered::new(),
         trouble: String::new(),
+        records: Records::default(),
     };
     let task = tokio::spawn(runner.run(view, stopped));
     Handle { stop, status, task }
@@ -119,6 +120,7 @@ struct Runner {
     answers: FuturesUnordered<Answer>,
     /// What was said last of the connection, so that it is said once.
     trouble: String,
+    records: Records,
 }
 
 /// What a turn of the loop is about.
@@ -229,7 +231,7 @@ impl Runner {
                 Effect::Publish(message) => self.publish(&message).await,
                 Effect::Disconnect { with_will } => self.disconnect(with_will).await,
                 Effect::Order(order) => self.ask(order),
-                Effect::Audit(audit) => record(&audit),
+                Effect::Audit(audit) => self.records.note(self.clock.now().mono, &audit),
             }
         }
         let snapshot = self.node.snapshot();
@@ -377,16 +379,43 @@ fn heard(message: Incoming) -> Input {
     }
 }
 
-/// The record of what a host wrote.
-fn record(audit: &Audit) {
-    let Audit {
-        target,
-        metric,
-        wanted,
-        result,
-    } = audit;
-    match result {
-        Ok(()) => tracing::info!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: done"),
-        Err(why) => tracing::warn!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: refused, {why}"),
+/// The record of what hosts wrote. Refusals are recorded one by one up to [`REFUSALS`] in a [`SPAN`], and counted beyond:
+/// nobody can fill a disk by publishing nonsense.
+#[derive(Debug, Default)]
+struct Records {
+    begun: Mono,
+    refused: u64,
+}
+
+/// Refusals recorded one by one in a span.
+const REFUSALS: u64 = 20;
+/// A span of them.
+const SPAN: Duration = Duration::from_secs(60);
+
+impl Records {
+    fn note(&mut self, now: Mono, audit: &Audit) {
+        let Audit {
+            target,
+            metric,
+            wanted,
+            result,
+        } = audit;
+        let Err(why) = result else {
+            tracing::info!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: done");
+            return;
+        };
+        if now.since(self.begun) >= SPAN {
+            if self.refused > REFUSALS {
+                tracing::warn!("audit: sparkplug: {} more were refused", self.refused - REFUSALS);
+            }
+            *self = Self {
+                begun: now,
+                refused: 0,
+            };
+        }
+        self.refused += 1;
+        if self.refused <= REFUSALS {
+            tracing::warn!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: refused, {why}");
+        }
     }
 }

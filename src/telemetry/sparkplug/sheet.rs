@@ -3,7 +3,8 @@
 use super::super::picture::{Meter, Picture, Point};
 use super::super::units::At;
 use super::datum::{Datatype, Datum, Traits};
-use super::table::{BUS, Band, HEALTH, INFO, METER, POINT, Row, SITE, range_of};
+use super::row::{Band, Row};
+use super::table::{BUS, HEALTH, INFO, METER, POINT, SITE, range_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! `docs/sparkplug.md` has the metrics that are published; `UPDATE_DOCS=1` writes them there.
 #![allow(clippy::disallowed_methods, reason = "reads a page")]
 
-use super::super::table::{BUS, HEALTH, INFO, METER, POINT, Row, SITE};
+use super::super::row::Row;
+use super::super::table::{BUS, HEALTH, INFO, METER, POINT, SITE};
 use std::fmt::Write;
 
 const BEGIN: &str = "<!-- metrics: written by a test -->\n";
