@@ -3,17 +3,22 @@
 //! | file | what |
 //! |---|---|
 //! | `client` | one connection to an MQTT broker |
+//! | `event` | what is published of things that happen |
+//! | `mqtt` | the own topic tree |
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 //! | `sparkplug` | the gateway as an edge node of Sparkplug B |
 
 pub mod client;
+mod event;
+pub mod mqtt;
 mod payload;
 mod picture;
 pub mod sparkplug;
 mod units;
 
+pub use event::{Change, EVENT_TYPES, Event, EventData, Record, RecordKind, Response, ResponseStatus};
 pub use payload::{
     BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
     SiteState, Status,

@@ -81,9 +81,10 @@ fn failure(error: ConnectionError) -> Failure {
             Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
         }
         ConnectionError::ConnectionRefused(code) => Failure::Refused(format!("{code:?}")),
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Failure::Closed(error)
-        }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(rumqttc4::mqttbytes::Error::Io(error)),
+        ) => Failure::Closed(error),
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
             Failure::Closed(io::Error::from(io::ErrorKind::ConnectionAborted))
         }

@@ -94,7 +94,10 @@ fn failure(error: ConnectionError) -> Failure {
     let code = match error {
         ConnectionError::ConnectionRefused(code) => code,
         ConnectionError::MqttState(StateError::ConnFail { reason }) => reason,
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(rumqttc5::mqttbytes::Error::Io(error)),
+        ) => {
             return Failure::Closed(error);
         }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
