@@ -5,8 +5,7 @@ use retrovolt::domain::{Mono, Now, Wall};
 use retrovolt::telemetry::sparkplug::wire::{Metric, Payload};
 use retrovolt::telemetry::sparkplug::{EdgeNode, Effect, Input, Role};
 use retrovolt::telemetry::{
-    At, Csms, Device, Health, Info, Milli, Picture, Point, PointState, Reach, SCHEMA, Session, SiteState,
-    Slug, Totals,
+    At, Csms, Device, Info, Milli, Picture, Point, PointState, Reach, Session, Slug, Totals,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,22 +122,11 @@ fn online(now: Now) -> EdgeNode {
 fn picture() -> Picture {
     Picture {
         info: Info {
-            schema: SCHEMA,
-            app: "retrovolt",
-            version: "0",
-            hardware: None,
-            os: None,
             started_at: At(EPOCH),
-            url: None,
-            charge_points: Vec::new(),
-            meters: Vec::new(),
-            buses: Vec::new(),
+            ..Picture::blank().info
         },
-        health: Health::default(),
-        buses: [].into(),
         points: [(Slug::of("cp"), point())].into(),
-        meters: [].into(),
-        site: SiteState::default(),
+        ..Picture::blank()
     }
 }
 
@@ -152,29 +140,8 @@ fn point() -> Point {
         available: true,
         state: PointState {
             ts: At(EPOCH),
-            seq: 0,
-            status: None,
-            connected: None,
-            charging: false,
             enabled: true,
-            fault: None,
-            power_w: None,
-            current_a: [None; 3],
-            voltage_v: [None; 3],
-            energy_import_wh: None,
-            energy_export_wh: None,
-            meter_epoch: 0,
-            limit_a: None,
-            limit_source: None,
-            phases_active: None,
-            phases_allowed: None,
-            mode: None,
-            priority: None,
-            temperature_c: None,
-            soc_pct: None,
-            session_energy_wh: None,
-            session_start: None,
-            id_tag_hash: None,
+            ..PointState::default()
         },
         session: Session::default(),
         csms: Csms::default(),

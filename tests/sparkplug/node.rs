@@ -1,20 +1,50 @@
 //! A node as the gateway runs it, with a site that the test paints.
 
 use crate::broker::{PATIENCE, dial, setup};
+use futures_util::future::BoxFuture;
 use retrovolt::domain::MqttVersion;
 use retrovolt::runtime::clock::SystemClock;
-use retrovolt::telemetry::sparkplug::{Asked, Handle, Plan, Role, Snapshot, spawn};
+use retrovolt::telemetry::mqtt::{Audit, Desk, Order};
+use retrovolt::telemetry::sparkplug::{Handle, Plan, Role, Snapshot, spawn};
 use retrovolt::telemetry::{
-    At, BusState, Csms, Device, Easel, Health, Info, Meter, MeterState, Milli, Picture, Point, PointState,
-    Reach, SCHEMA, Session, SiteState, Slug, Status, Totals,
+    At, BusState, Csms, Device, Easel, Info, Meter, MeterState, Milli, Picture, Point, PointState, Reach,
+    Session, Slug, Status, Totals,
 };
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
+
+/// An order as the station would get it.
+pub struct Asked {
+    pub order: Order,
+    pub answer: oneshot::Sender<Result<(), String>>,
+}
+
+/// Hands orders to the test and keeps the records.
+struct TestDesk {
+    orders: mpsc::Sender<Asked>,
+    notes: watch::Sender<Vec<Audit>>,
+}
+
+impl Desk for TestDesk {
+    fn carry_out(self: Arc<Self>, order: Order) -> BoxFuture<'static, Result<(Value, Value), String>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.orders.send(Asked { order, answer }).await.unwrap();
+            answered.await.unwrap().map(|()| (json!(null), json!(null)))
+        })
+    }
+
+    fn note(&self, audit: &Audit) {
+        self.notes.send_modify(|notes| notes.push(audit.clone()));
+    }
+}
 
 pub struct Node {
     pub picture: Picture,
+    notes: watch::Receiver<Vec<Audit>>,
     pub orders: mpsc::Receiver<Asked>,
     pub status: watch::Receiver<Snapshot>,
     easel: Easel,
@@ -53,6 +83,11 @@ impl Node {
         let picture = picture(wanted.points);
         let easel = Easel::new(picture.clone());
         let (asked, orders) = mpsc::channel(8);
+        let (note, notes) = watch::channel(Vec::new());
+        let desk = Arc::new(TestDesk {
+            orders: asked,
+            notes: note,
+        });
         let dials = wanted.ports.iter().map(|&port| {
             let mut setup = setup(port, "gw");
             setup.version = wanted.version;
@@ -72,9 +107,10 @@ impl Node {
             state_dir: state_dir.to_owned(),
             seed: 1,
         };
-        let handle = spawn(plan, easel.view(), Arc::new(SystemClock::for_a_tool()), asked);
+        let handle = spawn(plan, easel.view(), Arc::new(SystemClock::for_a_tool()), desk);
         Self {
             picture,
+            notes,
             orders,
             status: handle.status(),
             easel,
@@ -104,6 +140,12 @@ impl Node {
         }
     }
 
+    /// Waits for so many records.
+    pub async fn noted(&mut self, count: usize) -> Vec<Audit> {
+        let noted = timeout(PATIENCE, self.notes.wait_for(|notes| notes.len() >= count)).await;
+        noted.unwrap().unwrap().clone()
+    }
+
     pub async fn stop(self) {
         self.handle.stop().await;
     }
@@ -127,22 +169,14 @@ fn picture(points: usize) -> Picture {
     let ids = (1..=points).map(|n| Slug::of(&format!("cp-{n}")));
     Picture {
         info: Info {
-            schema: SCHEMA,
-            app: "retrovolt",
-            version: "1.0.0",
-            hardware: None,
             os: Some("Linux".to_owned()),
             started_at: now,
-            url: None,
-            charge_points: Vec::new(),
-            meters: Vec::new(),
-            buses: Vec::new(),
+            ..Picture::blank().info
         },
-        health: Health::default(),
         buses: [(Slug::of("rs485"), BusState::default())].into(),
         points: ids.map(|id| (id, point(&device, now))).collect(),
         meters: [(Slug::of("grid"), meter)].into(),
-        site: SiteState::default(),
+        ..Picture::blank()
     }
 }
 
@@ -159,29 +193,16 @@ fn point(device: &Arc<Device>, now: At) -> Point {
         available: true,
         state: PointState {
             ts: now,
-            seq: 0,
             status: Some(Status::Available),
             connected: Some(false),
-            charging: false,
             enabled: true,
-            fault: None,
             power_w: Some(Milli(0)),
             current_a: [Some(Milli(0)); 3],
             voltage_v: [Some(Milli(230_000)); 3],
             energy_import_wh: Some(0),
-            energy_export_wh: None,
-            meter_epoch: 0,
             limit_a: Some(Milli(16_000)),
-            limit_source: None,
-            phases_active: None,
-            phases_allowed: None,
-            mode: None,
-            priority: None,
             temperature_c: Some(Milli(-5_500)),
-            soc_pct: None,
-            session_energy_wh: None,
-            session_start: None,
-            id_tag_hash: None,
+            ..PointState::default()
         },
         session: Session::default(),
         csms: Csms::default(),

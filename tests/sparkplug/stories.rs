@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::node::{Node, Wanted};
 use retrovolt::domain::MqttVersion;
 use retrovolt::telemetry::Milli;
-use retrovolt::telemetry::sparkplug::Wish;
+use retrovolt::telemetry::mqtt::{Ask, Until};
 use serde_json::json;
 
 /// Promise U8. `RETROVOLT_SPARKPLUG` asks for other numbers of messages.
@@ -142,10 +142,12 @@ async fn a_write_of_the_host_is_done_and_one_that_cannot_be_is_undone_at_the_hos
         .await;
     let asked = node.orders.recv().await.unwrap();
     assert_eq!(
-        (asked.order.point.as_str(), &asked.order.wish),
-        ("cp-2", &Wish::LimitCurrent(Milli(10_000)))
+        (asked.order.user.as_str(), asked.order.point.as_str()),
+        ("sparkplug", "cp-2")
     );
+    assert_eq!(asked.order.ask, Ask::Limit(Some(Milli(10_000)), Until::Replaced));
     asked.answer.send(Ok(())).unwrap();
+    node.noted(1).await;
     node.change("cp-2", |point| point.state.limit_a = Some(Milli(10_000)));
     host.tag("cp-2", "Control/Limit Current", &json!(10.0)).await;
     host.tag("cp-2", "Limit/Current", &json!(10.0)).await;
@@ -155,7 +157,7 @@ async fn a_write_of_the_host_is_done_and_one_that_cannot_be_is_undone_at_the_hos
     host.order(json!({ "dcmd": "cp-1", "write": { "Control/Enabled": ["BOOLEAN", false] } }))
         .await;
     let asked = node.orders.recv().await.unwrap();
-    assert_eq!(asked.order.wish, Wish::Enabled(false));
+    assert_eq!(asked.order.ask, Ask::Enabled(Some(false)));
     asked.answer.send(Err("not now".to_owned())).unwrap();
     host.got(before + 1).await;
     host.tag("cp-1", "Control/Enabled", &json!(true)).await;
@@ -165,6 +167,39 @@ async fn a_write_of_the_host_is_done_and_one_that_cannot_be_is_undone_at_the_hos
         .await;
     host.got(before + 2).await;
     assert!(node.orders.try_recv().is_err());
+
+    let notes = node.noted(3).await;
+    assert_eq!(notes.len(), 3);
+    let told: Vec<_> = notes
+        .iter()
+        .map(|note| {
+            (
+                note.topic.as_str(),
+                note.old.clone(),
+                note.new.clone(),
+                note.reason.as_deref(),
+            )
+        })
+        .collect();
+    let text = |text: &str| Some(json!(text));
+    assert_eq!(
+        told,
+        [
+            ("cp-2 Control/Limit Current", text("16"), text("10"), None),
+            (
+                "cp-1 Control/Enabled",
+                text("true"),
+                text("false"),
+                Some("not now")
+            ),
+            (
+                "cp-1 Control/Limit Current",
+                text("16"),
+                text("63"),
+                Some("beyond what was announced: 0 to 32")
+            ),
+        ]
+    );
     host.content();
     node.stop().await;
 }

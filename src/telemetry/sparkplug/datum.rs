@@ -5,6 +5,7 @@
 
 use super::super::units::{At, Milli};
 use super::wire::{Metric, Property, PropertySet, PropertyValue, Value};
+use std::fmt;
 
 /// Types that are published, with their numbers on the wire (6.4.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,19 @@ pub enum Datum {
     Text(String),
     /// `DateTime`.
     Time(At),
+}
+
+impl fmt::Display for Datum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Small(value) => value.fmt(f),
+            Self::Count(value) => value.fmt(f),
+            Self::Number(value) => value.value().fmt(f),
+            Self::Flag(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+            Self::Time(at) => at.fmt(f),
+        }
+    }
 }
 
 /// Quality of a value that is not good, as hosts of the field number them.

@@ -123,6 +123,8 @@ pub struct Audit {
     pub target: String,
     /// Metric.
     pub metric: String,
+    /// What it was, as told last.
+    pub old: Option<String>,
     /// What it was to become.
     pub wanted: String,
     /// The error is in words.
@@ -162,6 +164,7 @@ enum Stage {
 struct Pending {
     device: String,
     metric: String,
+    old: Option<String>,
     wanted: String,
 }
 
@@ -389,6 +392,9 @@ impl EdgeNode {
     }
 
     fn see(&mut self, now: Now, picture: &Picture) {
+        if picture.info.started_at == At::default() {
+            return; // A blank picture: nothing is known yet.
+        }
         self.sheets = Some(Sheets::of(picture, self.role.commands));
         self.tell(now);
     }

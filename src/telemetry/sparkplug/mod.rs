@@ -34,5 +34,5 @@ pub mod wire;
 
 pub use command::{Order, Refusal, Wish};
 pub use edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
-pub use run::{Asked, Handle, Plan, spawn};
+pub use run::{Handle, Plan, spawn};
 pub use topic::is_id;

@@ -4,23 +4,28 @@
 //! at most [`WINDOW`], and what comes in while it waits for a slow broker at most [`HEARD`].
 
 use super::super::client::{Dial, Farewell, Incoming, Link, LinkError, Message, Receipt, WINDOW};
+use super::super::mqtt::{self, Ask, Desk, Until};
 use super::super::picture::View;
-use super::command::Order;
+use super::super::units::Slug;
+use super::command::{Order, Wish};
 use super::edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
 use super::keep::Memory;
 use crate::domain::{Clock, Mono};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+/// Who commands, for the records: MQTT does not tell who it was.
+const USER: &str = "sparkplug";
 /// Messages that may wait for us while we wait for the broker; beyond it the newest is given up, and told.
 const HEARD: usize = 256;
 /// For the last word and the farewell.
@@ -38,15 +43,6 @@ pub struct Plan {
     pub state_dir: PathBuf,
     /// Of its waits.
     pub seed: u64,
-}
-
-/// What a host wants of a charge point, to be answered. The error is in words.
-#[derive(Debug)]
-pub struct Asked {
-    /// What.
-    pub order: Order,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<Result<(), String>>,
 }
 
 /// A running node.
@@ -75,7 +71,7 @@ impl Handle {
 
 /// Starts a node.
 #[must_use]
-pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, orders: mpsc::Sender<Asked>) -> Handle {
+pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, desk: Arc<dyn Desk>) -> Handle {
     let memory = Memory::within(&plan.state_dir);
     let role = Role {
         servers: plan.servers.len(),
@@ -89,7 +85,7 @@ pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, orders: mpsc::Sender
         servers: plan.servers,
         memory,
         clock,
-        orders,
+        desk,
         show,
         link: None,
         dialling: None,
@@ -111,7 +107,7 @@ struct Runner {
     servers: Vec<Dial>,
     memory: Memory,
     clock: Arc<dyn Clock>,
-    orders: mpsc::Sender<Asked>,
+    desk: Arc<dyn Desk>,
     show: watch::Sender<Snapshot>,
     link: Option<Link>,
     dialling: Option<Dialling>,
@@ -231,7 +227,7 @@ impl Runner {
                 Effect::Publish(message) => self.publish(&message).await,
                 Effect::Disconnect { with_will } => self.disconnect(with_will).await,
                 Effect::Order(order) => self.ask(order),
-                Effect::Audit(audit) => self.records.note(self.clock.now().mono, &audit),
+                Effect::Audit(audit) => self.note(audit),
             }
         }
         let snapshot = self.node.snapshot();
@@ -327,19 +323,37 @@ impl Runner {
         self.hang_up();
     }
 
+    /// The same desk as for every other command by MQTT.
     fn ask(&mut self, order: Order) {
-        let id = order.id;
-        let (answer, answered) = oneshot::channel();
-        let sent = self.orders.try_send(Asked { order, answer });
-        self.answers.push(Box::pin(async move {
-            let result = match sent {
-                Ok(()) => answered
-                    .await
-                    .unwrap_or_else(|_| Err("the charge point is gone".to_owned())),
-                Err(_) => Err("the gateway is busy".to_owned()),
-            };
-            (id, result)
-        }));
+        let Order { id, point, wish } = order;
+        let ask = match wish {
+            Wish::Enabled(enabled) => Ask::Enabled(Some(enabled)),
+            Wish::LimitCurrent(limit) => Ask::Limit(Some(limit), Until::Replaced),
+            Wish::Mode(_) => {
+                let no = Err("there is no choice of modes".to_owned());
+                return self.answers.push(Box::pin(async move { (id, no) }));
+            }
+        };
+        let user = USER.to_owned();
+        let carried = Arc::clone(&self.desk).carry_out(mqtt::Order { user, point, ask });
+        self.answers
+            .push(Box::pin(async move { (id, carried.await.map(|_| ())) }));
+    }
+
+    fn note(&mut self, audit: Audit) {
+        let refused = audit.result.is_err();
+        let Some(unrecorded) = self.records.admit(self.clock.now().mono, refused) else {
+            return;
+        };
+        self.desk.note(&mqtt::Audit {
+            user: USER.to_owned(),
+            topic: format!("{} {}", audit.target, audit.metric),
+            point: Some(Slug::of(&audit.target)),
+            old: audit.old.map(Value::String),
+            new: Some(Value::String(audit.wanted)),
+            reason: audit.result.err(),
+            unrecorded,
+        });
     }
 }
 
@@ -379,12 +393,13 @@ fn heard(message: Incoming) -> Input {
     }
 }
 
-/// The record of what hosts wrote. Refusals are recorded one by one up to [`REFUSALS`] in a [`SPAN`], and counted beyond:
-/// nobody can fill a disk by publishing nonsense.
+/// Which refusals are recorded: one by one up to [`REFUSALS`] in a [`SPAN`], and counted beyond. Nobody can fill a disk by
+/// publishing nonsense.
 #[derive(Debug, Default)]
 struct Records {
     begun: Mono,
     refused: u64,
+    unrecorded: u64,
 }
 
 /// Refusals recorded one by one in a span.
@@ -393,29 +408,38 @@ const REFUSALS: u64 = 20;
 const SPAN: Duration = Duration::from_secs(60);
 
 impl Records {
-    fn note(&mut self, now: Mono, audit: &Audit) {
-        let Audit {
-            target,
-            metric,
-            wanted,
-            result,
-        } = audit;
-        let Err(why) = result else {
-            tracing::info!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: done");
-            return;
-        };
+    /// `Some`: to be recorded, with the number of those that were not.
+    fn admit(&mut self, now: Mono, refused: bool) -> Option<u64> {
         if now.since(self.begun) >= SPAN {
-            if self.refused > REFUSALS {
-                tracing::warn!("audit: sparkplug: {} more were refused", self.refused - REFUSALS);
-            }
-            *self = Self {
-                begun: now,
-                refused: 0,
-            };
+            (self.begun, self.refused) = (now, 0);
         }
-        self.refused += 1;
-        if self.refused <= REFUSALS {
-            tracing::warn!("audit: sparkplug wrote {target} {metric:?} = {wanted:?}: refused, {why}");
+        self.refused += u64::from(refused);
+        if refused && self.refused > REFUSALS {
+            self.unrecorded += 1;
+            return None;
         }
+        Some(std::mem::take(&mut self.unrecorded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_beyond_a_number_are_counted() {
+        let mut records = Records::default();
+        for _ in 0..REFUSALS {
+            assert_eq!(records.admit(Mono(5), true), Some(0));
+        }
+        assert_eq!(records.admit(Mono(6), true), None);
+        assert_eq!(records.admit(Mono(7), true), None);
+        assert_eq!(
+            records.admit(Mono(8), false),
+            Some(2),
+            "what was done is always recorded"
+        );
+        assert_eq!(records.admit(Mono(9), true), None);
+        assert_eq!(records.admit(Mono(60_000), true), Some(1));
     }
 }

@@ -222,6 +222,13 @@ impl Voice {
         }
     }
 
+    /// What was told last of a metric, in words; `None`: it is null, or there is none.
+    #[must_use]
+    pub fn value(&self, device: &str, name: &str) -> Option<String> {
+        let value = self.devices.get(device)?.values.get(name)?.as_ref()?;
+        Some(value.to_string())
+    }
+
     /// The next report tells a metric whether or not it changed.
     pub fn owe(&mut self, device: &str, name: &str) {
         if let Some(told) = self.devices.get_mut(device)

@@ -89,6 +89,7 @@ impl EdgeNode {
         let pending = Pending {
             device: device.to_owned(),
             metric: line.name.to_string(),
+            old: self.voice.value(device, &line.name),
             wanted: wish.to_string(),
         };
         self.orders.insert(id, pending);
@@ -98,14 +99,17 @@ impl EdgeNode {
 
     /// The actual value is told again, so that the host does not go on showing what it wrote.
     fn refuse(&mut self, device: Option<&str>, metric: &Metric, refusal: Refusal) {
+        let mut old = None;
         if let Some(device) = device
             && let Some(name) = self.voice.named(device, metric).map(|line| line.name.clone())
         {
+            old = self.voice.value(device, &name);
             self.voice.owe(device, &name);
         }
         self.effects.push_back(Effect::Audit(Audit {
             target: device.unwrap_or(&self.role.node).to_owned(),
             metric: called(metric),
+            old,
             wanted: told(metric),
             result: Err(refusal.to_string()),
         }));
@@ -115,6 +119,7 @@ impl EdgeNode {
         self.effects.push_back(Effect::Audit(Audit {
             target: device.unwrap_or(&self.role.node).to_owned(),
             metric: "the whole command".to_owned(),
+            old: None,
             wanted: String::new(),
             result: Err(why.to_owned()),
         }));
@@ -130,6 +135,7 @@ impl EdgeNode {
         self.effects.push_back(Effect::Audit(Audit {
             target: pending.device,
             metric: pending.metric,
+            old: pending.old,
             wanted: pending.wanted,
             result,
         }));

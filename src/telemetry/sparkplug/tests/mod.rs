@@ -5,7 +5,7 @@ mod host;
 mod model;
 mod stories;
 
-use super::super::payload::{BusState, Health, Info, MeterState, PointState, SiteState, Status};
+use super::super::payload::{BusState, Info, MeterState, PointState, Status};
 use super::super::picture::{Device, Meter, Picture, Point, Reach, Totals};
 use super::super::units::{At, Milli, Slug};
 use super::edge::{EdgeNode, Effect, Input, Role};
@@ -45,51 +45,29 @@ pub fn picture(points: &[&str]) -> Picture {
     };
     Picture {
         info: Info {
-            schema: 1,
-            app: "retrovolt",
-            version: "1.0.0",
-            hardware: None,
             os: Some("Linux".to_owned()),
             started_at: At(EPOCH),
-            url: None,
-            charge_points: Vec::new(),
-            meters: Vec::new(),
-            buses: Vec::new(),
+            ..Picture::blank().info
         },
-        health: Health::default(),
         buses: [(Slug::of("rs485"), BusState::default())].into(),
         points: points.iter().map(point).collect(),
         meters: [(Slug::of("grid"), meter)].into(),
-        site: SiteState::default(),
+        ..Picture::blank()
     }
 }
 
 fn point(device: &Arc<Device>) -> Point {
     let state = PointState {
         ts: At(EPOCH),
-        seq: 0,
         status: Some(Status::Available),
         connected: Some(false),
-        charging: false,
         enabled: true,
-        fault: None,
         power_w: Some(Milli(0)),
         current_a: [Some(Milli(0)), None, None],
         voltage_v: [Some(Milli(230_000)), None, None],
         energy_import_wh: Some(1_000),
-        energy_export_wh: None,
-        meter_epoch: 0,
         limit_a: Some(Milli(16_000)),
-        limit_source: None,
-        phases_active: None,
-        phases_allowed: None,
-        mode: None,
-        priority: None,
-        temperature_c: None,
-        soc_pct: None,
-        session_energy_wh: None,
-        session_start: None,
-        id_tag_hash: None,
+        ..PointState::default()
     };
     Point {
         device: device.clone(),
