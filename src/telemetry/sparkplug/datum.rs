@@ -100,7 +100,7 @@ pub fn written_number(metric: &Metric) -> Option<Milli> {
     let real = |value: f64| {
         let milli = (value * 1000.0).round();
         // 2^53: what a double holds exactly.
-        (milli.abs() < 9_007_199_254_740_992.0).then(|| Milli(milli as i64))
+        (milli.abs() < 9_007_199_254_740_992.0).then_some(Milli(milli as i64))
     };
     match metric.value.as_ref()? {
         // Without a type an int_value with its highest bit set is a negative number: nobody writes two thousand million.

@@ -416,7 +416,7 @@ impl EdgeNode {
             Some(Inbound::State) => self.hear_host(now, payload),
             Some(Inbound::NodeCommand) if live => self.node_command(now, payload, retained),
             Some(Inbound::DeviceCommand(device)) if live => {
-                self.device_command(now, device, payload, retained)
+                self.device_command(now, device, payload, retained);
             }
             Some(Inbound::NodeCommand | Inbound::DeviceCommand(_)) | None => {}
         }

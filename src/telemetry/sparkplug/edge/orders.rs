@@ -20,15 +20,8 @@ impl EdgeNode {
             match metric.value {
                 Some(Value::Boolean(true)) if is_rebirth && !retained => self.want_rebirth(now),
                 Some(Value::Boolean(false)) if is_rebirth => {}
-                _ => self.refuse(
-                    None,
-                    metric,
-                    if retained {
-                        Refusal::Retained
-                    } else {
-                        Refusal::Unknown
-                    },
-                ),
+                _ if retained => self.refuse(None, metric, &Refusal::Retained),
+                _ => self.refuse(None, metric, &Refusal::Unknown),
             }
         }
     }
@@ -61,7 +54,7 @@ impl EdgeNode {
                 Some(Refusal::Time)
             };
             if let Some(refusal) = refusal {
-                self.refuse(Some(device), metric, refusal);
+                self.refuse(Some(device), metric, &refusal);
             }
         }
         self.tell(now);
@@ -98,7 +91,7 @@ impl EdgeNode {
     }
 
     /// The actual value is told again, so that the host does not go on showing what it wrote.
-    fn refuse(&mut self, device: Option<&str>, metric: &Metric, refusal: Refusal) {
+    fn refuse(&mut self, device: Option<&str>, metric: &Metric, refusal: &Refusal) {
         let mut old = None;
         if let Some(device) = device
             && let Some(name) = self.voice.named(device, metric).map(|line| line.name.clone())

@@ -105,43 +105,35 @@ impl World {
     }
 
     fn take(&mut self, step: Step) {
-        let effects = match step {
-            Step::Power(cp, power) => self.on(cp, |point| point.state.power_w = power.map(Milli)),
-            Step::Text(cp, on) => self.on(cp, |point| point.state.fault = on.then(|| "fault".to_owned())),
-            Step::Available(cp, on) => self.on(cp, |point| point.available = on),
-            Step::Range(cp, most) => self.on(cp, |point| point.reach.max_a = Milli(most)),
-            Step::Add(cp) => {
-                let new = picture(&[&name(cp)]).points;
-                self.bench.picture.points.extend(new);
-                self.bench.show()
+        let effects = self.site(&step).unwrap_or_else(|| self.event(step));
+        self.follow(&effects);
+    }
+
+    /// The site changes; `None`: this step is about something else.
+    fn site(&mut self, step: &Step) -> Option<Vec<Effect>> {
+        let picture = &mut self.bench.picture;
+        match *step {
+            Step::Power(cp, power) => {
+                return Some(self.on(cp, |point| point.state.power_w = power.map(Milli)));
             }
-            Step::Remove(cp) => {
-                self.bench.picture.points.remove(&Slug::of(&name(cp)));
-                self.bench.show()
+            Step::Text(cp, on) => {
+                return Some(self.on(cp, |point| point.state.fault = on.then(|| "fault".to_owned())));
             }
-            Step::Bus(on) => {
-                self.bench.picture.buses.remove(&Slug::of("lan"));
-                if on {
-                    self.bench
-                        .picture
-                        .buses
-                        .insert(Slug::of("lan"), BusState::default());
-                }
-                self.bench.show()
-            }
-            Step::Meter(on) => {
-                self.bench
-                    .picture
-                    .meters
-                    .get_mut(&Slug::of("grid"))
-                    .unwrap()
-                    .available = on;
-                self.bench.show()
-            }
-            Step::Queue(messages) => {
-                self.bench.picture.health.queue.messages = messages;
-                self.bench.show()
-            }
+            Step::Available(cp, on) => return Some(self.on(cp, |point| point.available = on)),
+            Step::Range(cp, most) => return Some(self.on(cp, |point| point.reach.max_a = Milli(most))),
+            Step::Add(cp) => picture.points.extend(super::picture(&[&name(cp)]).points),
+            Step::Remove(cp) => drop(picture.points.remove(&Slug::of(&name(cp)))),
+            Step::Bus(true) => drop(picture.buses.insert(Slug::of("lan"), BusState::default())),
+            Step::Bus(false) => drop(picture.buses.remove(&Slug::of("lan"))),
+            Step::Meter(on) => picture.meters.get_mut(&Slug::of("grid")).unwrap().available = on,
+            Step::Queue(messages) => picture.health.queue.messages = messages,
+            _ => return None,
+        }
+        Some(self.bench.show())
+    }
+
+    fn event(&mut self, step: Step) -> Vec<Effect> {
+        match step {
             Step::Connected if self.connecting => {
                 (self.connecting, self.connected) = (false, true);
                 self.online = false;
@@ -181,8 +173,8 @@ impl World {
                 self.bench.heard("spBv1.0/site/NCMD/gw", bytes.clone());
                 self.bench.heard("spBv1.0/site/DCMD/gw/cp-1", bytes)
             }
-        };
-        self.follow(&effects);
+            other => panic!("{other:?} is about the site"),
+        }
     }
 
     /// While online, the host's tags are what the picture says.
