@@ -2,8 +2,9 @@
 
 use super::quantity::duration;
 use crate::domain::{
-    AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup,
-    GpioDevice, GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
+    AuthMode, BrokerSetup, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup,
+    FuseSetup, GpioDevice, GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security,
+    SiteSetup, SparkplugSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,6 +39,9 @@ pub fn effective(setup: &SiteSetup) -> String {
         .find_map(|point| point.firmware.as_ref())
     {
         page.firmware(firmware);
+    }
+    if let Some(sparkplug) = &setup.sparkplug {
+        page.sparkplug(sparkplug);
     }
     page.0
 }
@@ -302,6 +306,47 @@ impl Page {
         self.line("max_mib", firmware.max_bytes / (1024 * 1024));
         self.line("waits_for_sessions", firmware.waits_for_sessions);
         self.time("install_timeout", firmware.install_timeout);
+    }
+
+    fn sparkplug(&mut self, sparkplug: &SparkplugSetup) {
+        self.header("[sparkplug]");
+        self.text("group", &sparkplug.group);
+        self.text("edge_node", &sparkplug.edge_node);
+        self.maybe_text("host_id", sparkplug.host_id.as_deref());
+        self.line("aliases", sparkplug.aliases);
+        self.text("commands", if sparkplug.commands { "on" } else { "off" });
+        self.time("reconnect_min", sparkplug.retry.0);
+        self.time("reconnect_max", sparkplug.retry.1);
+        for broker in &sparkplug.brokers {
+            self.header("[[sparkplug.broker]]");
+            self.broker(broker);
+        }
+    }
+
+    fn broker(&mut self, broker: &BrokerSetup) {
+        let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
+        let host = if broker.host.contains(':') {
+            format!("[{}]", broker.host)
+        } else {
+            broker.host.clone()
+        };
+        self.text("url", &format!("{scheme}://{host}:{port}"));
+        self.text("client_id", &broker.client_id);
+        self.maybe_text("user", broker.user.as_deref());
+        self.maybe_text("password", broker.password.as_ref().map(|_| "***"));
+        self.maybe_path("ca_file", broker.ca_file.as_deref());
+        if let Some((certificate, key)) = &broker.identity {
+            self.path("certificate_file", certificate);
+            self.path("key_file", key);
+        }
+        self.text("protocol", broker.version.word());
+        self.time("keep_alive", broker.keep_alive);
+    }
+
+    fn maybe_text(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
     }
 
     fn fuse(&mut self, fuse: &FuseSetup) {

@@ -32,6 +32,7 @@ pub(super) const ROOT: &Table = &Table {
         ChargePointKeys::TABLE,
         FuseKeys::TABLE,
         FirmwareKeys::TABLE,
+        SparkplugKeys::TABLE,
     ],
 };
 
@@ -243,4 +244,45 @@ settings! {
         "An installation stops charging: it waits for the end of all sessions, and free connectors are out of service meanwhile. Otherwise charging goes on.";
     install_timeout: Duration = time(1_000, 7 * DAY), Is("30min"), "\"30min\"",
         "How long the installer may take; an update without a result by then has failed.";
+}
+
+settings! {
+    /// The gateway as an edge node of Sparkplug B, its charge points and meters as devices (docs/sparkplug.md). Without this table there is none.
+    SparkplugKeys in "sparkplug", many: false, tables: [SparkplugBrokerKeys::TABLE];
+    group: String = Kind::Text { max: 128 }, Required, "\"Depot North\"",
+        "Group id. Without `+`, `/` and `#`.";
+    edge_node: String = Kind::Text { max: 128 }, Required, "\"gw-1\"",
+        "Edge node id, likewise. Group and edge node together must be unique in the whole system, also apart from capital letters.";
+    host_id: String = Kind::Text { max: 128 }, Absent("births are published whoever listens"), "\"scada\"",
+        "The primary host. Births wait until it says on `spBv1.0/STATE/HOST_ID` that it is online; when it goes, the next broker is tried.";
+    aliases: bool = Kind::Bool, Is("false"), "true", "Data carries numbers instead of names: shorter, and harder to read by eye.";
+    commands: String = Kind::OneOf(&["off", "on"]), Is("off"), "\"on\"",
+        "`on`: hosts may write `Control/...` of charge points. Who is a host is for the broker's access list to say.";
+    reconnect_min: Duration = time(100, DAY), Is("1s"), "\"1s\"",
+        "First wait before the brokers are tried again; doubles, with some randomness.";
+    reconnect_max: Duration = time(100, DAY), Is("1min"), "\"1min\"", "Longest such wait.";
+}
+
+settings! {
+    /// An MQTT broker of Sparkplug. Several are tried in this order.
+    SparkplugBrokerKeys in "sparkplug.broker", many: true, tables: [];
+    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
+        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
+    client_id: String = Kind::Text { max: 128 }, Absent("`retrovolt-sparkplug-` and the edge node id"), "\"gw-1\"",
+        "MQTT client id. Two clients with the same one throw each other off.";
+    user: String = Kind::Text { max: 255 }, Absent("none"), "\"gw\"", "Account on the broker.";
+    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
+    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
+        "File that holds the password, readable by the gateway only.";
+    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
+        "Name of a systemd credential that holds the password (`LoadCredential=`).";
+    ca_file: PathBuf = Kind::Path, Absent("the system's own certificates and `trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
+        "PEM file with certificates that are trusted for this broker beside the others.";
+    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
+        "PEM file with a client certificate and its chain; together with `key_file`.";
+    key_file: PathBuf = Kind::Path, Absent("see `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
+        "PEM file with its private key, readable by the gateway only.";
+    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"3.1.1\"",
+        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
+    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker.";
 }

@@ -5,6 +5,7 @@
 //! and `north` check them against each other and build the [`SiteSetup`]. What is wrong becomes an [`Issue`] with
 //! file, line, column, key, expectation and suggestion (promise U5); secrets never reach one (promise X2).
 
+mod broker;
 mod check;
 mod contacts;
 mod context;
@@ -31,6 +32,7 @@ mod quantity;
 mod secret;
 mod setting;
 mod south;
+mod sparkplug;
 mod supply;
 mod syntax;
 mod tags;
@@ -143,6 +145,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let sparkplug = sparkplug::read(&root, &mut context);
     let Context {
         mut found, library, ..
     } = context;
@@ -154,6 +157,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            sparkplug,
             state_dir,
             socket: places.socket?,
             trust_dir: places.trust_dir,

@@ -51,6 +51,58 @@ pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(St
     }
 }
 
+/// A password that may be missing: in the configuration, in a file or in a credential. `None`: it is wrong, and told.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one is whether it can be used at all"
+)]
+pub(super) fn optional(
+    plain: &Given<String>,
+    file: &Given<PathBuf>,
+    name: &Given<String>,
+    context: &mut Context<'_>,
+) -> Option<Option<String>> {
+    let path = context.path(file);
+    let named = credential(name, context);
+    let missing = name.written && named.is_none();
+    if plain.is_bad() || file.is_bad() || missing {
+        return None;
+    }
+    let given = [
+        (plain.written, &plain.path, plain.at),
+        (file.written, &file.path, file.at),
+        (name.written, &name.path, name.at),
+    ];
+    let mut given = given.into_iter().filter(|(written, ..)| *written);
+    let Some((_, key, at)) = given.next() else {
+        return Some(None);
+    };
+    if let Some((_, key, at)) = given.next() {
+        let told = Told::new(
+            key,
+            "is one password too many",
+            "one of password, password_file, password_credential",
+            "remove the others",
+        );
+        context.found.error(at, told);
+        return None;
+    }
+    match path.or(named) {
+        Some(path) => read(&path, at, key, context).map(Some),
+        None => {
+            in_the_open(plain, context);
+            Some(plain.value.clone())
+        }
+    }
+}
+
+/// A file that must hold PEM of a kind.
+pub(super) fn pem_file(given: &Given<PathBuf>, label: &str, context: &mut Context<'_>) -> Option<PathBuf> {
+    let path = context.path(given)?;
+    let text = contents(&path, given.at, &given.path, context)?;
+    pem(&text, label, given.at, &given.path, context).then_some(path)
+}
+
 /// The file of the client's private key.
 pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf> {
     let mut sources = Vec::new();

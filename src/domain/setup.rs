@@ -5,6 +5,7 @@ use super::gpio::{GpioLink, GpioSignal};
 use super::ids::{BusId, CpId, DeviceId, EvseId};
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
+use super::sparkplug::SparkplugSetup;
 use super::tags::TagRule;
 use super::units::MilliAmps;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,8 @@ pub struct SiteSetup {
     pub charge_points: Vec<CpSetup>,
     /// Fuses shared by several EVSEs.
     pub fuses: Vec<FuseSetup>,
+    /// The gateway as an edge node of Sparkplug B.
+    pub sparkplug: Option<SparkplugSetup>,
     /// Database and everything else that must survive.
     pub state_dir: PathBuf,
     /// Local control socket.

@@ -2,10 +2,10 @@
 
 use crate::broker::{PATIENCE, dial, setup};
 use futures_util::future::BoxFuture;
-use retrovolt::domain::MqttVersion;
+use retrovolt::domain::{MqttVersion, SparkplugSetup};
 use retrovolt::runtime::clock::SystemClock;
 use retrovolt::telemetry::mqtt::{Audit, Desk, Order};
-use retrovolt::telemetry::sparkplug::{Handle, Plan, Role, Snapshot, spawn};
+use retrovolt::telemetry::sparkplug::{Handle, Plan, Snapshot, spawn};
 use retrovolt::telemetry::{
     At, BusState, Csms, Device, Easel, Info, Meter, MeterState, Milli, Picture, Point, PointState, Reach,
     Session, Slug, Status, Totals,
@@ -88,25 +88,21 @@ impl Node {
             orders: asked,
             notes: note,
         });
-        let dials = wanted.ports.iter().map(|&port| {
-            let mut setup = setup(port, "gw");
-            setup.version = wanted.version;
-            dial(setup)
-        });
-        let plan = Plan {
-            role: Role {
-                group: "site".to_owned(),
-                node: "gw".to_owned(),
-                host: wanted.host.then(|| "scada".to_owned()),
-                aliases: wanted.aliases,
-                commands: true,
-                servers: 0,
-                retry: (Duration::from_millis(20), Duration::from_millis(100)),
-            },
-            servers: dials.collect(),
-            state_dir: state_dir.to_owned(),
-            seed: 1,
+        let broker = |&port: &u16| {
+            let mut broker = setup(port, "gw");
+            broker.version = wanted.version;
+            broker
         };
+        let setup = SparkplugSetup {
+            brokers: wanted.ports.iter().map(broker).collect(),
+            group: "site".to_owned(),
+            edge_node: "gw".to_owned(),
+            host_id: wanted.host.then(|| "scada".to_owned()),
+            aliases: wanted.aliases,
+            commands: true,
+            retry: (Duration::from_millis(20), Duration::from_millis(100)),
+        };
+        let plan = Plan::of(&setup, |broker| dial(broker.clone()), state_dir, 1);
         let handle = spawn(plan, easel.view(), Arc::new(SystemClock::for_a_tool()), desk);
         Self {
             picture,

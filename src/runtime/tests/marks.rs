@@ -56,6 +56,7 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         buses: vec![bus],
         charge_points: vec![point],
         fuses: Vec::new(),
+        sparkplug: None,
         state_dir: dir.to_owned(),
         socket: dir.join("socket"),
         trust_dir: None,

@@ -24,6 +24,7 @@ use super::sheet::Sheets;
 use super::topic::{Inbound, Topics};
 use super::voice::Voice;
 use crate::domain::{Backoff, Mono, Now};
+use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +133,7 @@ pub struct Audit {
 }
 
 /// For people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// In a word.
     pub stage: &'static str,

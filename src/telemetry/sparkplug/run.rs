@@ -10,13 +10,13 @@ use super::super::units::Slug;
 use super::command::{Order, Wish};
 use super::edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
 use super::keep::Memory;
-use crate::domain::{Clock, Mono};
+use crate::domain::{BrokerSetup, Clock, Mono, SparkplugSetup};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,32 @@ pub struct Plan {
     pub state_dir: PathBuf,
     /// Of its waits.
     pub seed: u64,
+}
+
+impl Plan {
+    /// The node as configured; `dial`: how a broker of it is reached.
+    #[must_use]
+    pub fn of(
+        setup: &SparkplugSetup,
+        dial: impl Fn(&BrokerSetup) -> Dial,
+        state_dir: &Path,
+        seed: u64,
+    ) -> Self {
+        Self {
+            role: Role {
+                group: setup.group.clone(),
+                node: setup.edge_node.clone(),
+                host: setup.host_id.clone(),
+                aliases: setup.aliases,
+                commands: setup.commands,
+                servers: setup.brokers.len(),
+                retry: setup.retry,
+            },
+            servers: setup.brokers.iter().map(dial).collect(),
+            state_dir: state_dir.to_owned(),
+            seed,
+        }
+    }
 }
 
 /// A running node.
