@@ -5,6 +5,8 @@
 mod gpio;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/mqtt.rs"]
+mod mqtt;
 #[path = "config/protocols.rs"]
 mod protocols;
 

@@ -20,6 +20,7 @@ mod gpio;
 mod issue;
 mod keys;
 mod line;
+mod mqtt;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -143,6 +144,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
     let Context {
         mut found, library, ..
     } = context;
@@ -154,6 +156,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            mqtt: mqtt.value()?,
             state_dir,
             socket: places.socket?,
             trust_dir: places.trust_dir,

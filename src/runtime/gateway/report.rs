@@ -86,6 +86,7 @@ impl Gateway {
             "south": *self.south.borrow(),
             "charge_points": points,
             "ledger": ledger,
+            "mqtt": self.sideways.status(),
         })
     }
 
