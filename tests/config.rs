@@ -5,6 +5,8 @@
 mod gpio;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/mqtt.rs"]
+mod mqtt;
 #[path = "config/protocols.rs"]
 mod protocols;
 
@@ -1140,10 +1142,6 @@ fn an_edge_node_of_sparkplug_needs_names_and_a_broker() {
         (
             format!("{head}{url}user = \"gw\"\npassword_file = \"secret\"\npassword_credential = \"x\"\n"),
             "sparkplug.broker.password_credential",
-        ),
-        (
-            format!("{head}{url}ca_file = \"ca.pem\"\n"),
-            "sparkplug.broker.ca_file",
         ),
         (
             format!("{head}{tls}ca_file = \"key.pem\"\n"),

@@ -3,10 +3,10 @@
 use super::quantity::duration;
 use crate::domain::{
     AuthMode, BrokerSetup, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup,
-    FuseSetup, GpioDevice, GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security,
-    SiteSetup, SparkplugSetup,
+    FuseSetup, GpioDevice, GpioSignal, LineName, Link, MilliAmps, MqttSetup, OcppVersion, Phase, Protocol,
+    Security, SiteSetup, SparkplugSetup,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The site as a configuration file that says everything; a password reads `***`.
@@ -39,6 +39,9 @@ pub fn effective(setup: &SiteSetup) -> String {
         .find_map(|point| point.firmware.as_ref())
     {
         page.firmware(firmware);
+    }
+    if let Some(mqtt) = &setup.mqtt {
+        page.mqtt(mqtt);
     }
     if let Some(sparkplug) = &setup.sparkplug {
         page.sparkplug(sparkplug);
@@ -308,11 +311,37 @@ impl Page {
         self.time("install_timeout", firmware.install_timeout);
     }
 
+    fn broker(&mut self, broker: &BrokerSetup) {
+        let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
+        let host = if broker.host.contains(':') {
+            format!("[{}]", broker.host)
+        } else {
+            broker.host.clone()
+        };
+        self.text("url", &format!("{scheme}://{host}:{port}"));
+        if let Some(user) = &broker.user {
+            self.text("user", user);
+        }
+        if broker.password.is_some() {
+            self.text("password", "***");
+        }
+        self.maybe_path("ca_file", broker.ca_file.as_deref());
+        if let Some((certificate, key)) = &broker.identity {
+            self.path("certificate_file", certificate);
+            self.path("key_file", key);
+        }
+        self.text("client_id", &broker.client_id);
+        self.text("protocol", broker.version.word());
+        self.time("keep_alive", broker.keep_alive);
+    }
+
     fn sparkplug(&mut self, sparkplug: &SparkplugSetup) {
         self.header("[sparkplug]");
         self.text("group", &sparkplug.group);
         self.text("edge_node", &sparkplug.edge_node);
-        self.maybe_text("host_id", sparkplug.host_id.as_deref());
+        if let Some(host) = &sparkplug.host_id {
+            self.text("host_id", host);
+        }
         self.line("aliases", sparkplug.aliases);
         self.text("commands", if sparkplug.commands { "on" } else { "off" });
         self.time("reconnect_min", sparkplug.retry.0);
@@ -323,29 +352,31 @@ impl Page {
         }
     }
 
-    fn broker(&mut self, broker: &BrokerSetup) {
-        let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
-        let host = if broker.host.contains(':') {
-            format!("[{}]", broker.host)
-        } else {
-            broker.host.clone()
-        };
-        self.text("url", &format!("{scheme}://{host}:{port}"));
-        self.text("client_id", &broker.client_id);
-        self.maybe_text("user", broker.user.as_deref());
-        self.maybe_text("password", broker.password.as_ref().map(|_| "***"));
-        self.maybe_path("ca_file", broker.ca_file.as_deref());
-        if let Some((certificate, key)) = &broker.identity {
-            self.path("certificate_file", certificate);
-            self.path("key_file", key);
-        }
-        self.text("protocol", broker.version.word());
-        self.time("keep_alive", broker.keep_alive);
-    }
-
-    fn maybe_text(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(key, value);
+    fn mqtt(&mut self, mqtt: &MqttSetup) {
+        self.header("[mqtt]");
+        self.broker(&mqtt.broker);
+        self.text("gateway_id", &mqtt.gateway);
+        self.text("prefix", &mqtt.prefix);
+        self.time("refresh", mqtt.refresh);
+        self.line("flat", mqtt.flat);
+        self.text(
+            "commands",
+            if mqtt.commands.is_some() {
+                "allow-list"
+            } else {
+                "off"
+            },
+        );
+        for (name, rights) in mqtt.commands.iter().flatten() {
+            self.header("[[mqtt.user]]");
+            self.text("name", name);
+            let list = |words: &BTreeSet<String>| {
+                let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            };
+            self.line("set", list(&rights.keys));
+            self.line("request", list(&rights.operations));
+            self.time("spacing", rights.spacing);
         }
     }
 

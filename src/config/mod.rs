@@ -21,6 +21,7 @@ mod gpio;
 mod issue;
 mod keys;
 mod line;
+mod mqtt;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -145,6 +146,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
     let sparkplug = sparkplug::read(&root, &mut context);
     let Context {
         mut found, library, ..
@@ -157,6 +159,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            mqtt: mqtt.value()?,
             sparkplug,
             state_dir,
             socket: places.socket?,

@@ -1,6 +1,6 @@
 //! The gateway as an edge node of Sparkplug B.
 
-use super::broker::{self, Keys};
+use super::broker::{self, keys_of};
 use super::context::Context;
 use super::keys::{SparkplugBrokerKeys, SparkplugKeys};
 use super::setting::{Given, Section};
@@ -75,19 +75,9 @@ fn waits(keys: &SparkplugKeys, context: &mut Context<'_>) {
 
 fn of(section: &Section<'_>, node: &str, context: &mut Context<'_>) -> Option<BrokerSetup> {
     let keys = SparkplugBrokerKeys::read(section, &mut context.found);
-    let own = format!("retrovolt-sparkplug-{node}");
-    let keys = Keys {
-        url: &keys.url,
-        user: &keys.user,
-        password: &keys.password,
-        password_file: &keys.password_file,
-        password_credential: &keys.password_credential,
-        ca_file: &keys.ca_file,
-        certificate_file: &keys.certificate_file,
-        key_file: &keys.key_file,
-        client_id: &keys.client_id,
-        protocol: &keys.protocol,
-        keep_alive: &keys.keep_alive,
-    };
-    broker::read(&keys, &own, context)
+    let mut broker = broker::read(&keys_of!("sparkplug.broker", keys), context)?;
+    if broker.client_id.is_empty() {
+        broker.client_id = format!("retrovolt-sparkplug-{node}");
+    }
+    Some(broker)
 }

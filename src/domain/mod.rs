@@ -18,6 +18,7 @@ mod protocol;
 mod reading;
 mod rng;
 mod setup;
+mod slug;
 mod sparkplug;
 mod tags;
 mod time;
@@ -54,6 +55,7 @@ pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
     FirmwareSetup, FuseSetup, Link, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
+pub use slug::Slug;
 pub use sparkplug::SparkplugSetup;
 pub use tags::{TagPattern, TagRule};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};

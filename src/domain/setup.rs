@@ -3,6 +3,7 @@
 use super::auth::IdToken;
 use super::gpio::{GpioLink, GpioSignal};
 use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::mqtt::MqttSetup;
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::sparkplug::SparkplugSetup;
@@ -21,6 +22,8 @@ pub struct SiteSetup {
     pub charge_points: Vec<CpSetup>,
     /// Fuses shared by several EVSEs.
     pub fuses: Vec<FuseSetup>,
+    /// The own topic tree on a broker; `None`: there is none.
+    pub mqtt: Option<MqttSetup>,
     /// The gateway as an edge node of Sparkplug B.
     pub sparkplug: Option<SparkplugSetup>,
     /// Database and everything else that must survive.

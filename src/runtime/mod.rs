@@ -8,6 +8,7 @@ pub mod clock;
 mod conductor;
 pub mod control;
 mod counts;
+mod desk;
 mod devices;
 pub mod doctor;
 mod exchange;
@@ -21,8 +22,10 @@ mod notify;
 mod observe;
 mod porter;
 mod pseudonym;
+mod records;
 mod ring;
 mod router;
+mod sideways;
 mod spool;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,13 @@
 )]
 
 mod bad_certificates;
+#[path = "../mqtt/broker.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the tests of the MQTT client"
+)]
+mod broker;
 mod doctor;
 mod dropin;
 mod every_action;
@@ -16,6 +23,7 @@ mod foreign_slaves;
 mod hang;
 mod hostile_csms;
 mod kills;
+mod mqtt;
 mod own_lines;
 mod reload;
 mod rig;

@@ -86,6 +86,8 @@ impl Gateway {
             "south": *self.south.borrow(),
             "charge_points": points,
             "ledger": ledger,
+            "mqtt": self.sideways.status(),
+            "sparkplug": self.sideways.edge_status(),
         })
     }
 
