@@ -29,6 +29,10 @@ mod reload;
 mod rig;
 mod secure_csms;
 mod site;
+mod sparkplug;
+#[path = "../sparkplug/host.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of Sparkplug")]
+mod sparkplug_host;
 mod sunspec;
 mod two_csmss;
 mod unplug;
