@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio test-boards board-binary test-board test-install test-deploy test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-boards board-binary test-board test-install test-deploy test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise sparkplug setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -98,6 +98,9 @@ kills: ## promise D1 at campaign size: 10,000 kills
 
 noise: ## promise S1 at campaign size: 1,000,000 damaged frames
 	RETROVOLT_NOISE=1000000 cargo nextest run --profile campaign --lib s1_no_damaged_frame
+
+sparkplug: setup ## promise U8 at campaign size: 100,000 messages of a node over 20 reconnects, read by a foreign host
+	RETROVOLT_SPARKPLUG=100000 cargo nextest run --profile campaign --test sparkplug twenty_reconnects
 
 bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
 	cargo bench --no-fail-fast --bench bus --bench memory -- --check

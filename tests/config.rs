@@ -7,6 +7,8 @@ mod gpio;
 mod last_good;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/mqtt.rs"]
+mod mqtt;
 #[path = "config/protocols.rs"]
 mod protocols;
 
@@ -1091,4 +1093,105 @@ fn firmware_is_signed_or_consented_to_and_never_both() {
             .all(|p| p.firmware.as_ref().is_some_and(|f| f.roots.is_none()))
     );
     assert!(Site::new(GOOD).good().setup.charge_points[0].firmware.is_none());
+}
+
+#[test]
+fn an_edge_node_of_sparkplug_needs_names_and_a_broker() {
+    let head = "[sparkplug]\ngroup = \"Depot North\"\nedge_node = \"gw-1\"\n";
+    let url = "[[sparkplug.broker]]\nurl = \"mqtt://127.0.0.1\"\n";
+    let tls = "[[sparkplug.broker]]\nurl = \"mqtts://broker.example.com\"\n";
+    let declared = |lines: &str| {
+        let site = Site::new(&format!("{GOOD}\n{lines}"));
+        site.write("secret", "a-password-of-the-broker\n");
+        site.write(
+            "ca.pem",
+            "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
+        );
+        site.write(
+            "key.pem",
+            "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
+        );
+        site
+    };
+    for (lines, key) in [
+        (head.to_owned(), "sparkplug.group"),
+        (
+            format!("{}{url}", head.replace("Depot North", "Depot/North")),
+            "sparkplug.group",
+        ),
+        (format!("{head}host_id = \"a+b\"\n{url}"), "sparkplug.host_id"),
+        (format!("{head}commands = \"yes\"\n{url}"), "sparkplug.commands"),
+        (
+            format!("{head}reconnect_min = \"2min\"\n{url}"),
+            "sparkplug.reconnect_min",
+        ),
+        (
+            format!("{head}{}", url.replace("mqtt:", "http:")),
+            "sparkplug.broker.url",
+        ),
+        (
+            format!("{head}{}", url.replace("127.0.0.1", "me@127.0.0.1")),
+            "sparkplug.broker.url",
+        ),
+        (
+            format!("{head}{}", url.replace("127.0.0.1", "127.0.0.1/prefix")),
+            "sparkplug.broker.url",
+        ),
+        (
+            format!("{head}{url}password_file = \"secret\"\n"),
+            "sparkplug.broker.user",
+        ),
+        (
+            format!("{head}{url}user = \"gw\"\npassword_file = \"secret\"\npassword_credential = \"x\"\n"),
+            "sparkplug.broker.password_credential",
+        ),
+        (
+            format!("{head}{tls}ca_file = \"key.pem\"\n"),
+            "sparkplug.broker.ca_file",
+        ),
+        (
+            format!("{head}{tls}key_file = \"key.pem\"\n"),
+            "sparkplug.broker.key_file",
+        ),
+        (
+            format!("{head}{url}certificate_file = \"ca.pem\"\nkey_file = \"key.pem\"\n"),
+            "sparkplug.broker.certificate_file",
+        ),
+    ] {
+        let report = declared(&lines).load().expect_err(&lines);
+        assert_eq!(report.errors(), 1, "{lines}\n{}", report.human());
+        let found = report.issues.iter().any(|issue| issue.key == key);
+        assert!(found, "{key}\n{}", report.human());
+    }
+    let second = "user = \"gw\"\npassword_file = \"secret\"\nca_file = \"ca.pem\"\ncertificate_file = \"ca.pem\"\nkey_file = \"key.pem\"\nprotocol = \"3.1.1\"\n";
+    let site = declared(&format!("{head}host_id = \"scada\"\n{url}{tls}{second}"));
+    let loaded = site.good();
+    let setup = loaded.setup.sparkplug.as_ref().expect("declared");
+    assert_eq!(
+        (setup.group.as_str(), setup.edge_node.as_str()),
+        ("Depot North", "gw-1")
+    );
+    assert_eq!(setup.host_id.as_deref(), Some("scada"));
+    assert!(!setup.aliases && !setup.commands, "off by default");
+    let [first, second] = setup.brokers.as_slice() else {
+        panic!("two brokers")
+    };
+    assert_eq!(
+        (first.host.as_str(), first.port, first.tls),
+        ("127.0.0.1", 1883, false)
+    );
+    assert_eq!(first.client_id, "retrovolt-sparkplug-gw-1");
+    assert_eq!((second.port, second.tls), (8883, true));
+    assert!(second.identity.is_some() && second.ca_file.is_some());
+    let password = second.password.as_ref().expect("from its file");
+    assert_eq!(password.bytes(), b"a-password-of-the-broker");
+    let text = config::effective(&loaded.setup);
+    assert!(
+        text.contains("password = \"***\"") && !text.contains("a-password"),
+        "{text}"
+    );
+    let plain = declared(&format!("{head}{url}")).good();
+    let text = config::effective(&plain.setup);
+    let again = Site::new(&text).good();
+    assert_eq!(again.setup, plain.setup, "{text}");
 }

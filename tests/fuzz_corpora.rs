@@ -13,6 +13,8 @@ mod grow;
 #[path = "config/mistakes.rs"]
 #[allow(dead_code, reason = "only the texts are needed")]
 mod mistakes;
+#[path = "fuzz_corpora/sparkplug.rs"]
+mod sparkplug;
 #[path = "../fuzz/src/lib.rs"]
 #[allow(dead_code, reason = "the fuzz targets run one at a time")]
 mod targets;

@@ -10,6 +10,7 @@ mod cards;
 pub mod modbus;
 mod outcome;
 mod rapi;
+mod sparkplug;
 mod streams;
 mod telegrams;
 mod texts;
@@ -21,7 +22,7 @@ pub use outcome::Outcome;
 pub type Target = fn(&[u8]) -> Outcome;
 
 /// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("config", texts::config),
     ("dsmr_p1", telegrams::dsmr_p1),
     ("iec62056_asked", telegrams::iec62056_asked),
@@ -35,6 +36,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("rapi", rapi::rapi),
     ("rfid", cards::rfid),
     ("sml", telegrams::sml),
+    ("sparkplug", sparkplug::sparkplug),
     ("twc", twc::twc),
     ("voices", telegrams::voices),
 ];

@@ -262,6 +262,24 @@ const STANZAS: &[Stanza] = &[
         variant: true,
         full: false,
     },
+    Stanza {
+        table: "sparkplug",
+        intro: "Variant: a SCADA system that speaks Sparkplug B (docs/sparkplug.md).",
+        chosen: &[("group", "\"Depot North\""), ("edge_node", "\"gw-1\"")],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "sparkplug.broker",
+        intro: "Its broker.",
+        chosen: &[
+            ("url", "\"mqtts://broker.example.com:8883\""),
+            ("user", "\"gw\""),
+            ("password_file", "\"/etc/retrovolt/secrets/mqtt.password\""),
+        ],
+        variant: true,
+        full: false,
+    },
 ];
 
 /// `config/retrovolt.toml`.

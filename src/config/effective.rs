@@ -2,11 +2,11 @@
 
 use super::quantity::{data, duration};
 use crate::domain::{
-    AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup,
-    GpioDevice, GpioSignal, LineName, Link, Listen, MilliAmps, OcppVersion, Phase, Protocol, Security,
-    SiteSetup,
+    AuthMode, BrokerSetup, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup,
+    FuseSetup, GpioDevice, GpioSignal, LineName, Link, Listen, MilliAmps, MqttSetup, OcppVersion, Phase,
+    Protocol, Security, SiteSetup, SparkplugSetup,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The site as a configuration file that says everything; a password reads `***`.
@@ -44,6 +44,12 @@ pub fn effective(setup: &SiteSetup) -> String {
     }
     if let Some(listen) = &setup.metrics {
         page.metrics(listen);
+    }
+    if let Some(mqtt) = &setup.mqtt {
+        page.mqtt(mqtt);
+    }
+    if let Some(sparkplug) = &setup.sparkplug {
+        page.sparkplug(sparkplug);
     }
     page.0
 }
@@ -318,6 +324,75 @@ impl Page {
         self.text("listen", &listen.to_string());
         let remote = matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
         self.line("accept_remote", remote);
+    }
+
+    fn broker(&mut self, broker: &BrokerSetup) {
+        let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
+        let host = if broker.host.contains(':') {
+            format!("[{}]", broker.host)
+        } else {
+            broker.host.clone()
+        };
+        self.text("url", &format!("{scheme}://{host}:{port}"));
+        if let Some(user) = &broker.user {
+            self.text("user", user);
+        }
+        if broker.password.is_some() {
+            self.text("password", "***");
+        }
+        self.maybe_path("ca_file", broker.ca_file.as_deref());
+        if let Some((certificate, key)) = &broker.identity {
+            self.path("certificate_file", certificate);
+            self.path("key_file", key);
+        }
+        self.text("client_id", &broker.client_id);
+        self.text("protocol", broker.version.word());
+        self.time("keep_alive", broker.keep_alive);
+    }
+
+    fn sparkplug(&mut self, sparkplug: &SparkplugSetup) {
+        self.header("[sparkplug]");
+        self.text("group", &sparkplug.group);
+        self.text("edge_node", &sparkplug.edge_node);
+        if let Some(host) = &sparkplug.host_id {
+            self.text("host_id", host);
+        }
+        self.line("aliases", sparkplug.aliases);
+        self.text("commands", if sparkplug.commands { "on" } else { "off" });
+        self.time("reconnect_min", sparkplug.retry.0);
+        self.time("reconnect_max", sparkplug.retry.1);
+        for broker in &sparkplug.brokers {
+            self.header("[[sparkplug.broker]]");
+            self.broker(broker);
+        }
+    }
+
+    fn mqtt(&mut self, mqtt: &MqttSetup) {
+        self.header("[mqtt]");
+        self.broker(&mqtt.broker);
+        self.text("gateway_id", &mqtt.gateway);
+        self.text("prefix", &mqtt.prefix);
+        self.time("refresh", mqtt.refresh);
+        self.line("flat", mqtt.flat);
+        self.text(
+            "commands",
+            if mqtt.commands.is_some() {
+                "allow-list"
+            } else {
+                "off"
+            },
+        );
+        for (name, rights) in mqtt.commands.iter().flatten() {
+            self.header("[[mqtt.user]]");
+            self.text("name", name);
+            let list = |words: &BTreeSet<String>| {
+                let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            };
+            self.line("set", list(&rights.keys));
+            self.line("request", list(&rights.operations));
+            self.time("spacing", rights.spacing);
+        }
     }
 
     fn fuse(&mut self, fuse: &FuseSetup) {

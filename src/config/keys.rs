@@ -33,6 +33,8 @@ pub(super) const ROOT: &Table = &Table {
         FuseKeys::TABLE,
         FirmwareKeys::TABLE,
         MetricsKeys::TABLE,
+        MqttKeys::TABLE,
+        SparkplugKeys::TABLE,
     ],
 };
 
@@ -259,4 +261,87 @@ settings! {
         "Where: an address of this machine with a port, or `unix:` and the path of a socket.";
     accept_remote: bool = Kind::Bool, Is("false"), "true",
         "Your consent to an address that other machines reach: whoever reaches it can read all metrics, and there is no password and no TLS.";
+}
+
+settings! {
+    /// What is published on an MQTT broker, and what may come back from there (docs/mqtt.md). Without this table there is no MQTT.
+    MqttKeys in "mqtt", many: false, tables: [MqttUserKeys::TABLE];
+    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
+        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
+    user: String = Kind::Text { max: 128 }, Absent("none"), "\"retrovolt\"", "Account on the broker.";
+    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
+    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
+        "File that holds the password, readable by the gateway only.";
+    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
+        "Name of a systemd credential that holds the password (`LoadCredential=`).";
+    ca_file: PathBuf = Kind::Path, Absent("the system's authorities and `gateway.trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
+        "PEM file with authorities that are trusted for this broker beside the others.";
+    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
+        "PEM file with our client certificate and its chain, with `mqtts://`.";
+    key_file: PathBuf = Kind::Path, Absent("needed with `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
+        "PEM file with its private key, readable by the gateway only.";
+    client_id: String = Kind::Id, Absent("`retrovolt-` and `gateway_id`"), "\"retrovolt-garage\"", "Client id; unique on the broker.";
+    gateway_id: String = Kind::Id, Absent("the name of the host"), "\"garage\"",
+        "Second level of every topic: small letters, digits, `_` and `-`, at most 32.";
+    prefix: String = Kind::Id, Is("retrovolt"), "\"retrovolt\"", "First level of every topic, in the same characters.";
+    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"auto\"",
+        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
+    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker; after one and a half of it the broker tells `offline`.";
+    refresh: Duration = time(5_000, HOUR), Is("60s"), "\"60s\"", "Everything is published at least this often, whether or not it has changed.";
+    flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
+    commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
+        "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.user]]`.";
+}
+
+settings! {
+    /// A user of the broker who may send commands, with `commands = "allow-list"`. The broker must see to it that only this account writes below its name.
+    MqttUserKeys in "mqtt.user", many: true, tables: [];
+    name: String = Kind::Text { max: 64 }, Required, "\"homeassistant\"", "The account, as it stands in the topic.";
+    set: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"enabled\", \"limit_a\"]",
+        "What it may set: `enabled`, `limit_a`, `mode`, `phases`, `priority`, `departure`, `unlock`, `authorize`, `reset`.";
+    request: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"status\", \"refresh\"]",
+        "What it may request: `info`, `status`, `sessions`, `refresh`.";
+    spacing: Duration = time(100, HOUR), Is("1s"), "\"1s\"",
+        "Least time between two commands with the same name for the same charge point; what closes a contactor or restarts waits at least a minute.";
+}
+
+settings! {
+    /// The gateway as an edge node of Sparkplug B, its charge points and meters as devices (docs/sparkplug.md). Without this table there is none.
+    SparkplugKeys in "sparkplug", many: false, tables: [SparkplugBrokerKeys::TABLE];
+    group: String = Kind::Text { max: 128 }, Required, "\"Depot North\"",
+        "Group id. Without `+`, `/` and `#`.";
+    edge_node: String = Kind::Text { max: 128 }, Required, "\"gw-1\"",
+        "Edge node id, likewise. Group and edge node together must be unique in the whole system, also apart from capital letters.";
+    host_id: String = Kind::Text { max: 128 }, Absent("births are published whoever listens"), "\"scada\"",
+        "The primary host. Births wait until it says on `spBv1.0/STATE/HOST_ID` that it is online; when it goes, the next broker is tried.";
+    aliases: bool = Kind::Bool, Is("false"), "true", "Data carries numbers instead of names: shorter, and harder to read by eye.";
+    commands: String = Kind::OneOf(&["off", "on"]), Is("off"), "\"on\"",
+        "`on`: hosts may write `Control/...` of charge points. Who is a host is for the broker's access list to say.";
+    reconnect_min: Duration = time(100, DAY), Is("1s"), "\"1s\"",
+        "First wait before the brokers are tried again; doubles, with some randomness.";
+    reconnect_max: Duration = time(100, DAY), Is("1min"), "\"1min\"", "Longest such wait.";
+}
+
+settings! {
+    /// An MQTT broker of Sparkplug. Several are tried in this order.
+    SparkplugBrokerKeys in "sparkplug.broker", many: true, tables: [];
+    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
+        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
+    client_id: String = Kind::Text { max: 128 }, Absent("`retrovolt-sparkplug-` and the edge node id"), "\"gw-1\"",
+        "MQTT client id. Two clients with the same one throw each other off.";
+    user: String = Kind::Text { max: 255 }, Absent("none"), "\"gw\"", "Account on the broker.";
+    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
+    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
+        "File that holds the password, readable by the gateway only.";
+    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
+        "Name of a systemd credential that holds the password (`LoadCredential=`).";
+    ca_file: PathBuf = Kind::Path, Absent("the system's own certificates and `trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
+        "PEM file with certificates that are trusted for this broker beside the others.";
+    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
+        "PEM file with a client certificate and its chain; together with `key_file`.";
+    key_file: PathBuf = Kind::Path, Absent("see `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
+        "PEM file with its private key, readable by the gateway only.";
+    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"3.1.1\"",
+        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
+    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker.";
 }

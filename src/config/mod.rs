@@ -5,6 +5,7 @@
 //! and `north` check them against each other and build the [`SiteSetup`]. What is wrong becomes an [`Issue`] with
 //! file, line, column, key, expectation and suggestion (promise U5); secrets never reach one (promise X2).
 
+mod broker;
 mod check;
 mod contacts;
 mod context;
@@ -23,6 +24,7 @@ mod keys;
 mod line;
 mod manual;
 mod metrics;
+mod mqtt;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -34,6 +36,7 @@ mod quantity;
 mod secret;
 mod setting;
 mod south;
+mod sparkplug;
 mod supply;
 mod syntax;
 mod tags;
@@ -168,6 +171,8 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
     let metrics = metrics::read(&root, &mut context);
+    let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
+    let sparkplug = sparkplug::read(&root, &mut context);
     let Context {
         mut found,
         library,
@@ -182,6 +187,8 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            mqtt: mqtt.value()?,
+            sparkplug,
             state_dir,
             session_records: gateway.session_records.value?,
             socket: places.socket?,

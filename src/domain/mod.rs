@@ -20,6 +20,8 @@ mod reading;
 mod rng;
 mod session;
 mod setup;
+mod slug;
+mod sparkplug;
 mod tags;
 mod tally;
 mod time;
@@ -58,6 +60,8 @@ pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
     FirmwareSetup, FuseSetup, Link, Listen, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
+pub use slug::Slug;
+pub use sparkplug::SparkplugSetup;
 pub use tags::{TagPattern, TagRule};
 pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};

@@ -43,6 +43,16 @@ pub enum MqttVersion {
 }
 
 impl MqttVersion {
+    /// As it is configured.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::V5 => "5",
+            Self::V311 => "3.1.1",
+        }
+    }
+
     /// The version of a word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {

@@ -3,8 +3,10 @@
 use super::auth::IdToken;
 use super::gpio::{GpioLink, GpioSignal};
 use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::mqtt::MqttSetup;
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
+use super::sparkplug::SparkplugSetup;
 use super::tags::TagRule;
 use super::units::MilliAmps;
 use core::net::SocketAddr;
@@ -22,6 +24,10 @@ pub struct SiteSetup {
     pub charge_points: Vec<CpSetup>,
     /// Fuses shared by several EVSEs.
     pub fuses: Vec<FuseSetup>,
+    /// The own topic tree on a broker; `None`: there is none.
+    pub mqtt: Option<MqttSetup>,
+    /// The gateway as an edge node of Sparkplug B.
+    pub sparkplug: Option<SparkplugSetup>,
     /// Database and everything else that must survive.
     pub state_dir: PathBuf,
     /// Records the journal of sessions keeps.

@@ -9,6 +9,7 @@
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 //! | `metrics` | the endpoint for Prometheus |
+//! | `sparkplug` | the gateway as an edge node of Sparkplug B |
 
 pub mod client;
 mod event;
@@ -16,6 +17,7 @@ pub mod metrics;
 pub mod mqtt;
 mod payload;
 mod picture;
+pub mod sparkplug;
 mod units;
 
 pub use event::{Change, EVENT_TYPES, Event, EventData, Record, RecordKind, Response, ResponseStatus};

@@ -1,7 +1,7 @@
 //! What peers really send, built by the encoders of the simulated world, and what is done to it on the way.
 
 use super::targets::modbus::asked;
-use super::{telegrams, texts};
+use super::{sparkplug, telegrams, texts};
 use retrovolt::bus::frame::{ascii, encode};
 use retrovolt::domain::Rng;
 use retrovolt::sim::slave::{Exception, Registers, Table, close_rtu, respond};
@@ -54,6 +54,7 @@ pub fn fresh(target: &str, rng: &mut Rng) -> Vec<u8> {
         "iec62056_pushed" => pieces(rng, 6, &telegrams::iec_pushed),
         "rapi" => pieces(rng, 6, &telegrams::rapi),
         "rfid" => pieces(rng, 6, &telegrams::card),
+        "sparkplug" => sparkplug::payload(rng),
         "sml" => pieces(rng, 6, &telegrams::sml),
         "voices" => voices(rng),
         other => panic!("no valid bytes for {other}"),

@@ -7,6 +7,13 @@
 )]
 
 mod bad_certificates;
+#[path = "../mqtt/broker.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the tests of the MQTT client"
+)]
+mod broker;
 mod budget;
 mod canaries;
 mod deploy;
@@ -22,6 +29,7 @@ mod inhibitor;
 mod journal;
 mod kills;
 mod metrics;
+mod mqtt;
 mod notify;
 mod own_lines;
 mod reload;
@@ -30,6 +38,10 @@ mod secrets;
 mod secure_csms;
 mod site;
 mod slave;
+mod sparkplug;
+#[path = "../sparkplug/host.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of Sparkplug")]
+mod sparkplug_host;
 mod sunspec;
 mod two_csmss;
 mod unattended;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave and decoders of meter telegrams from
+# Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave, decoders of meter telegrams and a Sparkplug host from
 # PyPI in .venv; libmodbus, libsml, socat, a D-Bus daemon, two MQTT brokers and a C compiler from the distribution where they are missing and we may install them;
 # promtool from the distribution's package of Prometheus, which is unpacked in .lab and not installed: no service is started.
 set -euo pipefail

@@ -134,6 +134,8 @@ impl Gateway {
             "charge_points": points,
             "ledger": ledger,
             "traffic": self.traffic(),
+            "mqtt": self.sideways.status(),
+            "sparkplug": self.sideways.edge_status(),
         })
     }
 

@@ -53,9 +53,11 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         firmware: None,
     };
     SiteSetup {
+        mqtt: None,
         buses: vec![bus],
         charge_points: vec![point],
         fuses: Vec::new(),
+        sparkplug: None,
         state_dir: dir.to_owned(),
         session_records: 1_000,
         socket: dir.join("socket"),
