@@ -53,8 +53,7 @@ inside() {
 
 packages() {
   cmp -s "$wanted" "$root/hass/requirements.txt" && return
-  rm -rf "$root/hass"
-  inside python3.13 -m venv /hass || missing "no virtual environment for Home Assistant"
+  [ -x "$root/hass/bin/pip" ] || inside python3.13 -m venv /hass || missing "no virtual environment for Home Assistant"
   cp "$wanted" "$root/hass/requirements.new"
   inside /hass/bin/pip install --quiet --no-cache-dir --prefer-binary -r /hass/requirements.new ||
     missing "Home Assistant's packages cannot be installed"

@@ -4,7 +4,10 @@ mod sample;
 mod shown;
 mod templates;
 
-use super::{Announced, messages};
+use super::{Announced, Messages, Settings, messages, steps};
+use crate::domain::HaForm;
+use crate::telemetry::picture::Picture;
+use crate::telemetry::units::Slug;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -12,22 +15,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What the test with a real Home Assistant begins with, too: messages, values, and values of a site that knows nothing yet.
+fn payloads(of: Messages) -> serde_json::Map<String, Value> {
+    of.into_iter().map(|(topic, m)| (topic, m.payload)).collect()
+}
+
 #[test]
 fn messages_of_a_site_with_everything_are_as_they_were() {
-    let settings = sample::settings();
-    let (full, empty) = (sample::everything(), sample::unknown());
-    let of = |picture| -> serde_json::Map<String, Value> {
-        messages(picture, &settings)
-            .into_iter()
-            .map(|(topic, m)| (topic, m.payload))
-            .collect()
-    };
-    let now = json!({
-        "discovery": of(&full),
-        "values": sample::values(&full, &settings),
-        "nulls": sample::values(&empty, &settings),
-    });
+    let now = payloads(messages(&sample::everything(), &sample::settings()));
     let file = root().join("tests/ha/site.json");
     let text = format!("{}\n", serde_json::to_string_pretty(&now).expect("JSON"));
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -36,6 +30,41 @@ fn messages_of_a_site_with_everything_are_as_they_were() {
     }
     let was = std::fs::read_to_string(&file).unwrap_or_default();
     assert_eq!(text, was, "{}; meant? UPDATE_SNAPSHOTS=1", file.display());
+}
+
+/// Messages, values, values of a site that knows nothing yet, and the steps from one way to announce it to another.
+#[test]
+#[ignore = "writes what tests/ha/payloads.py shows a real Home Assistant; `make test-ha` runs it"]
+fn write_what_the_real_home_assistant_is_shown() {
+    let (settings, full) = (sample::settings(), sample::everything());
+    let devices = messages(&full, &settings);
+    let of = |change: &dyn Fn(&mut Settings, &mut Picture)| {
+        let (mut settings, mut picture) = (settings.clone(), full.clone());
+        change(&mut settings, &mut picture);
+        messages(&picture, &settings)
+    };
+    let entities = of(&|settings, _| settings.form = HaForm::Entity);
+    let powerless = of(&|settings, _| settings.rights = None);
+    let without_yard = of(&|_, picture| drop(picture.points.remove(&Slug::of("yard"))));
+    let off = of(&|settings, _| settings.form = HaForm::Off);
+    let steps = |was: &Messages, now: &Messages| -> Vec<[String; 2]> {
+        steps(&Announced::of(was), now)
+            .into_iter()
+            .map(|p| [p.topic, p.payload])
+            .collect()
+    };
+    let file = std::env::var_os("HA_SCRIPT").map_or_else(|| root().join(".lab/ha/script.json"), Into::into);
+    let script = json!({
+        "values": sample::values(&full, &settings),
+        "nulls": sample::values(&sample::unknown(), &settings),
+        "to_entities": steps(&devices, &entities),
+        "to_devices": steps(&entities, &devices),
+        "to_powerless": steps(&devices, &powerless),
+        "to_without_yard": steps(&powerless, &without_yard),
+        "to_off": steps(&without_yard, &off),
+        "discovery": payloads(devices),
+    });
+    std::fs::write(&file, script.to_string()).expect("written");
 }
 
 #[test]
@@ -70,7 +99,7 @@ fn what_is_not_measured_does_not_appear() {
 
 #[test]
 fn without_rights_there_is_nothing_to_press() {
-    let controls = |settings: &super::Settings| -> Vec<String> {
+    let controls = |settings: &Settings| -> Vec<String> {
         messages(&sample::everything(), settings)
             .into_values()
             .flat_map(|m| m.entities)
@@ -110,9 +139,7 @@ fn charge_points_and_meters_never_share_a_device() {
     let mut picture = sample::everything();
     let garage = picture.points.values().next().expect("a point").clone();
     for id in ["house", "meter_house", "cp_house"] {
-        picture
-            .points
-            .insert(crate::telemetry::Slug::of(id), garage.clone());
+        picture.points.insert(Slug::of(id), garage.clone());
     }
     let devices = messages(&picture, &sample::settings());
     assert_eq!(devices.len(), 7, "{:?}", devices.keys());
