@@ -6,12 +6,15 @@
 use super::counts;
 use super::exchange::{Exchange, Heard};
 use super::fuses::Asked;
+use super::narrator::{AllTold, Narrator};
 use super::porter::{Porter, Yard};
+use super::pseudonym::Pseudonyms;
 use crate::bus::ToBus;
 use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
 use crate::site::Demand;
 use crate::station::{Effect, Input, LEASE_REACH, Role, Snapshot, Station};
 use crate::store::Store;
+use crate::telemetry::Easel;
 use crate::uplink::{FromUplink, ToUplink};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +78,10 @@ pub struct Surroundings {
     pub pulse: watch::Receiver<Mono>,
     /// What is needed to carry files.
     pub yard: Yard,
+    /// Where telemetry is told what happens.
+    pub easel: Arc<Easel>,
+    /// Names of tokens for telemetry.
+    pub names: Pseudonyms,
 }
 
 /// The outside of a running conductor.
@@ -86,6 +93,8 @@ pub struct ConductorHandle {
     pub snapshot: watch::Receiver<Snapshot>,
     /// The settings in force.
     pub params: watch::Receiver<Params>,
+    /// What telemetry was told.
+    pub told: watch::Receiver<AllTold>,
     /// Monotonic time of its last turn, for the watchdog.
     pub heartbeat: watch::Receiver<Mono>,
 }
@@ -100,6 +109,7 @@ struct Conductor {
     demands: BTreeMap<EvseId, Demand>,
     counts: counts::Heard,
     porter: Porter,
+    narrator: Narrator,
     snapshot: watch::Sender<Snapshot>,
     heartbeat: watch::Sender<Mono>,
 }
@@ -117,6 +127,8 @@ pub fn prepare(
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
     let params = exchange.params();
     let porter = Porter::new(setup.clone(), around.clone(), inbox.clone(), snapshot_rx.clone());
+    let narrator = Narrator::new(setup.id.clone(), around.easel.clone(), around.names.clone());
+    let told = narrator.told();
     let conductor = Conductor {
         setup,
         station,
@@ -127,6 +139,7 @@ pub fn prepare(
         demands: BTreeMap::new(),
         counts: counts::Heard::default(),
         porter,
+        narrator,
         snapshot,
         heartbeat,
     };
@@ -134,6 +147,7 @@ pub fn prepare(
         to: inbox,
         snapshot: snapshot_rx,
         params,
+        told,
         heartbeat: heartbeat_rx,
     };
     (handle, conductor.run(outbox))
@@ -210,16 +224,19 @@ impl Conductor {
                 self.counts.hear(&device, observations);
             }
         }
-        self.station.handle(self.around.clock.now(), input);
+        let now = self.around.clock.now();
+        self.station.handle(now, input);
         while let Some(effect) = self.station.poll() {
             self.carry_out(effect);
         }
+        self.narrator.look(now, &self.station);
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit { id, mut batch } => {
                 self.counts.join(&self.setup.id, &mut batch);
+                self.narrator.read(&batch.rows);
                 self.commit(id, batch);
             }
             Effect::Drive {
@@ -260,6 +277,9 @@ impl Conductor {
             Effect::Authorize { request, evse, token } => {
                 self.exchange
                     .tell_controlling(ToUplink::Authorize { request, evse, token });
+            }
+            Effect::Presented { evse, token } => {
+                self.narrator.presented(self.around.clock.now(), evse, &token);
             }
             Effect::Answer { id, outcome } => self.exchange.answer(id, outcome),
             Effect::Notify(notice) => self.exchange.notice(notice),
@@ -341,6 +361,7 @@ impl Conductor {
     fn publish(&mut self) {
         self.exchange.flush();
         let snapshot = self.station.snapshot();
+        self.narrator.show(self.around.clock.now(), &snapshot);
         for evse in &snapshot.evses {
             let Some(setup) = self.evse(evse.evse) else {
                 continue;

@@ -5,11 +5,14 @@ mod report;
 use super::clock::SystemClock;
 use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use super::counts;
+use super::devices::Devices;
 use super::exchange::Exchange;
 use super::fuses::{self, Asked, Stations};
 use super::links::{self, Link, LinkWorld};
+use super::observe::{self, Scene};
 use super::porter::Yard;
-use super::router::{self, Routes, South};
+use super::pseudonym::Pseudonyms;
+use super::router::{self, Boards, Routes, South};
 use super::vitals::{Marker, Marks, Vitals};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
@@ -20,6 +23,7 @@ use crate::domain::{
 use crate::site::Shares;
 use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
+use crate::telemetry::Easel;
 use crate::uplink::ToUplink;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,6 +88,10 @@ pub struct Gateway {
     main: Marker,
     time: mpsc::Sender<i64>,
     yard: Yard,
+    /// Where telemetry looks.
+    easel: Arc<Easel>,
+    scene: watch::Sender<Scene>,
+    names: Pseudonyms,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
 }
@@ -111,17 +119,27 @@ impl Gateway {
         let (fuses, demands) = mpsc::channel(STATION_QUEUE);
         let (time, time_told) = mpsc::channel(16);
         let (count, counted) = watch::channel(counts::Counts::new());
+        let (devices, heard) = watch::channel(Devices::default());
         let shared: Arc<dyn Clock> = clock.clone();
         let mut vitals = Vitals::start(store.clone(), shared.clone());
         let (router, fuse) = (vitals.marker("router"), vitals.marker("shared fuses"));
+        let boards = Boards {
+            south: south_tx,
+            counts: count,
+            devices,
+        };
         let count_tasks = vec![
-            tokio::spawn(router::run(bus_events, routes_rx, south_tx, count, router)),
+            tokio::spawn(router::run(bus_events, routes_rx, boards, router)),
             counts::spawn(store.clone(), counted.clone()),
         ];
         let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
+        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard);
         let mut gateway = Self {
+            easel,
+            scene,
+            names: Pseudonyms::new(&seed.to_be_bytes()),
             setup: SiteSetup {
                 buses: Vec::new(),
                 charge_points: Vec::new(),
@@ -200,6 +218,7 @@ impl Gateway {
         }
         self.publish_marks();
         self.publish_routes();
+        self.publish_scene();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
         }
@@ -311,6 +330,8 @@ impl Gateway {
             time: self.time.clone(),
             pulse: self.vitals.pulse.clone(),
             yard: self.yard.clone(),
+            easel: self.easel.clone(),
+            names: self.names.clone(),
         };
         let (conductor, task) = conductor::prepare(setup.clone(), station, exchange, around, (to, inbox));
         let join = tokio::spawn(task);

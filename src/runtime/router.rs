@@ -2,6 +2,7 @@
 
 use super::conductor::ToStation;
 use super::counts::Counts;
+use super::devices::Devices;
 use super::vitals::{Marker, TURN};
 use crate::bus::FromBus;
 use crate::domain::{CpSetup, DeviceId, EvseId, Observation};
@@ -89,14 +90,28 @@ pub struct South {
     pub contacts: BTreeMap<String, bool>,
 }
 
+/// What is noted of all that passes.
+pub struct Boards {
+    /// For the status page.
+    pub south: watch::Sender<South>,
+    /// Of pulse meters.
+    pub counts: watch::Sender<Counts>,
+    /// For telemetry.
+    pub devices: watch::Sender<Devices>,
+}
+
 /// Passes on what the buses say until every bus is gone.
 pub async fn run(
     mut from: mpsc::Receiver<FromBus>,
     routes: watch::Receiver<Routes>,
-    south: watch::Sender<South>,
-    counts: watch::Sender<Counts>,
+    boards: Boards,
     marker: Marker,
 ) {
+    let Boards {
+        south,
+        counts,
+        devices,
+    } = boards;
     loop {
         marker.turn();
         let Ok(event) = timeout(TURN, from.recv()).await else {
@@ -106,6 +121,7 @@ pub async fn run(
         let routes = routes.borrow().clone();
         let edge = note(&south, &event);
         count(&counts, &event);
+        devices.send_if_modified(|all| all.hear(&event));
         pass_contacts(&routes, &event, edge).await;
         pass(&routes, event).await;
     }

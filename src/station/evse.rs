@@ -19,7 +19,8 @@ use super::tokens::Owner;
 use super::tx::{Pending, Tx};
 use crate::domain::{
     AppliedLimit, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource, MilliAmps,
-    MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, Share, VehicleState,
+    MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, SamplePoint, Share,
+    VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -206,6 +207,31 @@ impl Evse {
         self.readings(Quantity::Power)
             .find(|r| r.phase == Phase::Total)
             .map(|r| MilliWatts(r.milli))
+    }
+
+    /// What was measured and is believed, by quantity and phase.
+    pub(super) fn measured(&self) -> Vec<SamplePoint> {
+        let mut points: BTreeMap<(Quantity, Phase), SamplePoint> = BTreeMap::new();
+        // In the order of the roles: the meter's own word takes the place of the charger's.
+        for reading in self.readings.values().filter(|r| r.quality != Quality::Suspect) {
+            let Reading {
+                quantity,
+                phase,
+                milli,
+                quality,
+                ..
+            } = *reading;
+            points.insert(
+                (quantity, phase),
+                SamplePoint {
+                    quantity,
+                    phase,
+                    milli,
+                    quality,
+                },
+            );
+        }
+        points.into_values().collect()
     }
 
     fn read(&mut self, role: Role, reading: Reading) {

@@ -163,6 +163,13 @@ pub enum Effect {
         /// The token.
         token: IdToken,
     },
+    /// A card was presented, whatever becomes of it; for telemetry.
+    Presented {
+        /// Where.
+        evse: EvseId,
+        /// Its token.
+        token: IdToken,
+    },
     /// The answer to a command.
     Answer {
         /// Which.

@@ -47,7 +47,7 @@ mod tests;
 
 pub use io::{Effect, Input, Role};
 pub use lease::REACH as LEASE_REACH;
-pub use snapshot::{EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
+pub use snapshot::{Brief, EvseSnapshot, LimitSnapshot, Snapshot, TxSnapshot};
 
 use crate::domain::{
     BootId, ConnectorStatus, CpSetup, DeviceCommand, ErrorCode, EvseId, Mono, Notice, Now, Observation,
@@ -218,6 +218,10 @@ impl Station {
             card
         });
         if let Some(token) = card {
+            self.outbox.push_express(Effect::Presented {
+                evse: id,
+                token: token.clone(),
+            });
             self.card_presented(id, role, token);
         }
     }

@@ -6,7 +6,7 @@ use super::io::Role;
 use super::status;
 use crate::domain::{
     AppliedLimit, Availability, ConnectorStatus, CpId, ErrorCode, EvseId, IdToken, LimitSource, MilliAmps,
-    MilliWattHours, MilliWatts, Mono, TxId, VehicleState,
+    MilliWattHours, MilliWatts, Mono, SamplePoint, TxId, VehicleState,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -49,6 +49,8 @@ pub struct EvseSnapshot {
     pub register: Option<MilliWattHours>,
     /// Active power.
     pub power: Option<MilliWatts>,
+    /// Everything else that was measured, of the meter where it measures it, else of the charger.
+    pub measured: Vec<SamplePoint>,
     /// The limit that should be in force, with its reason.
     pub applied: AppliedLimit,
     /// Every restriction, smallest first.
@@ -94,7 +96,33 @@ pub struct LimitSnapshot {
     pub remaining_s: Option<u64>,
 }
 
+/// What telemetry follows of an EVSE from one input to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// Which.
+    pub evse: EvseId,
+    /// Status as computed.
+    pub status: ConnectorStatus,
+    /// The error that goes with it.
+    pub error: ErrorCode,
+    /// The limit that should be in force, with its reason.
+    pub applied: AppliedLimit,
+}
+
 impl Station {
+    /// Each EVSE in brief, cheap enough to be asked for after every input.
+    pub fn briefs(&self) -> impl Iterator<Item = Brief> {
+        self.evses.iter().map(|(id, evse)| {
+            let (status, error) = status::of(evse, evse.is_out(), self.is_kept(*id), self.now.mono);
+            Brief {
+                evse: *id,
+                status,
+                error,
+                applied: evse.applied,
+            }
+        })
+    }
+
     /// The station as a person is shown it.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -128,6 +156,7 @@ impl Station {
             token: evse.pending.as_ref().and_then(|p| p.token.clone()),
             register: evse.register.value(),
             power: evse.power(),
+            measured: evse.measured(),
             applied: evse.applied,
             limits: evse
                 .entries

@@ -173,7 +173,7 @@ impl Status {
 }
 
 /// `cp/CP/state`: one EVSE at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct PointState {
     /// When its youngest value was sampled.
     pub ts: At,

@@ -1,7 +1,9 @@
 //! All that telemetry knows at one moment. The runtime paints it anew when something changed; back ends compare it with
 //! what they told last. What must not be missed, one state after the other, travels as [`Happening`]s beside it.
 
-use super::payload::{BusState, Csms, Health, Info, MeterState, PointState, Session, SiteState, Status};
+use super::payload::{
+    BusState, Csms, Health, Info, MeterState, PointState, SCHEMA, Session, SiteState, Status,
+};
 use super::units::{At, Milli, Slug};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +74,32 @@ pub struct Picture {
     pub meters: BTreeMap<Slug, Meter>,
     /// What all share.
     pub site: SiteState,
+}
+
+impl Picture {
+    /// A site of which nothing is known yet.
+    #[must_use]
+    pub fn blank() -> Self {
+        Self {
+            info: Info {
+                schema: SCHEMA,
+                app: env!("CARGO_PKG_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                hardware: None,
+                os: None,
+                started_at: At::default(),
+                url: None,
+                charge_points: Vec::new(),
+                meters: Vec::new(),
+                buses: Vec::new(),
+            },
+            health: Health::default(),
+            buses: BTreeMap::new(),
+            points: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            site: SiteState::default(),
+        }
+    }
 }
 
 /// One EVSE.

@@ -599,6 +599,7 @@ impl House {
                 self.todo
                     .push_back(Todo::Machine(cp.clone(), ocpp::Input::Notice(notice)));
             }
+            station::Effect::Presented { .. } => {}
             station::Effect::Transfer { .. } | station::Effect::CallOff { .. } => {
                 panic!("nobody asks for files here");
             }

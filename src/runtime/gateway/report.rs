@@ -1,8 +1,10 @@
 //! What a person, systemd and the watchdog are told of the running gateway.
 
-use super::Gateway;
+use super::{ChargePoint, Gateway};
 use crate::domain::Clock;
 use crate::runtime::links::Link;
+use crate::runtime::observe::{Scene, Subject};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -85,5 +87,19 @@ impl Gateway {
             "charge_points": points,
             "ledger": ledger,
         })
+    }
+
+    /// What telemetry is to look at.
+    pub(super) fn publish_scene(&self) {
+        let subject = |point: &ChargePoint| Subject {
+            setup: point.setup.clone(),
+            snapshot: point.conductor.snapshot.clone(),
+            told: point.conductor.told.clone(),
+            link: point.links.first().map(|link| link.uplink.status.clone()),
+        };
+        self.scene.send_replace(Scene {
+            site: Some(Arc::new(self.setup.clone())),
+            points: self.points.values().map(subject).collect(),
+        });
     }
 }

@@ -9,3 +9,8 @@ mod meter;
 mod noise;
 mod rig;
 mod street;
+
+/// A charge point with one EVSE that anybody may use.
+pub(super) fn charge_point() -> crate::domain::CpSetup {
+    rig::charge_point(&rig::Plan::default())
+}

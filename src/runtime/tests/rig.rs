@@ -8,15 +8,18 @@ use crate::device::Library;
 use crate::domain::*;
 use crate::runtime::conductor::{self, ConductorHandle, Surroundings, ToStation};
 use crate::runtime::counts::Counts;
+use crate::runtime::devices::Devices;
 use crate::runtime::exchange::Exchange;
 use crate::runtime::fuses::{self, Asked, Stations};
 use crate::runtime::porter::Yard;
-use crate::runtime::router::{self, Routes, South};
+use crate::runtime::pseudonym::Pseudonyms;
+use crate::runtime::router::{self, Boards, Routes, South};
 use crate::runtime::vitals::{self, Marker, Marks, TURN};
 use crate::sim::{DeviceSpec, Ev, EvSpec, Format, WireRules};
 use crate::site::Shares;
 use crate::station::{Snapshot, Station};
 use crate::store::double;
+use crate::telemetry::{Easel, Picture};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,7 +89,7 @@ fn devices(plan: &Plan) -> Vec<DeviceSetup> {
         .collect()
 }
 
-fn charge_point(plan: &Plan) -> CpSetup {
+pub(super) fn charge_point(plan: &Plan) -> CpSetup {
     let evse = EvseSetup {
         id: EvseId(1),
         charger: DeviceId::new("charger"),
@@ -218,7 +221,12 @@ impl Site {
         let (routes, routes_rx) = watch::channel(Routes::default());
         let (south_tx, south) = watch::channel(South::default());
         let (count, _) = watch::channel(Counts::new());
-        let router = router::run(bus_events, routes_rx, south_tx, count, self.marker("router"));
+        let boards = Boards {
+            south: south_tx,
+            counts: count,
+            devices: watch::channel(Devices::default()).0,
+        };
+        let router = router::run(bus_events, routes_rx, boards, self.marker("router"));
         self.tasks.spawn("router", router);
         SouthSide {
             to_bus,
@@ -282,6 +290,8 @@ impl Rig {
             fuses: to_fuses,
             time: mpsc::channel(16).0,
             pulse,
+            easel: Arc::new(Easel::new(Picture::blank())),
+            names: Pseudonyms::new(b"rig"),
             // Nobody asks for files.
             yard: Yard::new(&super::marks::site(std::path::Path::new("unused"))),
         };

@@ -264,6 +264,8 @@ impl Bench {
             Effect::Reboot(kind) => self.note(format!("reboot {kind:?}")),
             Effect::Transfer { order, what } => self.note(format!("carry {order} {what:?}")),
             Effect::CallOff { order } => self.note(format!("call off {order}")),
+            // For telemetry; a transcript shows what became of the card.
+            Effect::Presented { .. } => {}
         }
     }
 

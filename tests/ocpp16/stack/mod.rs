@@ -236,6 +236,7 @@ impl Stack {
                 self.deliver();
             }
             Effect::CallOff { order } => self.porter.call_off(order),
+            Effect::Presented { .. } => {}
             Effect::Lease { .. } => {}
         }
     }

@@ -1,0 +1,460 @@
+//! Paints the picture of the site for telemetry: ten times a second at most, at least once a second.
+//!
+//! It only looks: at what stations, links, buses and devices show of themselves. Nobody waits for it.
+
+use super::clock::SystemClock;
+use super::devices::{Devices, Said};
+use super::narrator::{AllTold, Told, fault_text, name_of, status_word, watt_hours};
+use super::router::South;
+use crate::domain::{
+    Availability, Clock, CpSetup, DeviceFact, DeviceId, DeviceSetup, EvseSetup, LimitSource, Now, Phase,
+    Quantity, SiteSetup, VehicleState,
+};
+use crate::station::{EvseSnapshot, Snapshot};
+use crate::telemetry::{
+    At, BusState, Csms, Device, Easel, Health, LinkState, Meter, MeterState, Milli, Phases, Picture, Point,
+    PointState, Queue, Reach, SiteState, Slug,
+};
+use crate::uplink::LinkStatus;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// The picture is painted at least this often.
+const SLOWEST: Duration = Duration::from_secs(1);
+/// And at most this often.
+const QUICKEST: Duration = Duration::from_millis(100);
+/// Below this a phase does not carry current, milliampere.
+const IDLE_MA: i64 = 500;
+
+/// What there is to look at.
+#[derive(Clone, Default)]
+pub struct Scene {
+    /// As configured.
+    pub site: Option<Arc<SiteSetup>>,
+    /// The running charge points.
+    pub points: Vec<Subject>,
+}
+
+/// One running charge point.
+#[derive(Clone)]
+pub struct Subject {
+    /// As configured.
+    pub setup: CpSetup,
+    /// Its station.
+    pub snapshot: watch::Receiver<Snapshot>,
+    /// What was told of it.
+    pub told: watch::Receiver<AllTold>,
+    /// The link to the CSMS in control.
+    pub link: Option<watch::Receiver<LinkStatus>>,
+}
+
+/// Begins to paint; gives the easel and where the scene is set.
+#[must_use]
+pub fn start(
+    clock: Arc<SystemClock>,
+    south: watch::Receiver<South>,
+    devices: watch::Receiver<Devices>,
+) -> (Arc<Easel>, watch::Sender<Scene>) {
+    let easel = Arc::new(Easel::new(Picture::blank()));
+    let (scene, seen) = watch::channel(Scene::default());
+    let painter = Painter {
+        easel: easel.clone(),
+        clock,
+        scene: seen,
+        south,
+        devices,
+    };
+    tokio::spawn(painter.run());
+    (easel, scene)
+}
+
+/// What the painter looks at.
+struct Painter {
+    easel: Arc<Easel>,
+    clock: Arc<SystemClock>,
+    scene: watch::Receiver<Scene>,
+    south: watch::Receiver<South>,
+    devices: watch::Receiver<Devices>,
+}
+
+impl Painter {
+    /// Paints until the gateway is gone.
+    async fn run(mut self) {
+        let mut tick = interval(SLOWEST);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut memory = Memory::default();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                changed = self.scene.changed() => if changed.is_err() { return },
+                changed = self.devices.changed() => if changed.is_err() { return },
+                changed = self.south.changed() => if changed.is_err() { return },
+            }
+            let picture = self.paint(&mut memory);
+            self.easel.show(picture);
+            sleep(QUICKEST).await;
+        }
+    }
+
+    fn paint(&mut self, memory: &mut Memory) -> Picture {
+        let now = self.clock.now();
+        let scene = self.scene.borrow_and_update().clone();
+        let south = self.south.borrow_and_update().clone();
+        let devices = self.devices.borrow_and_update().clone();
+        let mut picture = Picture::blank();
+        let Some(site) = &scene.site else { return picture };
+        let light = Light {
+            now,
+            site,
+            south: &south,
+            devices: &devices,
+        };
+        for subject in &scene.points {
+            light.points(subject, memory, &mut picture);
+        }
+        light.meters(memory, &mut picture);
+        light.buses(&mut picture);
+        picture.site = light.site(&picture);
+        picture.health = light.health();
+        picture.info.started_at = At(light.unix_ms(0));
+        picture.info.charge_points = picture.points.keys().cloned().collect();
+        picture.info.meters = picture.meters.keys().cloned().collect();
+        picture.info.buses = picture.buses.keys().cloned().collect();
+        picture
+    }
+}
+
+/// What a picture must know of the one before.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Registers as last shown, and how often they fell.
+    registers: BTreeMap<Slug, (u64, u32)>,
+    /// Since when links are as they are.
+    links: BTreeMap<Slug, (LinkState, At)>,
+}
+
+impl Memory {
+    /// The epoch of a register: counts how often it fell.
+    fn epoch(&mut self, of: &Slug, register: Option<u64>) -> u32 {
+        let Some(register) = register else {
+            return self.registers.get(of).map_or(0, |(_, epoch)| *epoch);
+        };
+        let known = self.registers.entry(of.clone()).or_insert((register, 0));
+        if register < known.0 {
+            known.1 += 1;
+        }
+        known.0 = register;
+        known.1
+    }
+}
+
+/// What falls on the scene at one moment.
+struct Light<'a> {
+    now: Now,
+    site: &'a SiteSetup,
+    south: &'a South,
+    devices: &'a Devices,
+}
+
+impl Light<'_> {
+    /// Wall time of a moment of this run, milliseconds since its start.
+    fn unix_ms(&self, mono_ms: u64) -> i64 {
+        let ago = self.now.mono.0.saturating_sub(mono_ms);
+        self.now
+            .wall
+            .unix_ms
+            .saturating_sub(i64::try_from(ago).unwrap_or(i64::MAX))
+    }
+
+    fn points(&self, subject: &Subject, memory: &mut Memory, picture: &mut Picture) {
+        let snapshot = subject.snapshot.borrow().clone();
+        let told = subject.told.borrow().clone();
+        let link = subject.link.as_ref().map(|link| link.borrow().clone());
+        for evse in &snapshot.evses {
+            let Some(setup) = subject.setup.evses.iter().find(|e| e.id == evse.evse) else {
+                continue;
+            };
+            let name = name_of(&subject.setup.id, evse.evse);
+            let told = told.get(&evse.evse).cloned().unwrap_or_default();
+            let register = evse.register.and_then(watt_hours);
+            let epoch = memory.epoch(&name, register);
+            let point = Point {
+                device: Arc::new(self.charger(&subject.setup, setup)),
+                reach: reach(setup),
+                available: self.answers(&setup.charger),
+                state: self.state(setup, evse, &told, epoch),
+                session: told.session,
+                csms: self.csms(&name, snapshot.online, link.as_ref(), memory),
+                totals: told.totals,
+            };
+            picture.points.insert(name, point);
+        }
+    }
+
+    fn charger(&self, cp: &CpSetup, evse: &EvseSetup) -> Device {
+        let said = self.devices.said(&evse.charger);
+        let fact = |fact| said.and_then(|said| said.fact(fact));
+        Device {
+            name: if evse.id.0 == 1 {
+                cp.id.to_string()
+            } else {
+                format!("{} EVSE {}", cp.id, evse.id)
+            },
+            vendor: Some(cp.vendor.clone()),
+            model: Some(cp.model.clone()),
+            serial: cp.serial.clone().or_else(|| fact(DeviceFact::SerialNumber)),
+            firmware: fact(DeviceFact::FirmwareVersion),
+        }
+    }
+
+    fn answers(&self, device: &DeviceId) -> bool {
+        self.south.devices.get(device.as_str()).is_some_and(|(up, _)| *up)
+    }
+
+    fn state(&self, setup: &EvseSetup, evse: &EvseSnapshot, told: &Told, meter_epoch: u32) -> PointState {
+        let value = |quantity, phase| {
+            let of = |p: &&crate::domain::SamplePoint| p.quantity == quantity && p.phase == phase;
+            evse.measured.iter().find(of).map(|p| Milli(p.milli))
+        };
+        let current_a = phases(|phase| value(Quantity::Current, phase), setup);
+        let carrying = current_a.iter().flatten().filter(|a| a.0 >= IDLE_MA).count();
+        let youngest = [Some(&setup.charger), setup.meter.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|device| self.devices.said(device)?.youngest())
+            .map(|reading| reading.taken_at.0)
+            .max();
+        let heard = evse.vehicle.is_some();
+        PointState {
+            ts: At(self.unix_ms(youngest.unwrap_or(self.now.mono.0))),
+            seq: told.seq,
+            status: heard.then(|| status_word(evse.status)),
+            connected: evse.vehicle.and_then(VehicleState::plugged),
+            charging: evse.vehicle == Some(VehicleState::Charging),
+            enabled: evse.availability == Availability::Operative && !self.is_held(evse),
+            fault: fault_text(&evse.error),
+            power_w: evse.power.map(|power| Milli(power.0)),
+            current_a,
+            voltage_v: phases(|phase| value(Quantity::Voltage, phase), setup),
+            energy_import_wh: evse.register.and_then(watt_hours),
+            energy_export_wh: value(Quantity::EnergyExport, Phase::Total)
+                .and_then(|wh| u64::try_from(wh.0 / 1000).ok()),
+            meter_epoch,
+            limit_a: Some(Milli(evse.applied.amps.0)),
+            limit_source: Some(evse.applied.source.to_string()),
+            phases_active: u8::try_from(carrying)
+                .ok()
+                .filter(|_| current_a != Phases::default()),
+            phases_allowed: Some(setup.phases),
+            mode: None,
+            priority: None,
+            temperature_c: value(Quantity::Temperature, Phase::Total),
+            soc_pct: value(Quantity::Soc, Phase::Total),
+            session_energy_wh: told.session.energy_wh,
+            session_start: told.session.started_at,
+            id_tag_hash: told
+                .session
+                .id_tag_hash
+                .clone()
+                .filter(|_| told.session.ended_at.is_none()),
+        }
+    }
+
+    /// The operator holds it back.
+    fn is_held(&self, evse: &EvseSnapshot) -> bool {
+        evse.limits
+            .iter()
+            .any(|limit| limit.source == LimitSource::Local && limit.amps.0 == 0)
+    }
+
+    fn csms(&self, name: &Slug, online: bool, link: Option<&LinkStatus>, memory: &mut Memory) -> Csms {
+        let ocpp = link.and_then(|link| link.ocpp.as_ref());
+        let state = match (link, online) {
+            (Some(link), true) if link.connected => LinkState::Connected,
+            (Some(link), _) if link.connected => match ocpp.map(|o| o.registration) {
+                Some(crate::ocpp::Registration::Rejected) => LinkState::Rejected,
+                _ => LinkState::Connecting,
+            },
+            _ => LinkState::Offline,
+        };
+        let at = At(self.now.wall.unix_ms);
+        let known = memory.links.entry(name.clone()).or_insert((state, at));
+        if known.0 != state {
+            *known = (state, at);
+        }
+        let detail = link.map(|link| link.detail.clone());
+        Csms {
+            state,
+            protocol: ocpp.map(|ocpp| format!("ocpp{}", ocpp.version)),
+            since: Some(known.1),
+            last_message_at: None,
+            queued: ocpp.map_or(0, |ocpp| u64::try_from(ocpp.rows_waiting).unwrap_or(u64::MAX)),
+            last_error: detail.filter(|detail| state != LinkState::Connected && !detail.is_empty()),
+        }
+    }
+
+    fn meters(&self, memory: &mut Memory, picture: &mut Picture) {
+        for device in self.site.buses.iter().flat_map(|bus| &bus.devices) {
+            if let Some(meter) = self.meter(device, memory) {
+                picture.meters.insert(Slug::of(device.id.as_str()), meter);
+            }
+        }
+    }
+
+    /// A device that is billed by, or that measures and switches nothing.
+    fn meter(&self, device: &DeviceSetup, memory: &mut Memory) -> Option<Meter> {
+        let mut evses = self.site.charge_points.iter().flat_map(|cp| &cp.evses);
+        let charges = self
+            .site
+            .charge_points
+            .iter()
+            .flat_map(|cp| &cp.evses)
+            .any(|evse| evse.charger == device.id);
+        let bills = evses.any(|evse| evse.meter.as_ref() == Some(&device.id));
+        let said = self.devices.said(&device.id);
+        let measures = said.is_some_and(|said| !said.readings.is_empty());
+        if charges || !(bills || measures) {
+            return None;
+        }
+        let blank = Said::default();
+        let said = said.unwrap_or(&blank);
+        let value = |quantity| said.value(quantity, Phase::Total).map(Milli);
+        let energy = |quantity| {
+            said.value(quantity, Phase::Total)
+                .and_then(|mwh| u64::try_from(mwh / 1000).ok())
+        };
+        let each =
+            |quantity| [Phase::L1, Phase::L2, Phase::L3].map(|phase| said.value(quantity, phase).map(Milli));
+        let import = energy(Quantity::EnergyImport);
+        let name = Slug::of(&format!("m-{}", device.id));
+        Some(Meter {
+            device: Arc::new(Device {
+                name: device.id.to_string(),
+                vendor: None,
+                model: said
+                    .fact(DeviceFact::Model)
+                    .or_else(|| Some(device.profile.clone())),
+                serial: said.fact(DeviceFact::SerialNumber),
+                firmware: said.fact(DeviceFact::FirmwareVersion),
+            }),
+            available: self.answers(&device.id),
+            state: MeterState {
+                ts: At(self.unix_ms(said.youngest().map_or(self.now.mono.0, |r| r.taken_at.0))),
+                power_w: value(Quantity::Power),
+                current_a: each(Quantity::Current),
+                voltage_v: each(Quantity::Voltage),
+                frequency_hz: value(Quantity::Frequency),
+                energy_import_wh: import,
+                energy_export_wh: energy(Quantity::EnergyExport),
+                meter_epoch: memory.epoch(&name, import),
+            },
+        })
+    }
+
+    fn buses(&self, picture: &mut Picture) {
+        for bus in &self.site.buses {
+            let port = self.south.ports.get(bus.id.as_str());
+            let online = bus
+                .devices
+                .iter()
+                .filter(|device| self.answers(&device.id))
+                .count();
+            let silent = bus.devices.iter().find_map(|device| {
+                let (up, why) = self.south.devices.get(device.id.as_str())?;
+                (!up).then(|| format!("{}: {why}", device.id))
+            });
+            let state = BusState {
+                ts: At(self.now.wall.unix_ms),
+                open: port.is_some_and(|(up, _)| *up),
+                devices_online: u32::try_from(online).unwrap_or(u32::MAX),
+                devices_total: u32::try_from(bus.devices.len()).unwrap_or(u32::MAX),
+                last_error: port.filter(|(up, _)| !up).map(|(_, why)| why.clone()).or(silent),
+                ..BusState::default()
+            };
+            picture.buses.insert(Slug::of(bus.id.as_str()), state);
+        }
+    }
+
+    /// What the charge points draw together, and the tightest fuse.
+    fn site(&self, picture: &Picture) -> SiteState {
+        let powers: Vec<i64> = picture
+            .points
+            .values()
+            .filter_map(|point| Some(point.state.power_w?.0))
+            .collect();
+        let tightest = self
+            .site
+            .fuses
+            .iter()
+            .map(|fuse| (self.headroom(fuse, picture), fuse));
+        let least = |headroom: &Phases| headroom.iter().flatten().map(|amps| amps.0).min();
+        let tightest = tightest.min_by_key(|(headroom, _)| least(headroom).unwrap_or(i64::MAX));
+        let shared = picture
+            .points
+            .values()
+            .any(|point| point.state.limit_source.as_deref() == Some("shared fuse"));
+        SiteState {
+            ts: At(self.now.wall.unix_ms),
+            grid_power_w: (!powers.is_empty()).then(|| Milli(powers.iter().sum())),
+            limit_w: None,
+            limit_source: tightest.as_ref().map(|_| "static".to_owned()),
+            headroom_a: tightest
+                .as_ref()
+                .map_or_else(Phases::default, |(headroom, _)| *headroom),
+            active_constraint: tightest.filter(|_| shared).map(|(_, fuse)| fuse.name.clone()),
+        }
+    }
+
+    fn headroom(&self, fuse: &crate::domain::FuseSetup, picture: &Picture) -> Phases {
+        let mut left = [fuse.max_current.0; 3];
+        for (cp, evse) in &fuse.members {
+            let Some(point) = picture.points.get(&name_of(cp, *evse)) else {
+                continue;
+            };
+            for (left, drawn) in left.iter_mut().zip(point.state.current_a) {
+                *left -= drawn.map_or(0, |amps| amps.0);
+            }
+        }
+        left.map(|amps| Some(Milli(amps)))
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            ts: At(self.now.wall.unix_ms),
+            uptime_s: self.now.mono.0 / 1000,
+            clock_synced: self.now.wall.quality.is_trusted(),
+            queue: Queue::default(),
+            watchdog_ok: true,
+            ..Health::default()
+        }
+    }
+}
+
+/// Values by grid phase: what a device calls L1 is the phase its L1 is wired to. A device that measures one total on
+/// one phase has that there.
+fn phases(value: impl Fn(Phase) -> Option<Milli>, setup: &EvseSetup) -> Phases {
+    let mut own = [Phase::L1, Phase::L2, Phase::L3].map(&value);
+    if own == Phases::default() && setup.phases == 1 {
+        own[0] = value(Phase::Total);
+    }
+    let first = match setup.first_phase {
+        Phase::L2 => 1,
+        Phase::L3 => 2,
+        Phase::L1 | Phase::N | Phase::Total => 0,
+    };
+    own.rotate_right(first);
+    own
+}
+
+fn reach(setup: &EvseSetup) -> Reach {
+    Reach {
+        min_a: Milli(setup.min_current.0),
+        max_a: Milli(setup.max_current.0),
+        phases: setup.phases,
+        switches_phases: false,
+        unlocks: setup.has_lock,
+    }
+}
