@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no file, no socket. What a room tells another room is a type of this one.
 
 mod auth;
+mod backoff;
 mod command;
 mod device;
 mod evse;
@@ -11,6 +12,7 @@ mod home_assistant;
 mod ids;
 mod ledger;
 mod limit;
+mod mqtt;
 mod params;
 mod profile;
 mod protocol;
@@ -24,6 +26,7 @@ mod units;
 mod vault;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
+pub use backoff::Backoff;
 pub use command::{
     Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
     OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,
@@ -39,6 +42,7 @@ pub use ledger::{
     SecurityEvent, StopReason, TxTrigger,
 };
 pub use limit::{AppliedLimit, LimitEntry, LimitSource, Share};
+pub use mqtt::{BrokerSetup, CommandRights, MqttSetup, MqttVersion};
 pub use params::{Measurand, Params};
 pub use profile::{
     ChargingProfile, CompositePeriod, CompositeSchedule, PROFILES_MAX, ProfileKind, ProfilePurpose, RateUnit,

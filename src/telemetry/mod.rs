@@ -2,22 +2,29 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `client` | one connection to an MQTT broker |
+//! | `event` | what is published of things that happen |
+//! | `mqtt` | the own topic tree |
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
 //! | `shown` | where every key of every payload is shown |
 //! | `ha` | Home Assistant |
 
+pub mod client;
+mod event;
 pub mod ha;
+pub mod mqtt;
 mod payload;
 mod picture;
 mod shown;
 mod units;
 
+pub use event::{Change, EVENT_TYPES, Event, EventData, Record, RecordKind, Response, ResponseStatus};
 pub use payload::{
     BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
     SiteState, Status,
 };
-pub use picture::{Device, Easel, Happening, Measures, Meter, Picture, Point, Reach, Totals, View, What};
+pub use picture::{Device, Easel, Happening, Meter, Picture, Point, Reach, Totals, View, What};
 pub use shown::{SHOWN, Shown, Where};
 pub use units::{At, Milli, Slug};

@@ -109,8 +109,6 @@ pub struct Point {
     pub device: Arc<Device>,
     /// What it can be told.
     pub reach: Reach,
-    /// What it measures, or a meter for it.
-    pub measures: Measures,
     /// The device answers on its bus.
     pub available: bool,
     /// Its state.
@@ -153,28 +151,6 @@ pub struct Reach {
     pub unlocks: bool,
 }
 
-/// Quantities a device has, by its profile, whether or not a value came yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of quantities")]
-pub struct Measures {
-    /// Active power.
-    pub power: bool,
-    /// Current.
-    pub current: bool,
-    /// Voltage.
-    pub voltage: bool,
-    /// Frequency.
-    pub frequency: bool,
-    /// Register of energy into the load.
-    pub import: bool,
-    /// Register of the other direction.
-    pub export: bool,
-    /// Temperature.
-    pub temperature: bool,
-    /// State of charge of the vehicle.
-    pub soc: bool,
-}
-
 /// Counted since the start of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -189,8 +165,6 @@ pub struct Totals {
 pub struct Meter {
     /// What it is.
     pub device: Arc<Device>,
-    /// What it measures at all.
-    pub measures: Measures,
     /// It answers on its bus.
     pub available: bool,
     /// What it measures.

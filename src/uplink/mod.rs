@@ -10,7 +10,6 @@
 //! | `vault` | passwords, profile and certificates a CSMS may change, each with its way back |
 //! | `doctor` | what is wrong with the way to a CSMS, step by step |
 //! | `error` | [`ConnectError`]: why not, and the operator's next step |
-//! | `backoff` | waits between attempts |
 //! | `wire` | an open connection: queue, pings, limits, orderly close |
 //! | `desk` | reads and commits of the ledger, beside everything else |
 //! | `post` | what the station is told, in order and never dropped |
@@ -22,7 +21,6 @@
 //! * every end of a connection is told in words, and no next attempt comes before the shortest wait;
 //! * passwords and keys are never part of an error, a status or a log line.
 
-mod backoff;
 mod connect;
 mod desk;
 pub mod doctor;

@@ -1,6 +1,5 @@
 //! The loop of one uplink: one event, then what follows from it.
 
-use super::backoff::Backoff;
 use super::connect::{Dial, Peer, Socket};
 use super::desk::{Desk, Done, Purpose};
 use super::error::ConnectError;
@@ -8,7 +7,7 @@ use super::post::Post;
 use super::vault::{Keeper, Work};
 use super::wire::{Wire, WireEvent};
 use super::{FromUplink, LinkStatus, ToUplink};
-use crate::domain::{Batch, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
+use crate::domain::{Backoff, Batch, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
 use crate::ocpp::{Effect, Input, Machine, Misbehaviour};
 use futures_util::future::BoxFuture;
 use std::time::Duration;

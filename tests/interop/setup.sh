@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave and decoders of meter telegrams from
-# PyPI in .venv; libmodbus, libsml, socat and a C compiler from the distribution where they are missing and we may install them.
+# PyPI in .venv; libmodbus, libsml, socat, two MQTT brokers and a C compiler from the distribution where they are missing and we may install them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/interop
@@ -10,6 +10,10 @@ wanted=()
 [ -e /usr/include/sml/sml_file.h ] || wanted+=(libsml-dev)
 [ -e /usr/include/uuid/uuid.h ] || wanted+=(uuid-dev)
 command -v socat >/dev/null || wanted+=(socat)
+PATH=$PATH:/usr/sbin
+command -v mosquitto >/dev/null || wanted+=(mosquitto)
+command -v mosquitto_sub >/dev/null || wanted+=(mosquitto-clients)
+command -v nats-server >/dev/null || wanted+=(nats-server)
 command -v cc >/dev/null || wanted+=(gcc libc6-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
 if [ ${#wanted[@]} -gt 0 ]; then

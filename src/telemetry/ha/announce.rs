@@ -6,6 +6,7 @@
 //!
 //! * A device or, in the form of one message per entity, an entity goes by an empty message.
 //! * An entity of a device goes by the device's message with that entity reduced to its kind, and then without it.
+//! * Home Assistant does such things beside each other: what depends on an earlier one is a later phase, [`PAUSE`] after it.
 //! * From one form to the other: `migrate_discovery` to the old topics, so that Home Assistant keeps what it knows of the
 //!   entities (their names, areas, history), then the new messages, then empty ones to the old topics.
 
@@ -13,7 +14,10 @@ use super::message::{Message, Messages};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+/// Between two phases.
+pub const PAUSE: Duration = Duration::from_secs(2);
 /// Longest list that is read, bytes: a site of a hundred charge points has a fifth of it.
 const LONGEST: usize = 1 << 20;
 
@@ -46,13 +50,12 @@ impl Announced {
     #[must_use]
     pub fn read(payload: &[u8], hub: &str) -> Self {
         let ours = |topic: &str| {
-            let mut levels = topic.rsplit('/');
-            let id = match (levels.next(), levels.next(), levels.next(), levels.next()) {
-                (Some("config"), Some(id), Some("device"), Some(_)) => id,
-                (Some("config"), Some(_), Some(id), Some(_)) => id,
-                _ => return false,
+            let Some(rest) = topic.strip_suffix("/config") else {
+                return false;
             };
-            id == hub || id.strip_prefix(hub).is_some_and(|rest| rest.starts_with('_'))
+            let id = rest.rsplit('/').next().unwrap_or_default();
+            rest.matches('/').count() >= 2
+                && (id == hub || id.strip_prefix(hub).is_some_and(|rest| rest.starts_with('_')))
         };
         let mut read: Self = if payload.len() > LONGEST {
             Self::default()
@@ -62,6 +65,46 @@ impl Announced {
         read.0
             .retain(|topic, _| ours(topic) && !topic.contains(['+', '#', '\0']));
         read
+    }
+
+    /// Whether a topic is among them.
+    pub(super) fn has(&self, topic: &str) -> bool {
+        self.0.contains_key(topic)
+    }
+
+    /// Device and key of every entity.
+    pub(super) fn entities(&self) -> impl Iterator<Item = (&str, &str)> {
+        let keys = |(topic, entities)| {
+            let (topic, entities): (&String, &BTreeMap<String, String>) = (topic, entities);
+            let device = move |key: &str| parts(topic, key).map(|parts| parts.device);
+            entities
+                .keys()
+                .filter_map(move |key| Some((device(key)?, key.as_str())))
+        };
+        self.0.iter().flat_map(keys)
+    }
+
+    /// Both.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        for (topic, entities) in other.0 {
+            self.0.entry(topic).or_default().extend(entities);
+        }
+        self
+    }
+
+    /// Topics that `now` has no more, and entities that topics have no more.
+    pub(super) fn losses(&self, now: &Messages) -> Vec<(String, Option<String>)> {
+        let mut all = Vec::new();
+        for (topic, had) in &self.0 {
+            match now.get(topic) {
+                None => all.push((topic.clone(), None)),
+                Some(message) => {
+                    let lost = lost(had, message).into_keys();
+                    all.extend(lost.map(|key| (topic.clone(), Some(key))));
+                }
+            }
+        }
+        all
     }
 
     /// As it is kept; empty when there is nothing.
@@ -76,55 +119,73 @@ impl Announced {
     }
 }
 
-/// What to publish so that `now` holds and nothing else that `was` announced. With `was` empty these are the messages
-/// themselves.
+/// What to publish so that `now` holds and nothing else that `was` announced, phase by phase. With `was` empty these are
+/// the messages themselves.
 #[must_use]
-pub fn steps(was: &Announced, now: &Messages) -> Vec<Publish> {
+pub fn phases(was: &Announced, now: &Messages) -> Vec<Vec<Publish>> {
     let gone: Vec<&String> = was.0.keys().filter(|t| !now.contains_key(*t)).collect();
-    let moved = gone.iter().filter(|t| moves(t, was, now));
     let migrate = json!({ "migrate_discovery": true }).to_string();
-    let mut all: Vec<Publish> = moved.map(|t| publish(t, migrate.clone())).collect();
+    let moved = gone.iter().filter(|t| moves(t, was, now));
+    let mut first: Vec<Publish> = moved.map(|t| Publish::new(t, migrate.clone())).collect();
     for (topic, message) in now {
         let lost = was.0.get(topic).map(|had| lost(had, message));
         if let Some(lost) = lost.filter(|l| !l.is_empty()) {
-            all.push(publish(topic, with_stubs(message, &lost)));
+            first.push(Publish::new(topic, with_stubs(message, &lost)));
         }
-        all.push(publish(topic, message.payload.to_string()));
     }
-    all.extend(gone.iter().map(|t| publish(t, String::new())));
+    let second = now.iter().map(|(t, m)| Publish::new(t, m.payload.to_string()));
+    let third = gone.iter().map(|t| Publish::new(t, String::new()));
+    let mut all = vec![first, second.collect(), third.collect()];
+    all.retain(|phase| !phase.is_empty());
     all
 }
 
-fn publish(topic: &str, payload: String) -> Publish {
-    Publish {
-        topic: topic.into(),
-        payload,
+impl Publish {
+    pub(super) fn new(topic: &str, payload: String) -> Self {
+        Self {
+            topic: topic.into(),
+            payload,
+        }
     }
 }
 
 /// Whether an entity of an old topic lives on in a message of the other form under the same prefix.
 fn moves(topic: &str, was: &Announced, now: &Messages) -> bool {
-    let Some(old) = was.0.get(topic) else {
-        return false;
-    };
-    let Some((prefix, id, whole)) = parts(topic) else {
-        return false;
-    };
-    now.iter().any(|(new, message)| {
-        parts(new) == Some((prefix, id, !whole)) && old.keys().any(|key| message.entities.contains_key(key))
-    })
+    let old = was.0.get(topic).into_iter().flatten();
+    old.filter_map(|(key, kind)| Some((key, kind, parts(topic, key)?)))
+        .any(|(key, kind, old)| {
+            let new = if old.whole {
+                format!("{}/{kind}/{}_{key}/config", old.prefix, old.device)
+            } else {
+                format!("{}/device/{}/config", old.prefix, old.device)
+            };
+            now.get(&new).is_some_and(|m| m.entities.get(key) == Some(kind))
+        })
 }
 
-/// Prefix, device and form of a discovery topic: `true` for one message per device.
-fn parts(topic: &str) -> Option<(&str, &str, bool)> {
-    let rest = topic.strip_suffix("/config")?;
-    let (rest, last) = rest.rsplit_once('/')?;
-    if let Some(prefix) = rest.strip_suffix("/device") {
-        return Some((prefix, last, true));
-    }
-    let (rest, id) = rest.rsplit_once('/')?;
-    let (prefix, _kind) = rest.rsplit_once('/')?;
-    Some((prefix, id, false))
+/// A discovery topic taken apart.
+struct Parts<'a> {
+    prefix: &'a str,
+    device: &'a str,
+    /// One message for the whole device.
+    whole: bool,
+}
+
+/// Takes the topic apart that announces an entity.
+fn parts<'a>(topic: &'a str, key: &str) -> Option<Parts<'a>> {
+    let (rest, id) = topic.strip_suffix("/config")?.rsplit_once('/')?;
+    let (prefix, kind) = rest.rsplit_once('/')?;
+    let whole = kind == "device";
+    let device = if whole {
+        id
+    } else {
+        id.strip_suffix(key)?.strip_suffix('_')?
+    };
+    Some(Parts {
+        prefix,
+        device,
+        whole,
+    })
 }
 
 /// Entities of a device that are no more, or are of another kind now.

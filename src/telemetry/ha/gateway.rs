@@ -1,7 +1,7 @@
 //! Entities of the gateway: itself, its buses, and what all charge points share.
 
 use super::Settings;
-use super::entity::{ALL_KEYS, Entity, Platform, keys, on_off, value, words};
+use super::entity::{ALL_KEYS, Entity, keys, on_off, value, words};
 use crate::telemetry::units::Slug;
 
 /// All of them.
@@ -12,7 +12,6 @@ pub(super) fn entities(settings: &Settings, buses: &[&Slug]) -> Vec<Entity> {
     for bus in buses {
         all.extend(line(settings, bus));
     }
-    all.extend(controls(settings));
     all
 }
 
@@ -171,15 +170,4 @@ fn line(settings: &Settings, bus: &Slug) -> Vec<Entity> {
             .hidden(),
         Entity::sensor(key("error"), name("last error"), &topic, words("last_error")).diagnostic(),
     ]
-}
-
-fn controls(settings: &Settings) -> Vec<Entity> {
-    let restart = settings.operation_topic("restart").map(|topic| {
-        Entity::control(Platform::Button, "restart", "Restart", &topic)
-            .with("payload_press", "{}")
-            .class("restart")
-            .configures()
-            .hidden()
-    });
-    restart.into_iter().collect()
 }

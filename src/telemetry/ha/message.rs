@@ -2,6 +2,7 @@
 //! root has only what every version since 2024.11 takes.
 
 use super::entity::Entity;
+use super::seen::Seen;
 use super::{Settings, gateway, meter, point};
 use crate::domain::HaForm;
 use crate::telemetry::picture::{Device, Picture};
@@ -21,27 +22,26 @@ pub struct Message {
 /// Discovery messages by topic. The gateway's come first, so that the others find it.
 pub type Messages = BTreeMap<String, Message>;
 
-/// All discovery messages for a picture; none with `ha_discovery = "off"`.
+/// All discovery messages for a picture, with entities for what was seen; none with `ha_discovery = "off"`.
 #[must_use]
-pub fn messages(picture: &Picture, settings: &Settings) -> Messages {
-    devices(picture, settings)
+pub fn messages(picture: &Picture, settings: &Settings, seen: &Seen) -> Messages {
+    devices(picture, settings, seen)
         .into_iter()
         .flat_map(|device| device.messages(settings))
         .collect()
 }
 
 /// A device of Home Assistant.
-pub(super) struct HaDevice {
+struct HaDevice {
     id: String,
     about: Map<String, Value>,
     availability: Vec<String>,
-    /// What it has.
-    pub(super) entities: Vec<Entity>,
+    entities: Vec<Entity>,
 }
 
 /// All devices: the gateway, EVSEs, meters.
-pub(super) fn devices(picture: &Picture, settings: &Settings) -> Vec<HaDevice> {
-    let hub = format!("{}_{}", settings.app, settings.gateway);
+fn devices(picture: &Picture, settings: &Settings, seen: &Seen) -> Vec<HaDevice> {
+    let hub = settings.hub();
     let status = settings.topic("status");
     let url = picture.info.url.as_deref().filter(|u| u.starts_with("http"));
     let below = |kind: &str, slug: &Slug, device: &Device, entities| HaDevice {
@@ -68,14 +68,19 @@ pub(super) fn devices(picture: &Picture, settings: &Settings) -> Vec<HaDevice> {
         entities: gateway::entities(settings, &buses),
     }];
     for (slug, p) in &picture.points {
-        all.push(below("cp", slug, &p.device, point::entities(settings, slug, p)));
+        all.push(below(
+            "cp",
+            slug,
+            &p.device,
+            point::entities(settings, slug, p, seen.of(&object("cp", slug))),
+        ));
     }
     for (slug, m) in &picture.meters {
         all.push(below(
             "meter",
             slug,
             &m.device,
-            meter::entities(settings, slug, m),
+            meter::entities(settings, slug, seen.of(&object("meter", slug))),
         ));
     }
     all
@@ -83,7 +88,7 @@ pub(super) fn devices(picture: &Picture, settings: &Settings) -> Vec<HaDevice> {
 
 /// What tells a device from the others of the gateway. A charge point has its own id; one that is called like a meter
 /// would be gets another.
-fn object(kind: &str, slug: &Slug) -> String {
+pub(super) fn object(kind: &str, slug: &Slug) -> String {
     let taken = ["meter_", "cp_"].iter().any(|p| slug.as_str().starts_with(p));
     if kind == "cp" && !taken {
         slug.to_string()
@@ -162,7 +167,9 @@ impl HaDevice {
             // What an entity says itself goes before what its device says.
             payload.extend(self.component(entity));
             let kind = entity.platform.word();
-            let topic = format!("{}/{kind}/{}/{}/config", settings.prefix, self.id, entity.key);
+            // Not `ID/KEY`: Home Assistant would take the end of such a topic, after a change of form, for the end of an
+            // entity that is told by its device now, and complain.
+            let topic = format!("{}/{kind}/{}_{}/config", settings.prefix, self.id, entity.key);
             let message = Message {
                 payload: payload.into(),
                 entities: BTreeMap::from([(entity.key.clone(), kind.into())]),

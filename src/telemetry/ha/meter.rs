@@ -2,14 +2,13 @@
 
 use super::Settings;
 use super::entity::{Entity, keys, value};
-use crate::telemetry::picture::Meter;
+use super::seen::Measures;
 use crate::telemetry::units::Slug;
 
 /// All of them.
-pub(super) fn entities(settings: &Settings, id: &Slug, meter: &Meter) -> Vec<Entity> {
+pub(super) fn entities(settings: &Settings, id: &Slug, measures: Measures) -> Vec<Entity> {
     let topic = settings.topic(&format!("meter/{id}/state"));
     let expiry = settings.expiry_s();
-    let measures = meter.measures;
     let mut all = Vec::new();
     if measures.power {
         all.push(
@@ -36,16 +35,22 @@ pub(super) fn entities(settings: &Settings, id: &Slug, meter: &Meter) -> Vec<Ent
             .register(),
         );
     }
-    if measures.current {
-        all.extend(phases("current", "Current", &topic, "current_a", 3, |e| {
-            e.gauge("current", "A", 1).expires(expiry)
-        }));
-    }
-    if measures.voltage {
-        all.extend(phases("voltage", "Voltage", &topic, "voltage_v", 3, |e| {
-            e.gauge("voltage", "V", 0).expires(expiry).diagnostic()
-        }));
-    }
+    all.extend(phases(
+        "current",
+        "Current",
+        &topic,
+        "current_a",
+        measures.current,
+        |e| e.gauge("current", "A", 1).expires(expiry),
+    ));
+    all.extend(phases(
+        "voltage",
+        "Voltage",
+        &topic,
+        "voltage_v",
+        measures.voltage,
+        |e| e.gauge("voltage", "V", 0).expires(expiry).diagnostic(),
+    ));
     if measures.frequency {
         all.push(
             Entity::sensor("frequency", "Frequency", &topic, value("frequency_hz"))
@@ -57,23 +62,24 @@ pub(super) fn entities(settings: &Settings, id: &Slug, meter: &Meter) -> Vec<Ent
     all
 }
 
-/// One entity for each of the first `count` phases.
+/// One entity for each phase that has a value.
 pub(super) fn phases(
     key: &str,
     name: &str,
     topic: &str,
     path: &str,
-    count: u8,
+    there: [bool; 3],
     finish: impl Fn(Entity) -> Entity,
 ) -> Vec<Entity> {
-    (1..=count)
-        .map(|phase| {
-            let template = value(&format!("{path}[{}]", phase - 1));
+    let there = there.into_iter().enumerate().filter(|(_, there)| *there);
+    there
+        .map(|(index, _)| {
+            let phase = index + 1;
             finish(Entity::sensor(
                 format!("{key}_l{phase}"),
                 format!("{name} L{phase}"),
                 topic,
-                template,
+                value(&format!("{path}[{index}]")),
             ))
         })
         .collect()

@@ -6,25 +6,31 @@
 //! |---|---|
 //! | `entity` | one entity and its templates |
 //! | `gateway`, `point`, `meter`, `controls` | which entities there are |
+//! | `seen` | which quantities a device has |
 //! | `message` | devices as messages, in the form of today and in that of before 2024.11 |
 //! | `announce` | what to publish, in order, so that nothing is left over |
+//! | `herald` | when: at each connection, when Home Assistant starts, when facts change |
 
 mod announce;
 mod controls;
 mod entity;
 mod gateway;
+mod herald;
 mod message;
 mod meter;
 mod point;
+mod seen;
 #[cfg(test)]
 mod tests;
 
-pub use announce::{Announced, Publish, steps};
+pub use announce::{Announced, Publish, phases};
 pub use entity::{Entity, Platform};
+pub use herald::Herald;
 pub use message::{Message, Messages, messages};
+pub use seen::Seen;
 
 use super::units::Slug;
-use crate::domain::HaForm;
+use crate::domain::{HaForm, HaSetup, MqttSetup};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -52,11 +58,35 @@ pub struct Rights {
     pub user: String,
     /// Names under `set`, e.g. `limit_a`.
     pub keys: BTreeSet<String>,
-    /// Names under `request`.
-    pub operations: BTreeSet<String>,
 }
 
 impl Settings {
+    /// As configured.
+    #[must_use]
+    pub fn of(mqtt: &MqttSetup, ha: &HaSetup) -> Self {
+        let rights = ha.user.as_ref().and_then(|user| {
+            let allowed = mqtt.commands.as_ref()?.get(user)?;
+            Some(Rights {
+                user: user.clone(),
+                keys: allowed.keys.clone(),
+            })
+        });
+        Self {
+            form: ha.form,
+            prefix: ha.prefix.clone(),
+            app: mqtt.prefix.clone(),
+            gateway: Slug::of(&mqtt.gateway),
+            refresh: mqtt.refresh,
+            rights,
+        }
+    }
+
+    /// The gateway as a device.
+    #[must_use]
+    pub fn hub(&self) -> String {
+        format!("{}_{}", self.app.replace('/', "_"), self.gateway)
+    }
+
     /// A topic of ours.
     #[must_use]
     pub fn topic(&self, below: &str) -> String {
@@ -84,15 +114,6 @@ impl Settings {
     pub(crate) fn command_topic(&self, point: &Slug, key: &str) -> Option<String> {
         let rights = self.rights.as_ref().filter(|r| r.keys.contains(key))?;
         Some(self.topic(&format!("as/{}/cp/{point}/{key}/set", rights.user)))
-    }
-
-    /// Where it asks for an operation.
-    pub(crate) fn operation_topic(&self, operation: &str) -> Option<String> {
-        let rights = self
-            .rights
-            .as_ref()
-            .filter(|r| r.operations.contains(operation))?;
-        Some(self.topic(&format!("as/{}/request/{operation}", rights.user)))
     }
 
     /// How long a measured value holds: three refreshes.

@@ -3,15 +3,16 @@
 use super::Settings;
 use super::entity::{ALL_KEYS, Entity, keys, on_off, value, words};
 use super::meter::phases;
+use super::seen::Measures;
 use crate::telemetry::payload::Status;
 use crate::telemetry::picture::Point;
 use crate::telemetry::units::Slug;
 use serde_json::json;
 
 /// All of them.
-pub(super) fn entities(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
-    let mut all = vehicle(settings, id, point);
-    all.extend(measured(settings, id, point));
+pub(super) fn entities(settings: &Settings, id: &Slug, point: &Point, measures: Measures) -> Vec<Entity> {
+    let mut all = vehicle(settings, id, measures);
+    all.extend(measured(settings, id, measures));
     all.extend(session(settings, id));
     all.extend(limits(settings, id, point));
     all.extend(csms(settings, id));
@@ -24,7 +25,7 @@ pub(super) fn state(settings: &Settings, id: &Slug) -> String {
     settings.topic(&format!("cp/{id}/state"))
 }
 
-fn vehicle(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
+fn vehicle(settings: &Settings, id: &Slug, measures: Measures) -> Vec<Entity> {
     let topic = state(settings, id);
     let words: Vec<&str> = Status::ALL.into_iter().map(Status::word).collect();
     let mut all = vec![
@@ -49,7 +50,7 @@ fn vehicle(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
             &["tag"],
         ),
     ];
-    if point.measures.soc {
+    if measures.soc {
         all.push(
             Entity::sensor("soc", "Vehicle battery", &topic, value("soc_pct"))
                 .gauge("battery", "%", 0)
@@ -59,10 +60,9 @@ fn vehicle(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
     all
 }
 
-fn measured(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
+fn measured(settings: &Settings, id: &Slug, measures: Measures) -> Vec<Entity> {
     let topic = state(settings, id);
     let expiry = settings.expiry_s();
-    let (measures, wired) = (point.measures, if point.reach.phases == 1 { 1 } else { 3 });
     let mut all = Vec::new();
     if measures.power {
         all.push(
@@ -89,16 +89,22 @@ fn measured(settings: &Settings, id: &Slug, point: &Point) -> Vec<Entity> {
             .register(),
         );
     }
-    if measures.current {
-        all.extend(phases("current", "Current", &topic, "current_a", wired, |e| {
-            e.gauge("current", "A", 1).expires(expiry)
-        }));
-    }
-    if measures.voltage {
-        all.extend(phases("voltage", "Voltage", &topic, "voltage_v", wired, |e| {
-            e.gauge("voltage", "V", 0).expires(expiry).diagnostic()
-        }));
-    }
+    all.extend(phases(
+        "current",
+        "Current",
+        &topic,
+        "current_a",
+        measures.current,
+        |e| e.gauge("current", "A", 1).expires(expiry),
+    ));
+    all.extend(phases(
+        "voltage",
+        "Voltage",
+        &topic,
+        "voltage_v",
+        measures.voltage,
+        |e| e.gauge("voltage", "V", 0).expires(expiry).diagnostic(),
+    ));
     if measures.temperature {
         all.push(
             Entity::sensor("temperature", "Temperature", &topic, value("temperature_c"))

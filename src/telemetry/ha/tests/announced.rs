@@ -1,9 +1,10 @@
 //! What goes, goes; what moves keeps its history.
 
 use super::sample;
+use super::sample::messages;
 use crate::domain::HaForm;
 use crate::telemetry::Slug;
-use crate::telemetry::ha::{Announced, Messages, Publish, messages, steps};
+use crate::telemetry::ha::{Announced, Messages, Publish, phases};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -15,8 +16,8 @@ struct Broker {
 }
 
 impl Broker {
-    fn take(&mut self, all: Vec<Publish>) {
-        for Publish { topic, payload } in all {
+    fn take(&mut self, all: Vec<Vec<Publish>>) {
+        for Publish { topic, payload } in all.into_iter().flatten() {
             self.log.push((topic.clone(), payload.clone()));
             if payload.is_empty() {
                 self.retained.remove(&topic);
@@ -55,11 +56,11 @@ fn a_device_that_went_away_goes() {
     let settings = sample::settings();
     let (mut picture, mut broker) = (sample::everything(), Broker::default());
     let before = messages(&picture, &settings);
-    broker.take(steps(&Announced::default(), &before));
+    broker.take(phases(&Announced::default(), &before));
     broker.holds_exactly(&before);
     picture.points.remove(&Slug::of("yard"));
     let after = messages(&picture, &settings);
-    broker.take(steps(&kept(&before), &after));
+    broker.take(phases(&kept(&before), &after));
     broker.holds_exactly(&after);
     assert!(broker.log.iter().all(|(_, p)| !p.contains("migrate_discovery")));
 }
@@ -72,7 +73,7 @@ fn an_entity_that_went_away_is_taken_out_first() {
     settings.rights = None;
     let after = messages(&picture, &settings);
     let mut broker = Broker::default();
-    broker.take(steps(&kept(&before), &after));
+    broker.take(phases(&kept(&before), &after));
     broker.holds_exactly(&after);
     let garage: Vec<Value> = broker
         .log
@@ -105,7 +106,7 @@ fn the_form_changes_in_both_directions_by_migration() {
         let now = messages(&picture, &settings);
         let old: Vec<String> = broker.retained.keys().cloned().collect();
         broker.log.clear();
-        broker.take(steps(&was, &now));
+        broker.take(phases(&was, &now));
         broker.holds_exactly(&now);
         for topic in &old {
             let migrated = broker.index(|t, p| t == topic && p.contains("migrate_discovery"));
@@ -123,9 +124,12 @@ fn off_takes_everything_back() {
     let mut settings = sample::settings();
     let before = messages(&sample::everything(), &settings);
     let mut broker = Broker::default();
-    broker.take(steps(&Announced::default(), &before));
+    broker.take(phases(&Announced::default(), &before));
     settings.form = HaForm::Off;
-    broker.take(steps(&kept(&before), &messages(&sample::everything(), &settings)));
+    broker.take(phases(
+        &kept(&before),
+        &messages(&sample::everything(), &settings),
+    ));
     assert!(broker.retained.is_empty());
 }
 
@@ -134,10 +138,10 @@ fn another_prefix_leaves_nothing_under_the_old_one() {
     let mut settings = sample::settings();
     let before = messages(&sample::everything(), &settings);
     let mut broker = Broker::default();
-    broker.take(steps(&Announced::default(), &before));
+    broker.take(phases(&Announced::default(), &before));
     settings.prefix = "house/ha".into();
     let after = messages(&sample::everything(), &settings);
-    broker.take(steps(&kept(&before), &after));
+    broker.take(phases(&kept(&before), &after));
     broker.holds_exactly(&after);
 }
 

@@ -1,13 +1,14 @@
 mod announced;
 mod rules;
-mod sample;
+pub(super) mod sample;
 mod shown;
 mod templates;
 
-use super::{Announced, Messages, Settings, messages, steps};
+use super::{Announced, Messages, Settings, phases};
 use crate::domain::HaForm;
 use crate::telemetry::picture::Picture;
 use crate::telemetry::units::Slug;
+use sample::messages;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -47,10 +48,10 @@ fn write_what_the_real_home_assistant_is_shown() {
     let powerless = of(&|settings, _| settings.rights = None);
     let without_yard = of(&|_, picture| drop(picture.points.remove(&Slug::of("yard"))));
     let off = of(&|settings, _| settings.form = HaForm::Off);
-    let steps = |was: &Messages, now: &Messages| -> Vec<[String; 2]> {
-        steps(&Announced::of(was), now)
-            .into_iter()
-            .map(|p| [p.topic, p.payload])
+    let steps = |was: &Messages, now: &Messages| -> Vec<Vec<[String; 2]>> {
+        let phases = phases(&Announced::of(was), now).into_iter();
+        phases
+            .map(|phase| phase.into_iter().map(|p| [p.topic, p.payload]).collect())
             .collect()
     };
     let file = std::env::var_os("HA_SCRIPT").map_or_else(|| root().join(".lab/ha/script.json"), Into::into);
@@ -108,9 +109,8 @@ fn without_rights_there_is_nothing_to_press() {
             .collect()
     };
     let mut settings = sample::settings();
-    assert_eq!(controls(&settings).len(), 10);
+    assert_eq!(controls(&settings).len(), 9);
     settings.rights.as_mut().expect("rights").keys = ["limit_a".into()].into();
-    settings.rights.as_mut().expect("rights").operations.clear();
     assert_eq!(controls(&settings), ["limit_set", "limit_set"]);
     settings.rights = None;
     assert!(controls(&settings).is_empty());

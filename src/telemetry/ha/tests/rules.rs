@@ -1,8 +1,9 @@
 //! Messages against the rules of Home Assistant: what it would refuse or warn about.
 
 use super::sample;
+use super::sample::messages;
 use crate::domain::HaForm;
-use crate::telemetry::ha::{Platform, messages};
+use crate::telemetry::ha::Platform;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -246,7 +247,7 @@ fn every_entity_message_says_the_same_as_the_device_message() {
             .as_str()
             .expect("an id");
         for (key, kind) in &message.entities {
-            let topic = format!("homeassistant/{kind}/{id}/{key}/config");
+            let topic = format!("homeassistant/{kind}/{id}_{key}/config");
             fits_a_topic(&topic);
             let part = entities[&topic].payload.as_object().expect("a map");
             about(&entities[&topic].payload, &topic);

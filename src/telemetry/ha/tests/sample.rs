@@ -1,9 +1,9 @@
 //! A site with everything, and one of which nothing is known.
 
 use crate::domain::HaForm;
-use crate::telemetry::ha::{Rights, Settings};
+use crate::telemetry::ha::{Messages, Rights, Seen, Settings};
 use crate::telemetry::payload::*;
-use crate::telemetry::picture::{Device, Measures, Meter, Picture, Point, Reach, Totals};
+use crate::telemetry::picture::{Device, Meter, Picture, Point, Reach, Totals};
 use crate::telemetry::units::{At, Milli, Slug};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const NOW: At = At(1_772_359_200_123);
 
 /// As installed by somebody who allows everything.
-pub(super) fn settings() -> Settings {
+pub(in crate::telemetry::ha) fn settings() -> Settings {
     let keys = [
         "enabled", "limit_a", "mode", "phases", "priority", "unlock", "reset",
     ];
@@ -26,21 +26,9 @@ pub(super) fn settings() -> Settings {
         rights: Some(Rights {
             user: "homeassistant".into(),
             keys: keys.map(Into::into).into(),
-            operations: ["restart".into()].into(),
         }),
     }
 }
-
-const EVERYTHING: Measures = Measures {
-    power: true,
-    current: true,
-    voltage: true,
-    frequency: true,
-    import: true,
-    export: true,
-    temperature: true,
-    soc: true,
-};
 
 fn device(name: &str) -> Arc<Device> {
     Arc::new(Device {
@@ -57,7 +45,7 @@ fn three(a: i64, b: i64, c: i64) -> Phases {
 }
 
 /// The state of an EVSE of which nothing was heard.
-pub(super) fn nothing() -> PointState {
+pub(in crate::telemetry::ha) fn nothing() -> PointState {
     PointState {
         ts: NOW,
         seq: 0,
@@ -200,7 +188,6 @@ fn health() -> Health {
 fn meter() -> Meter {
     Meter {
         device: device("house"),
-        measures: EVERYTHING,
         available: true,
         state: MeterState {
             ts: NOW,
@@ -216,7 +203,7 @@ fn meter() -> Meter {
 }
 
 /// A charge point that can do everything, one that can do little, a meter, a bus.
-pub(super) fn everything() -> Picture {
+pub(in crate::telemetry::ha) fn everything() -> Picture {
     let garage = Point {
         device: device("garage"),
         reach: Reach {
@@ -226,7 +213,6 @@ pub(super) fn everything() -> Picture {
             switches_phases: true,
             unlocks: true,
         },
-        measures: EVERYTHING,
         available: true,
         state: charging(),
         session: session(),
@@ -240,10 +226,6 @@ pub(super) fn everything() -> Picture {
             max_a: Milli(32_000),
             phases: 1,
             ..Reach::default()
-        },
-        measures: Measures {
-            current: true,
-            ..Measures::default()
         },
         available: true,
         state: PointState {
@@ -279,7 +261,7 @@ pub(super) fn everything() -> Picture {
 }
 
 /// The same site before anything was heard.
-pub(super) fn unknown() -> Picture {
+pub(in crate::telemetry::ha) fn unknown() -> Picture {
     let mut picture = everything();
     for point in picture.points.values_mut() {
         point.state = nothing();
@@ -301,8 +283,15 @@ pub(super) fn unknown() -> Picture {
     picture
 }
 
+/// Discovery messages for a picture, of which everything was seen that the site with everything has.
+pub(in crate::telemetry::ha) fn messages(picture: &Picture, settings: &Settings) -> Messages {
+    let mut seen = Seen::default();
+    seen.look(&everything());
+    crate::telemetry::ha::messages(picture, settings, &seen)
+}
+
 /// Every topic the messages read, with what it carries.
-pub(super) fn values(picture: &Picture, settings: &Settings) -> BTreeMap<String, Value> {
+pub(in crate::telemetry::ha) fn values(picture: &Picture, settings: &Settings) -> BTreeMap<String, Value> {
     let online = |yes| json!(if yes { "online" } else { "offline" });
     let mut all = vec![
         ("status".to_owned(), online(true)),

@@ -1,7 +1,7 @@
 //! Payload keys, entities and metrics: three sets, one table, no difference.
 
 use super::sample;
-use crate::telemetry::ha::messages;
+use super::sample::messages;
 use crate::telemetry::payload::*;
 use crate::telemetry::shown::{SHOWN, Where};
 use schemars::{JsonSchema, schema_for};

@@ -1,7 +1,7 @@
 //! Every template, rendered by Jinja as Home Assistant does, with payloads that know everything and such that know nothing.
 
+use super::sample::messages;
 use super::{root, sample};
-use crate::telemetry::ha::messages;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::{Command, Stdio};

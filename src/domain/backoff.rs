@@ -1,10 +1,10 @@
 //! How long to wait before the next attempt to connect.
 //!
-//! * never sooner than the shortest wait: a CSMS may not have let go of the old connection yet;
+//! * never sooner than the shortest wait: the other side may not have let go of the old connection yet;
 //! * the wait doubles up to the longest one, and half of it is jitter, so that many charge points spread;
-//! * only success resets it: a CSMS that accepts and closes again and again is not success.
+//! * only success resets it: a server that accepts and closes again and again is not success.
 
-use crate::domain::Rng;
+use super::rng::Rng;
 use std::time::Duration;
 
 /// The first attempt of a run is spread over at most this.
@@ -12,7 +12,7 @@ const FIRST_SPREAD: Duration = Duration::from_secs(1);
 
 /// Waits between attempts.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
@@ -20,7 +20,9 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration, seed: u64) -> Self {
+    /// Waits between these two; the same seed gives the same ones.
+    #[must_use]
+    pub fn new(min: Duration, max: Duration, seed: u64) -> Self {
         Self {
             min,
             max: max.max(min),
@@ -30,13 +32,14 @@ impl Backoff {
     }
 
     /// The wait before the first attempt of a run.
-    pub(super) fn first(&mut self) -> Duration {
+    pub fn first(&mut self) -> Duration {
         let spread = self.min.min(FIRST_SPREAD);
         self.between(Duration::ZERO, spread)
     }
 
     /// The wait after a close or a failed attempt.
-    pub(super) fn next(&mut self) -> Duration {
+    #[expect(clippy::should_implement_trait, reason = "it never ends, and is no iterator")]
+    pub fn next(&mut self) -> Duration {
         let doubled = self
             .min
             .saturating_mul(2_u32.saturating_pow(self.failures.saturating_add(1)));
@@ -45,13 +48,14 @@ impl Backoff {
         self.between(self.min.max(longest / 2), longest)
     }
 
-    /// The CSMS has accepted this charge point, or the connection lasted.
-    pub(super) fn reset(&mut self) {
+    /// The other side has accepted us, or the connection lasted.
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// How long a connection must have lasted to count as a success.
-    pub(super) fn lasting(&self) -> Duration {
+    #[must_use]
+    pub fn lasting(&self) -> Duration {
         self.max
     }
 

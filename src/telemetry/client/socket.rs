@@ -1,0 +1,123 @@
+//! The bytes under MQTT: TCP, TLS where wanted, and how many they are.
+
+use super::error::{self, Failure, LinkError};
+use super::{Dial, PATIENCE};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// Makes the TLS settings of one connection, so that a renewed certificate needs no restart. Blocks on the file system.
+/// The error is in words, with the file.
+pub type MakeTls = Arc<dyn Fn() -> Result<Arc<ClientConfig>, String> + Send + Sync>;
+
+/// Bytes over TCP, those of TLS among them.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// To the broker.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// From it.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// What MQTT is spoken over.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
+
+pub(super) type Socket = Box<dyn Duplex>;
+
+/// Opens TCP and, where wanted, TLS.
+pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
+    let setup = &dial.setup;
+    let late = || {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer in {} s", PATIENCE.as_secs()),
+        )
+    };
+    let tcp = timeout(PATIENCE, TcpStream::connect((setup.host.as_str(), setup.port)))
+        .await
+        .unwrap_or_else(|_| Err(late()))
+        .map_err(|error| Failure::Told(error::tcp(&error, setup)))?;
+    // Only a matter of latency.
+    let _ = tcp.set_nodelay(true);
+    let tcp = Counted {
+        inner: tcp,
+        traffic: Arc::clone(&dial.traffic),
+    };
+    if !setup.tls {
+        return Ok(Box::new(tcp));
+    }
+    let own = |reason| Failure::Told(LinkError::OwnFiles { reason });
+    let make = Arc::clone(&dial.tls);
+    let config = tokio::task::spawn_blocking(move || make())
+        .await
+        .map_err(|error| own(error.to_string()))?
+        .map_err(own)?;
+    let name = ServerName::try_from(setup.host.clone()).map_err(|error| own(error.to_string()))?;
+    let stream = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp))
+        .await
+        .unwrap_or_else(|_| Err(late()))
+        .map_err(|error| {
+            Failure::Told(error::tls(&error, setup).unwrap_or_else(|| LinkError::Tls {
+                host: setup.host.clone(),
+                port: setup.port,
+                reason: error.to_string(),
+            }))
+        })?;
+    Ok(Box::new(stream))
+}
+
+struct Counted {
+    inner: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.traffic.received.fetch_add(read as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        self.traffic.sent.fetch_add(written as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

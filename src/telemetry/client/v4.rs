@@ -1,0 +1,176 @@
+//! MQTT 3.1.1 through the library.
+
+use super::error::{Failure, LinkError};
+use super::socket::Socket;
+use super::{Incoming, LARGEST, Message, Qos, WINDOW};
+use crate::domain::BrokerSetup;
+use rumqttc4::{
+    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
+    Packet, PublishNotice, PublishOptions, QoS, StateError, SubscribeReasonCode,
+};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+pub(super) type Notice = PublishNotice;
+
+pub(super) struct Client(AsyncClient);
+
+fn quality(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+    }
+}
+
+/// Sends CONNECT over an open socket and waits for the answer.
+pub(super) async fn connect(
+    setup: &BrokerSetup,
+    will: Option<&Message>,
+    socket: Socket,
+) -> Result<(Client, EventLoop), Failure> {
+    let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
+    options
+        .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
+        .set_clean_session(true)
+        .set_inflight(WINDOW)
+        .set_max_packet_size(LARGEST, LARGEST * 2);
+    match (&setup.user, &setup.password) {
+        (Some(user), Some(password)) => {
+            options.set_credentials(user.clone(), password.bytes().to_vec());
+        }
+        (Some(user), None) => {
+            options.set_username(user.clone());
+        }
+        (None, _) => {}
+    }
+    if let Some(will) = will {
+        options.set_last_will(LastWill::new(
+            &*will.topic,
+            will.payload.to_vec(),
+            quality(will.qos),
+            will.retain,
+        ));
+    }
+    // One connection only: the second time there is no socket.
+    let socket = Arc::new(Mutex::new(Some(socket)));
+    options.set_socket_connector(move |_, _| {
+        let socket = socket.lock().ok().and_then(|mut kept| kept.take());
+        std::future::ready(socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+    });
+    let (client, mut events) = AsyncClient::builder(options)
+        .capacity(usize::from(WINDOW))
+        .build();
+    match events.poll().await {
+        Ok(_) => Ok((Client(client), events)),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn failure(error: ConnectionError) -> Failure {
+    use ConnectReturnCode as C;
+    match error {
+        ConnectionError::ConnectionRefused(C::RefusedProtocolVersion) => Failure::Version,
+        ConnectionError::ConnectionRefused(C::BadUserNamePassword) => {
+            Failure::Login("bad user name or password".to_owned())
+        }
+        ConnectionError::ConnectionRefused(C::NotAuthorized) => Failure::Login("not authorised".to_owned()),
+        ConnectionError::ConnectionRefused(C::BadClientId) => {
+            Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
+        }
+        ConnectionError::ConnectionRefused(code) => Failure::Refused(format!("{code:?}")),
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(rumqttc4::mqttbytes::Error::Io(error)),
+        ) => Failure::Closed(error),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            Failure::Closed(io::Error::from(io::ErrorKind::ConnectionAborted))
+        }
+        other => Failure::Refused(other.to_string()),
+    }
+}
+
+/// Turns the library's loop until the connection ends; the last thing told is why.
+pub(super) async fn pump(
+    mut events: EventLoop,
+    to: mpsc::Sender<Result<Incoming, LinkError>>,
+    pace: Duration,
+) {
+    loop {
+        // A healthy connection has a ping at least every half of this.
+        let told = match timeout(pace, events.poll()).await {
+            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => Ok(Incoming {
+                topic: String::from_utf8_lossy(publish.topic.as_ref()).into_owned(),
+                payload: publish.payload,
+                retained: publish.retain,
+                expires_in: None,
+            }),
+            Ok(Ok(_)) => continue,
+            Ok(Err(ConnectionError::RequestsDone)) => return,
+            Ok(Err(error)) => Err(LinkError::Closed {
+                reason: error.to_string(),
+            }),
+            Err(_) => Err(LinkError::Closed {
+                reason: format!("it has taken nothing for {} s", pace.as_secs()),
+            }),
+        };
+        let last = told.is_err();
+        if to.send(told).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn refused(error: &ClientError, topic: &str) -> LinkError {
+    match error {
+        ClientError::RequestChannelFull(_) => LinkError::Full,
+        ClientError::InvalidRequest(_) => LinkError::Rejected {
+            topic: topic.to_owned(),
+            reason: "it is not well-formed".to_owned(),
+        },
+        _ => LinkError::Closed {
+            reason: "the connection has ended".to_owned(),
+        },
+    }
+}
+
+impl Client {
+    pub(super) fn publish(&self, message: &Message) -> Result<Notice, LinkError> {
+        let options = PublishOptions::new(quality(message.qos)).retain(message.retain);
+        self.0
+            .try_publish_tracked(&*message.topic, message.payload.clone(), options)
+            .map_err(|error| refused(&error, &message.topic))
+    }
+
+    pub(super) async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
+        let notice = self
+            .0
+            .try_subscribe_tracked(filter, QoS::AtLeastOnce)
+            .map_err(|error| refused(&error, filter))?;
+        let answer = notice.wait_async().await.map_err(|error| LinkError::Closed {
+            reason: error.to_string(),
+        })?;
+        match answer.return_codes.first() {
+            Some(SubscribeReasonCode::Success(_)) => Ok(()),
+            _ => Err(LinkError::NotSubscribed {
+                filter: filter.to_owned(),
+                reason: "refused".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn disconnect(&self) -> bool {
+        self.0.try_disconnect().is_ok()
+    }
+}
+
+pub(super) async fn done(notice: Notice) -> Result<(), LinkError> {
+    notice
+        .wait_completion_async()
+        .await
+        .map_err(|error| LinkError::Closed {
+            reason: error.to_string(),
+        })
+}

@@ -1,0 +1,240 @@
+//! MQTT 5 through the library.
+
+use super::error::{Failure, LinkError};
+use super::socket::Socket;
+use super::{Farewell, Incoming, LARGEST, Message, Qos, WINDOW};
+use crate::domain::BrokerSetup;
+use rumqttc5::{
+    AsyncClient, ClientError, ConnectProperties, ConnectReturnCode, ConnectionError, DisconnectProperties,
+    DisconnectReasonCode, Event, EventLoop, LastWill, MqttOptions, Packet, PublishNotice, PublishNoticeError,
+    PublishOptions, QoS, StateError, SubscribeReasonCode,
+};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+pub(super) type Notice = PublishNotice;
+
+pub(super) struct Client {
+    library: AsyncClient,
+    /// Largest packet the broker takes; a larger one would end the connection.
+    largest: Option<usize>,
+}
+
+fn quality(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+    }
+}
+
+/// Sends CONNECT over an open socket and waits for the answer.
+pub(super) async fn connect(
+    setup: &BrokerSetup,
+    will: Option<&Message>,
+    socket: Socket,
+) -> Result<(Client, EventLoop), Failure> {
+    let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
+    options
+        .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
+        .set_clean_start(true)
+        .set_connect_properties(ConnectProperties::new())
+        .set_outgoing_inflight_upper_limit(WINDOW)
+        .set_max_packet_size(u32::try_from(LARGEST).ok());
+    match (&setup.user, &setup.password) {
+        (Some(user), Some(password)) => {
+            options.set_credentials(user.clone(), password.bytes().to_vec());
+        }
+        (Some(user), None) => {
+            options.set_username(user.clone());
+        }
+        (None, _) => {}
+    }
+    if let Some(will) = will {
+        let payload = will.payload.to_vec();
+        options.set_last_will(LastWill::new(
+            &*will.topic,
+            payload,
+            quality(will.qos),
+            will.retain,
+            None,
+        ));
+    }
+    // One connection only: the second time there is no socket.
+    let socket = Arc::new(Mutex::new(Some(socket)));
+    options.set_socket_connector(move |_, _| {
+        let socket = socket.lock().ok().and_then(|mut kept| kept.take());
+        std::future::ready(socket.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+    });
+    let (library, mut events) = AsyncClient::builder(options)
+        .capacity(usize::from(WINDOW))
+        .build();
+    match events.poll().await {
+        Ok(Event::Incoming(Packet::ConnAck(answer))) => {
+            let largest = answer
+                .properties
+                .and_then(|properties| properties.max_packet_size);
+            let largest = largest.and_then(|bytes| usize::try_from(bytes).ok());
+            Ok((Client { library, largest }, events))
+        }
+        Ok(_) => Ok((
+            Client {
+                library,
+                largest: None,
+            },
+            events,
+        )),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+fn failure(error: ConnectionError) -> Failure {
+    let code = match error {
+        ConnectionError::ConnectionRefused(code) => code,
+        ConnectionError::MqttState(StateError::ConnFail { reason }) => reason,
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(rumqttc5::mqttbytes::Error::Io(error)),
+        ) => {
+            return Failure::Closed(error);
+        }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            return Failure::Closed(io::Error::from(io::ErrorKind::ConnectionAborted));
+        }
+        // What a broker of 3.1.1 answers is no well-formed packet of 5.
+        ConnectionError::MqttState(StateError::Deserialization(_)) => return Failure::Version,
+        other => return Failure::Refused(other.to_string()),
+    };
+    match code {
+        ConnectReturnCode::RefusedProtocolVersion | ConnectReturnCode::UnsupportedProtocolVersion => {
+            Failure::Version
+        }
+        ConnectReturnCode::BadUserNamePassword => Failure::Login("bad user name or password".to_owned()),
+        ConnectReturnCode::NotAuthorized | ConnectReturnCode::Banned => {
+            Failure::Login("not authorised".to_owned())
+        }
+        ConnectReturnCode::BadClientId | ConnectReturnCode::ClientIdentifierNotValid => {
+            Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
+        }
+        other => Failure::Refused(format!("{other:?}")),
+    }
+}
+
+/// Turns the library's loop until the connection ends; the last thing told is why.
+pub(super) async fn pump(
+    mut events: EventLoop,
+    to: mpsc::Sender<Result<Incoming, LinkError>>,
+    pace: Duration,
+) {
+    loop {
+        // A healthy connection has a ping at least every half of this.
+        let told = match timeout(pace, events.poll()).await {
+            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => Ok(Incoming {
+                topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                payload: publish.payload,
+                retained: publish.retain,
+                expires_in: publish
+                    .properties
+                    .and_then(|properties| properties.message_expiry_interval)
+                    .map(|seconds| Duration::from_secs(u64::from(seconds))),
+            }),
+            Ok(Ok(_)) => continue,
+            Ok(Err(ConnectionError::RequestsDone)) => return,
+            Ok(Err(error)) => Err(LinkError::Closed {
+                reason: error.to_string(),
+            }),
+            Err(_) => Err(LinkError::Closed {
+                reason: format!("it has taken nothing for {} s", pace.as_secs()),
+            }),
+        };
+        let last = told.is_err();
+        if to.send(told).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn refused(error: &ClientError, topic: &str) -> LinkError {
+    match error {
+        ClientError::RequestChannelFull(_) => LinkError::Full,
+        ClientError::InvalidRequest(_) => LinkError::Rejected {
+            topic: topic.to_owned(),
+            reason: "it is not well-formed".to_owned(),
+        },
+        _ => LinkError::Closed {
+            reason: "the connection has ended".to_owned(),
+        },
+    }
+}
+
+/// Bytes of a PUBLISH besides topic and payload, at most.
+const HEAD: usize = 16;
+
+impl Client {
+    pub(super) fn publish(&self, message: &Message) -> Result<Notice, LinkError> {
+        let size = message.payload.len() + message.topic.len() + HEAD;
+        if self.largest.is_some_and(|largest| size > largest) {
+            return Err(LinkError::Rejected {
+                topic: message.topic.to_string(),
+                reason: format!("it has {size} bytes, more than the broker takes"),
+            });
+        }
+        let options = PublishOptions::new(quality(message.qos)).retain(message.retain);
+        self.library
+            .try_publish_tracked(&*message.topic, message.payload.clone(), options)
+            .map_err(|error| refused(&error, &message.topic))
+    }
+
+    pub(super) async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
+        let notice = self
+            .library
+            .try_subscribe_tracked(filter, QoS::AtLeastOnce)
+            .map_err(|error| refused(&error, filter))?;
+        let answer = notice.wait_async().await.map_err(|error| LinkError::Closed {
+            reason: error.to_string(),
+        })?;
+        match answer.return_codes.first() {
+            Some(SubscribeReasonCode::Success(_)) => Ok(()),
+            other => Err(LinkError::NotSubscribed {
+                filter: filter.to_owned(),
+                reason: format!("{other:?}"),
+            }),
+        }
+    }
+
+    pub(super) fn disconnect(&self, farewell: Farewell) -> bool {
+        match farewell {
+            Farewell::Quiet => self.library.try_disconnect().is_ok(),
+            Farewell::WithWill => self
+                .library
+                .try_disconnect_with_properties(
+                    DisconnectReasonCode::DisconnectWithWillMessage,
+                    DisconnectProperties {
+                        session_expiry_interval: None,
+                        reason_string: None,
+                        user_properties: Vec::new(),
+                        server_reference: None,
+                    },
+                )
+                .is_ok(),
+        }
+    }
+}
+
+pub(super) async fn done(notice: Notice, topic: &str) -> Result<(), LinkError> {
+    notice.wait_completion_async().await.map_err(|error| match error {
+        PublishNoticeError::V5PubAck(reason) => LinkError::Rejected {
+            topic: topic.to_owned(),
+            reason: format!("{reason:?}"),
+        },
+        PublishNoticeError::RetainNotSupported => LinkError::Rejected {
+            topic: topic.to_owned(),
+            reason: "it does not keep messages".to_owned(),
+        },
+        other => LinkError::Closed {
+            reason: other.to_string(),
+        },
+    })
+}

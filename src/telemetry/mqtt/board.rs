@@ -1,0 +1,178 @@
+//! What was published already, and whether a value has moved enough to be published again.
+
+use super::super::client::Message;
+use super::leaves::{Leaf, Watch};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What the broker has been told.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    told: BTreeMap<Arc<str>, Value>,
+}
+
+impl Board {
+    /// What is to be published of these leaves, and the topics that are no more. `all`: whether or not it has moved.
+    pub(super) fn compare(&mut self, leaves: Vec<Leaf>, all: bool) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let mut told = BTreeMap::new();
+        for leaf in leaves {
+            match self.told.remove(&leaf.topic) {
+                Some(old) if !all && !moved(&old, &leaf) => {
+                    told.insert(leaf.topic, old);
+                }
+                _ => {
+                    messages.push(Message {
+                        qos: leaf.qos,
+                        ..Message::retained(Arc::clone(&leaf.topic), leaf.payload())
+                    });
+                    told.insert(leaf.topic, leaf.value);
+                }
+            }
+        }
+        let gone = std::mem::replace(&mut self.told, told);
+        // An empty payload deletes what the broker has kept.
+        messages.extend(gone.into_keys().map(|topic| Message::retained(topic, "")));
+        messages
+    }
+
+    /// Forgets all: the broker may have, too.
+    pub(super) fn forget(&mut self) {
+        // The topics stay known, so that one that goes meanwhile is deleted all the same.
+        for value in self.told.values_mut() {
+            *value = Value::Null;
+        }
+    }
+}
+
+fn moved(old: &Value, leaf: &Leaf) -> bool {
+    match leaf.watch {
+        Watch::All => {
+            let name = leaf.topic.rsplit('/').find(|level| level.parse::<u8>().is_err());
+            differs(name.unwrap_or(""), old, &leaf.value)
+        }
+        Watch::Only(keys) => keys.iter().any(|key| {
+            let (old, new) = (old.get(key), leaf.value.get(key));
+            match (old, new) {
+                (Some(old), Some(new)) => differs(key, old, new),
+                _ => old != new,
+            }
+        }),
+    }
+}
+
+/// Whether a value differs from the one that was told, by the dead band of its name.
+fn differs(name: &str, old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(a), Value::Object(b)) => {
+            let longer = a.len() != b.len();
+            longer
+                || b.iter()
+                    .filter(|(key, _)| *key != "ts")
+                    .any(|(key, new)| a.get(key).is_none_or(|old| differs(key, old, new)))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() != b.len() || a.iter().zip(b).any(|(old, new)| differs(name, old, new))
+        }
+        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => beyond(name, a, b),
+            _ => a != b,
+        },
+        _ => old != new,
+    }
+}
+
+/// Whether a number has left the dead band around the one that was told. Zero is told at once.
+fn beyond(name: &str, old: f64, new: f64) -> bool {
+    let band = match name {
+        "power_w" | "grid_power_w" => f64::max(10.0, old.abs() / 100.0),
+        "voltage_v" => 1.0,
+        "current_a" | "headroom_a" => 0.1,
+        "energy_wh" | "energy_import_wh" | "energy_export_wh" | "session_energy_wh" => 10.0,
+        "temperature_c" => 0.5,
+        "frequency_hz" => 0.05,
+        _ => 0.0,
+    };
+    let difference = (new - old).abs();
+    difference > 0.0 && (difference >= band || new == 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::client::Qos;
+    use super::*;
+    use serde_json::json;
+
+    fn leaf(value: Value) -> Leaf {
+        Leaf {
+            topic: "r/gw/cp/a/state".into(),
+            value,
+            watch: Watch::All,
+            qos: Qos::AtLeastOnce,
+        }
+    }
+
+    fn told(board: &mut Board, value: Value) -> bool {
+        !board.compare(vec![leaf(value)], false).is_empty()
+    }
+
+    #[test]
+    fn a_value_is_told_when_it_leaves_its_dead_band_and_not_for_its_time() {
+        let mut board = Board::default();
+        let state = |power: f64, volts: f64, amps: f64, ts: &str| json!({ "ts": ts, "power_w": power, "voltage_v": [volts, null, null], "current_a": [amps, null, null] });
+        assert!(told(&mut board, state(7000.0, 230.0, 10.0, "a")), "the first");
+        assert!(
+            !told(&mut board, state(7000.0, 230.0, 10.0, "b")),
+            "only its time"
+        );
+        assert!(
+            !told(&mut board, state(7069.0, 230.9, 10.09, "c")),
+            "within 1 %, 1 V, 0.1 A"
+        );
+        assert!(told(&mut board, state(7071.0, 230.0, 10.0, "d")), "over 1 %");
+        assert!(told(&mut board, state(7071.0, 231.0, 10.0, "e")), "1 V");
+        assert!(told(&mut board, state(7071.0, 231.0, 10.1, "f")), "0.1 A");
+        assert!(told(&mut board, state(5.0, 231.0, 10.1, "g")));
+        assert!(!told(&mut board, state(14.0, 231.0, 10.1, "h")), "within 10 W");
+        assert!(told(&mut board, state(0.0, 231.0, 10.1, "i")), "zero at once");
+        assert!(told(
+            &mut board,
+            json!({ "ts": "i", "power_w": null, "voltage_v": [231.0, null, null], "current_a": [10.1, null, null] })
+        ));
+    }
+
+    #[test]
+    fn creeping_values_are_told_once_they_have_crept_far_enough() {
+        let mut board = Board::default();
+        let times = (0..100).filter(|step| told(&mut board, json!({ "energy_import_wh": step })));
+        assert_eq!(times.count(), 10);
+    }
+
+    #[test]
+    fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
+        let mut board = Board::default();
+        board.compare(vec![leaf(json!({}))], false);
+        board.forget();
+        let gone = board.compare(Vec::new(), true);
+        assert_eq!(gone, [Message::retained("r/gw/cp/a/state", "")]);
+        assert!(board.compare(Vec::new(), true).is_empty(), "once");
+    }
+
+    #[test]
+    fn counters_wait_for_the_refresh() {
+        let mut board = Board::default();
+        let bus = |requests: u64, error: Value| Leaf {
+            watch: Watch::Only(&["last_error"]),
+            ..leaf(json!({ "requests": requests, "last_error": error }))
+        };
+        assert_eq!(board.compare(vec![bus(1, Value::Null)], false).len(), 1);
+        assert!(board.compare(vec![bus(2, Value::Null)], false).is_empty());
+        assert_eq!(board.compare(vec![bus(2, json!("late"))], false).len(), 1);
+        assert_eq!(
+            board.compare(vec![bus(3, json!("late"))], true).len(),
+            1,
+            "a refresh"
+        );
+    }
+}

@@ -1,0 +1,639 @@
+//! The task between the picture and the broker.
+
+use super::super::client::{Dial, Farewell, Incoming, Link, LinkError, Message, WINDOW};
+use super::super::event::{Change, Event, Response, ResponseStatus};
+use super::super::picture::View;
+use super::super::units::At;
+use super::board::Board;
+use super::leaves::leaves;
+use super::orders::{About, Audit, Gatekeeper, Heard};
+use super::outbox::{Outbox, Slot};
+use super::{Announcer, Desk, Entry, Ledger, Topics};
+use crate::domain::{Backoff, Clock, CpId, MqttSetup, Rng};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// First and longest wait between attempts to connect.
+const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A connection that lasted as long counts as a success.
+const LASTING: Duration = Duration::from_secs(10);
+/// How long a clean stop may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Commands that may be carried out at the same time.
+const AT_ONCE: usize = 16;
+/// Rejections that are recorded one by one within [`RECORD_PERIOD`]; more are counted.
+const RECORDED: u32 = 20;
+/// See [`RECORDED`].
+const RECORD_PERIOD: Duration = Duration::from_secs(60);
+
+/// What a hub is made of.
+pub struct Hub {
+    /// As configured.
+    pub setup: MqttSetup,
+    /// How the broker is reached.
+    pub dial: Dial,
+    /// What it sees.
+    pub view: View,
+    /// Who announces what is here, e.g. to Home Assistant.
+    pub announcer: Option<Box<dyn Announcer>>,
+    /// Sessions and energy.
+    pub ledger: Option<Arc<dyn Ledger>>,
+    /// Who carries out commands; without one there are none.
+    pub desk: Option<Arc<dyn Desk>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// For waits.
+    pub seed: u64,
+}
+
+/// How the connection is, for `retrovolt status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubStatus {
+    /// Connected, and the whole picture is told.
+    pub online: bool,
+    /// In words: the version spoken, or what is in the way.
+    pub detail: String,
+    /// Events that wait.
+    pub waiting: usize,
+    /// What waits, bytes.
+    pub bytes: usize,
+    /// Events given up for want of room.
+    pub dropped: u64,
+}
+
+/// A running hub from outside.
+#[derive(Debug)]
+pub struct HubHandle {
+    /// How it is.
+    pub status: watch::Receiver<HubStatus>,
+    stop: watch::Sender<bool>,
+    join: JoinHandle<()>,
+}
+
+impl HubHandle {
+    /// Says `offline`, closes and waits for the end, at most some seconds.
+    pub async fn end(mut self) {
+        self.stop.send_replace(true);
+        if timeout(FAREWELL * 3, &mut self.join).await.is_err() {
+            self.join.abort();
+        }
+    }
+}
+
+/// Starts a hub.
+#[must_use]
+pub fn spawn(hub: Hub) -> HubHandle {
+    let (stop, stopped) = watch::channel(false);
+    let (status, shown) = watch::channel(HubStatus::default());
+    HubHandle {
+        status: shown,
+        stop,
+        join: tokio::spawn(Task::new(hub, stopped, status).run()),
+    }
+}
+
+/// Why a connection has ended.
+enum End {
+    Stop,
+    Lost(String),
+}
+
+impl From<LinkError> for End {
+    fn from(error: LinkError) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+type Sent = BoxFuture<'static, (What, Result<(), LinkError>)>;
+type Done = BoxFuture<'static, (About, Result<(Value, Value), String>)>;
+
+/// What a receipt is about.
+#[derive(Clone, Copy)]
+enum What {
+    Kept(Slot),
+    Row,
+}
+
+/// Where the reading of the ledger stands.
+enum Reading {
+    /// Nothing asked: not connected, or there is none.
+    Idle,
+    Fetching(BoxFuture<'static, Vec<Entry>>),
+    Sending {
+        rows: Vec<Entry>,
+        next: usize,
+        open: usize,
+    },
+    Noting(BoxFuture<'static, ()>),
+}
+
+struct Task {
+    hub: Hub,
+    topics: Topics,
+    board: Board,
+    outbox: Outbox,
+    gate: Option<Gatekeeper>,
+    reading: Reading,
+    sent: FuturesUnordered<Sent>,
+    orders: FuturesUnordered<Done>,
+    rng: Rng,
+    stopped: watch::Receiver<bool>,
+    status: watch::Sender<HubStatus>,
+    /// Nothing but the picture is sent until all of it was.
+    opening: bool,
+    /// Everything is told again then, on the wish of an announcer.
+    again: Option<Instant>,
+    rejected: (Instant, u32, u64),
+    /// The announcer is asked once more then.
+    announce_at: Option<Instant>,
+}
+
+impl Task {
+    fn new(hub: Hub, stopped: watch::Receiver<bool>, status: watch::Sender<HubStatus>) -> Self {
+        // Without somebody to carry them out, no command topic is even subscribed.
+        let rights = hub.desk.as_ref().and(hub.setup.commands.clone());
+        Self {
+            topics: Topics::new(&hub.setup.prefix, &hub.setup.gateway),
+            board: Board::default(),
+            outbox: Outbox::default(),
+            gate: rights.map(Gatekeeper::new),
+            reading: Reading::Idle,
+            sent: FuturesUnordered::new(),
+            orders: FuturesUnordered::new(),
+            rng: Rng::new(hub.seed),
+            stopped,
+            status,
+            opening: true,
+            again: None,
+            rejected: (Instant::now(), 0, 0),
+            announce_at: None,
+            hub,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut backoff = Backoff::new(WAITS.0, WAITS.1, self.rng.next_u64());
+        let mut wait = backoff.first();
+        let mut last_told = String::new();
+        loop {
+            let link = match self.reach(wait).await {
+                Ok(link) => link,
+                Err(End::Stop) => return,
+                Err(End::Lost(reason)) => {
+                    // The same reason is not told again and again for three days.
+                    if reason != last_told {
+                        tracing::warn!("MQTT: {reason}");
+                        last_told.clone_from(&reason);
+                    }
+                    self.show(false, reason);
+                    wait = backoff.next();
+                    continue;
+                }
+            };
+            tracing::info!(
+                "MQTT: connected to {}, {:?}",
+                self.hub.setup.broker.host,
+                link.version()
+            );
+            last_told.clear();
+            let since = Instant::now();
+            let end = self.serve(link).await;
+            self.outbox.lost();
+            self.sent.clear();
+            self.reading = Reading::Idle;
+            match end {
+                End::Stop => return,
+                End::Lost(reason) => {
+                    tracing::warn!("MQTT: {reason}");
+                    self.show(false, reason);
+                    if since.elapsed() >= LASTING {
+                        backoff.reset();
+                    }
+                    wait = backoff.next();
+                }
+            }
+        }
+    }
+
+    fn show(&self, online: bool, detail: String) {
+        self.status.send_replace(HubStatus {
+            online,
+            detail,
+            waiting: self.outbox.events(),
+            bytes: self.outbox.bytes(),
+            dropped: self.outbox.dropped(),
+        });
+    }
+
+    /// Waits, then connects; what happens meanwhile is kept.
+    async fn reach(&mut self, wait: Duration) -> Result<Link, End> {
+        let will = Message::retained(self.topics.status(), "offline");
+        let dial = self.hub.dial.clone();
+        let mut connecting = Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            dial.connect(Some(&will)).await
+        });
+        loop {
+            tokio::select! {
+                () = told_to_stop(&mut self.stopped) => return Err(End::Stop),
+                link = &mut connecting => return Ok(link?),
+                happening = self.hub.view.happenings.recv() => self.happened(happening)?,
+            }
+        }
+    }
+
+    fn happened(
+        &mut self,
+        happening: Result<super::super::picture::Happening, RecvError>,
+    ) -> Result<(), End> {
+        match happening {
+            Ok(happening) => {
+                let event = Event::of(&happening);
+                let topic = self
+                    .topics
+                    .point(&happening.point, format_args!("event/{}", event.word()));
+                let payload = serde_json::to_vec(&event).unwrap_or_default();
+                self.outbox.event(Message::passing(topic, payload));
+                Ok(())
+            }
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!("MQTT: {missed} events were missed");
+                self.outbox.missed(missed);
+                Ok(())
+            }
+            // Whoever paints the picture has ended.
+            Err(RecvError::Closed) => Err(End::Stop),
+        }
+    }
+
+    /// Subscribes and queues the whole picture, `status` last.
+    async fn open(&mut self, link: &Link) -> Result<(), End> {
+        let mut filters = self
+            .hub
+            .announcer
+            .as_ref()
+            .map_or_else(Vec::new, |announcer| announcer.filters());
+        if self.gate.is_some() {
+            filters.push(self.topics.at("as/+/cp/+/+/set").to_string());
+            filters.push(self.topics.at("as/+/request/+").to_string());
+        }
+        for filter in filters {
+            match link.subscribe(&filter).await {
+                // Publishing goes on: who reads is not to suffer for who writes.
+                Err(error @ LinkError::NotSubscribed { .. }) => tracing::warn!("MQTT: {error}"),
+                other => other?,
+            }
+        }
+        self.opening = true;
+        self.board.forget();
+        self.announce();
+        self.tell_all();
+        self.outbox
+            .state(Message::retained(self.topics.status(), "online"));
+        if let Some(ledger) = &self.hub.ledger {
+            self.reading = Reading::Fetching(Arc::clone(ledger).next());
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self) {
+        let picture = Arc::clone(&self.hub.view.picture.borrow());
+        let Some(announcer) = self.hub.announcer.as_mut() else {
+            return;
+        };
+        let (messages, once_more) = announcer.announce(&picture);
+        for message in messages {
+            self.outbox.state(message);
+        }
+        self.announce_at = once_more.map(|after| Instant::now() + after);
+    }
+
+    fn tell_all(&mut self) {
+        self.look(true);
+    }
+
+    /// Takes over what is new in the picture.
+    fn look(&mut self, all: bool) {
+        let picture = Arc::clone(&self.hub.view.picture.borrow_and_update());
+        let news = |announcer: &mut Box<dyn Announcer>| announcer.news(&picture);
+        // While it waits for something, it will see by itself.
+        if self.announce_at.is_none() && self.hub.announcer.as_mut().is_some_and(news) {
+            self.announce();
+        }
+        let leaves = leaves(&self.topics, &picture, self.hub.setup.flat);
+        for message in self.board.compare(leaves, all) {
+            self.outbox.state(message);
+        }
+    }
+
+    async fn serve(&mut self, mut link: Link) -> End {
+        if let Err(end) = self.open(&link).await {
+            return end;
+        }
+        let mut refresh = Instant::now() + self.hub.setup.refresh;
+        loop {
+            if let Err(end) = self.flush(&link) {
+                return end;
+            }
+            let turned = tokio::select! {
+                biased;
+                () = told_to_stop(&mut self.stopped) => {
+                    self.leave(link).await;
+                    return End::Stop;
+                }
+                incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
+                Some((what, how)) = self.sent.next() => self.confirmed(what, how),
+                Some((about, how)) = self.orders.next() => { self.carried_out(about, how); Ok(()) }
+                happening = self.hub.view.happenings.recv() => self.happened(happening),
+                changed = self.hub.view.picture.changed() => {
+                    if changed.is_err() {
+                        Err(End::Stop)
+                    } else {
+                        self.look(false);
+                        Ok(())
+                    }
+                }
+                () = read_on(&mut self.reading) => { self.ask_on(); Ok(()) }
+                () = sleep_until(refresh) => {
+                    refresh = Instant::now() + self.hub.setup.refresh;
+                    self.look(true);
+                    Ok(())
+                }
+                () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
+                    self.announce();
+                    Ok(())
+                }
+                () = sleep_until(self.again.unwrap_or(refresh)), if self.again.is_some() => {
+                    self.again = None;
+                    self.announce();
+                    self.tell_all();
+                    self.outbox.state(Message::retained(self.topics.status(), "online"));
+                    Ok(())
+                }
+            };
+            if let Err(end) = turned {
+                return end;
+            }
+        }
+    }
+
+    /// After a batch of the ledger is noted, the next one is asked for.
+    fn ask_on(&mut self) {
+        if let (Reading::Idle, Some(ledger)) = (&self.reading, &self.hub.ledger) {
+            self.reading = Reading::Fetching(Arc::clone(ledger).next());
+        }
+    }
+
+    /// Sends what there is room for.
+    fn flush(&mut self, link: &Link) -> Result<(), End> {
+        while self.sent.len() < usize::from(WINDOW) {
+            let (what, message) = if self.opening && self.outbox.next_state().is_none() {
+                self.opening = false;
+                self.show(true, format!("{:?}", link.version()));
+                continue;
+            } else if let Some((id, event)) = self.outbox.next_event().filter(|_| !self.opening) {
+                (What::Kept(Slot::Event(id)), event.clone())
+            } else if let Some(state) = self.outbox.next_state() {
+                (What::Kept(Slot::State), state.clone())
+            } else if let Some(row) = self.next_row() {
+                (What::Row, row)
+            } else {
+                break;
+            };
+            match link.publish(&message) {
+                Ok(receipt) => {
+                    if let What::Kept(slot) = what {
+                        self.outbox.sent(slot);
+                    }
+                    self.sent
+                        .push(async move { (what, receipt.done().await) }.boxed());
+                }
+                Err(LinkError::Full) => break,
+                Err(error @ LinkError::Rejected { .. }) => {
+                    if let What::Kept(slot) = what {
+                        self.outbox.sent(slot);
+                    }
+                    self.sent.push(async move { (what, Err(error)) }.boxed());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next row of the batch on its way; rows that are nothing for the broker are passed over.
+    fn next_row(&mut self) -> Option<Message> {
+        let Reading::Sending { rows, next, open } = &mut self.reading else {
+            return None;
+        };
+        while let Some(entry) = rows.get(*next) {
+            *next += 1;
+            if let Some((point, record)) = &entry.record {
+                *open += 1;
+                let payload = serde_json::to_vec(record).unwrap_or_default();
+                return Some(Message::passing(self.topics.point(point, "record"), payload));
+            }
+        }
+        self.note_rows();
+        None
+    }
+
+    /// Once the broker has confirmed every row of a batch, its cursors move.
+    fn note_rows(&mut self) {
+        let Reading::Sending { rows, next, open } = &self.reading else {
+            return;
+        };
+        let (true, Some(ledger)) = (*open == 0 && *next == rows.len(), &self.hub.ledger) else {
+            return;
+        };
+        let mut last: BTreeMap<CpId, u64> = BTreeMap::new();
+        for entry in rows {
+            let seq = last.entry(entry.cp.clone()).or_default();
+            *seq = entry.seq.max(*seq);
+        }
+        self.reading = Reading::Noting(Arc::clone(ledger).done(last.into_iter().collect()));
+    }
+
+    fn confirmed(&mut self, what: What, how: Result<(), LinkError>) -> Result<(), End> {
+        match how {
+            Err(error @ LinkError::Rejected { .. }) => {
+                // It would be rejected again; holding all others up for it would help nobody.
+                tracing::warn!("MQTT: {error}");
+            }
+            other => other?,
+        }
+        match what {
+            What::Kept(slot) => self.outbox.confirmed(slot),
+            What::Row => {
+                if let Reading::Sending { open, .. } = &mut self.reading {
+                    *open = open.saturating_sub(1);
+                }
+                self.note_rows();
+            }
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self, incoming: &Incoming) {
+        if let Some(announcer) = self.hub.announcer.as_mut()
+            && let Some(after) = announcer.heard(incoming)
+        {
+            self.again = Some(Instant::now() + after);
+            return;
+        }
+        let now = self.hub.clock.now();
+        let picture = Arc::clone(&self.hub.view.picture.borrow());
+        let Some(gate) = self.gate.as_mut() else { return };
+        match gate.judge(now, now.mono, incoming, &self.topics, &picture) {
+            Heard::Nothing => {}
+            Heard::Rejected(about, reason) => self.reject(about, reason),
+            Heard::Request(operation, point, about) => {
+                let shown =
+                    |id: &&super::super::units::Slug| point.as_ref().is_none_or(|wanted| wanted == *id);
+                let points = picture.points.iter().filter(|(id, _)| shown(id));
+                let data = match operation.as_str() {
+                    "info" => json!(picture.info),
+                    "status" => points
+                        .map(|(id, point)| (id.to_string(), json!(point.state)))
+                        .collect(),
+                    "sessions" => points
+                        .map(|(id, point)| (id.to_string(), json!(point.session)))
+                        .collect(),
+                    _ => {
+                        self.announce();
+                        self.tell_all();
+                        Value::Null
+                    }
+                };
+                self.note(&about, None, None);
+                self.respond(&about, ResponseStatus::Ok, None, Some(data));
+            }
+            Heard::Order(_, about) if self.orders.len() >= AT_ONCE => {
+                self.reject(about, "too many commands are being carried out".to_owned());
+            }
+            Heard::Order(order, about) => {
+                if let Some(desk) = &self.hub.desk {
+                    let work = Arc::clone(desk).carry_out(order);
+                    self.orders.push(async move { (about, work.await) }.boxed());
+                }
+            }
+        }
+    }
+
+    fn carried_out(&mut self, about: About, how: Result<(Value, Value), String>) {
+        match how {
+            Err(reason) => self.reject(about, reason),
+            Ok((old, new)) => {
+                self.note(&about, Some((old.clone(), new.clone())), None);
+                let change = about.point.clone().map(|cp| Change {
+                    cp,
+                    key: about.name.clone(),
+                    old: Some(old),
+                    new: Some(new),
+                });
+                self.respond(&about, ResponseStatus::Ok, None, Some(json!(change)));
+            }
+        }
+    }
+
+    fn reject(&mut self, about: About, reason: String) {
+        let (since, recorded, unrecorded) = &mut self.rejected;
+        if since.elapsed() >= RECORD_PERIOD {
+            (*since, *recorded) = (Instant::now(), 0);
+        }
+        *recorded += 1;
+        if *recorded > RECORDED {
+            // Somebody tries and tries: neither the log nor the line to the broker is filled with it.
+            *unrecorded += 1;
+            return;
+        }
+        self.note(&about, None, Some(reason.clone()));
+        self.respond(&about, ResponseStatus::Rejected, Some(reason), None);
+    }
+
+    fn note(&mut self, about: &About, change: Option<(Value, Value)>, reason: Option<String>) {
+        let (old, new) = change.map_or((None, about.asked.clone()), |(old, new)| (Some(old), Some(new)));
+        let audit = Audit {
+            user: about.user.clone(),
+            topic: about.topic.clone(),
+            point: about.point.clone(),
+            old,
+            new,
+            reason,
+            unrecorded: std::mem::take(&mut self.rejected.2),
+        };
+        if let Some(desk) = &self.hub.desk {
+            desk.note(&audit);
+        }
+    }
+
+    fn respond(&mut self, about: &About, status: ResponseStatus, error: Option<String>, data: Option<Value>) {
+        let response = Response {
+            status,
+            error,
+            data: data.filter(|data| !data.is_null()),
+            transaction: about.transaction.clone(),
+            ts: At(self.hub.clock.now().wall.unix_ms),
+        };
+        let topic = self
+            .topics
+            .at(format_args!("response/{}/{}", about.user, about.name));
+        let payload = serde_json::to_vec(&response).unwrap_or_default();
+        self.outbox.event(Message::passing(topic, payload));
+    }
+
+    /// What waits is sent as far as time allows, `offline` last.
+    async fn leave(&mut self, link: Link) {
+        let finished = async {
+            while !self.opening && (self.outbox.next_event().is_some() || !self.sent.is_empty()) {
+                if self.flush(&link).is_err() {
+                    return;
+                }
+                let Some((what, how)) = self.sent.next().await else {
+                    return;
+                };
+                if self.confirmed(what, how).is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(FAREWELL, finished).await;
+        let offline = Message::retained(self.topics.status(), "offline");
+        if let Ok(receipt) = link.publish(&offline) {
+            let _ = timeout(FAREWELL, receipt.done()).await;
+        }
+        link.close(Farewell::Quiet, FAREWELL).await;
+    }
+}
+
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    // Whoever holds the handle has dropped it: the same.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Goes on with the ledger; pending while there is nothing to wait for.
+async fn read_on(reading: &mut Reading) {
+    match reading {
+        Reading::Idle | Reading::Sending { .. } => std::future::pending().await,
+        Reading::Fetching(rows) => {
+            let rows = rows.await;
+            *reading = Reading::Sending {
+                rows,
+                next: 0,
+                open: 0,
+            };
+        }
+        Reading::Noting(done) => {
+            done.await;
+            *reading = Reading::Idle;
+        }
+    }
+}
