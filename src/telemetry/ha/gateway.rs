@@ -2,13 +2,15 @@
 
 use super::Settings;
 use super::entity::{ALL_KEYS, Entity, keys, on_off, value, words};
+use super::seen::Seen;
 use crate::telemetry::units::Slug;
 
 /// All of them.
-pub(super) fn entities(settings: &Settings, buses: &[&Slug]) -> Vec<Entity> {
+pub(super) fn entities(settings: &Settings, buses: &[&Slug], seen: &Seen) -> Vec<Entity> {
     let mut all = itself(settings);
     all.extend(host(settings));
     all.extend(site(settings));
+    all.retain(|entity| seen.has(&entity.key));
     for bus in buses {
         all.extend(line(settings, bus));
     }

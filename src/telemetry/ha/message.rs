@@ -65,7 +65,7 @@ fn devices(picture: &Picture, settings: &Settings, seen: &Seen) -> Vec<HaDevice>
         id: hub.clone(),
         about: about(&gateway, None, url),
         availability: vec![status.clone()],
-        entities: gateway::entities(settings, &buses),
+        entities: gateway::entities(settings, &buses, seen),
     }];
     for (slug, p) in &picture.points {
         all.push(below(

@@ -4,7 +4,7 @@
 use super::announce::Announced;
 use crate::telemetry::payload::{MeterState, Phases, PointState};
 use crate::telemetry::picture::Picture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Quantities of one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +20,32 @@ pub(super) struct Measures {
     pub(super) soc: bool,
 }
 
-/// Quantities by device, as [`object`](super::message::object) names it.
+/// Quantities by device, as [`object`](super::message::object) names it, and entities of the gateway that are not always there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen(BTreeMap<String, Measures>);
+pub struct Seen {
+    devices: BTreeMap<String, Measures>,
+    hub: BTreeSet<&'static str>,
+}
+
+/// Entities of the gateway that appear with their first value.
+const OF_HUB: [&str; 8] = [
+    "csms",
+    "cpu",
+    "memory",
+    "disk_free",
+    "temperature",
+    "throttled",
+    "site_power",
+    "site_limit",
+];
+/// All three of the headroom, as the first of them.
+const HEADROOM: &str = "headroom_l1";
 
 impl Seen {
     /// Adds what a picture shows; whether that is more than was known.
     pub fn look(&mut self, picture: &Picture) -> bool {
         let before = self.clone();
+        self.hub.extend(of_hub(picture));
         for (id, point) in &picture.points {
             self.add(super::message::object("cp", id), Measures::of_point(&point.state));
         }
@@ -45,19 +63,50 @@ impl Seen {
         for (device, entity) in was.entities() {
             if let Some(object) = device.strip_prefix(hub).and_then(|rest| rest.strip_prefix('_')) {
                 self.add(object.to_owned(), Measures::of_entity(entity));
+            } else if device == hub {
+                let all = OF_HUB.iter().chain([&HEADROOM]);
+                self.hub.extend(all.filter(|key| **key == entity));
             }
         }
     }
 
     fn add(&mut self, object: String, more: Measures) {
-        let known = self.0.entry(object).or_default();
+        let known = self.devices.entry(object).or_default();
         *known = known.and(more);
     }
 
     /// Of one device.
     pub(super) fn of(&self, object: &str) -> Measures {
-        self.0.get(object).copied().unwrap_or_default()
+        self.devices.get(object).copied().unwrap_or_default()
     }
+
+    /// Whether an entity of the gateway is to be there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let sometimes = OF_HUB.contains(&key) || key.starts_with("headroom_");
+        let key = if sometimes && key.starts_with("headroom_") {
+            HEADROOM
+        } else {
+            key
+        };
+        !sometimes || self.hub.contains(key)
+    }
+}
+
+fn of_hub(picture: &Picture) -> impl Iterator<Item = &'static str> {
+    let (health, site) = (&picture.health, &picture.site);
+    let there = [
+        health.csms_connected.is_some(),
+        health.cpu_pct.is_some(),
+        health.rss_bytes.is_some(),
+        health.disk_free_bytes.is_some(),
+        health.temperature_c.is_some(),
+        health.throttled.is_some(),
+        site.grid_power_w.is_some(),
+        site.limit_w.is_some(),
+    ];
+    let headroom = site.headroom_a.iter().any(Option::is_some);
+    let single = OF_HUB.into_iter().zip(there).filter(|(_, there)| *there);
+    single.map(|(key, _)| key).chain(headroom.then_some(HEADROOM))
 }
 
 fn some(values: Phases) -> [bool; 3] {
