@@ -177,7 +177,7 @@ def main():
             wrong = [
                 line
                 for line in complaints
-                if "components.mqtt" in line and not any(words in line for words in OF_THE_BROKER)
+                if "[homeassistant.components.mqtt" in line and not any(words in line for words in OF_THE_BROKER)
             ]
             assert not wrong, "\n".join(wrong)
             print("PASS no warning and no error of homeassistant.components.mqtt", flush=True)

@@ -114,7 +114,7 @@ def all_kept(home):
 
 
 def of_interest(line):
-    return "components.mqtt" in line or " ERROR " in line
+    return "[homeassistant.components.mqtt" in line or " ERROR " in line
 
 
 def main():
