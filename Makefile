@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio test-ha check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-ha check fmt fmt-check lint deny kills noise setup docs-devices bench fuzz corpora test-boards board-binary test-board test-install test-deploy
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -10,25 +10,58 @@ help: ## list what can be done here
 demo: ## build, then show the gateway on simulated hardware (under two minutes)
 	cargo run --quiet --profile $(PROFILE) -- demo $(DEMO)
 
-setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, a kernel with a simulated GPIO chip
+setup: ## install what the tests need beside Rust: cargo-nextest, Python packages in .venv, libmodbus, socat, kernels for emulated boards
 	cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
 	bash tests/interop/setup.sh
-	bash tests/gpio/setup.sh
+	bash tests/boards/setup.sh
+	bash tests/deploy/setup.sh
 
-# Without a kernel for the GPIO lab its tests are filtered out, so that they count as skipped; setup has said why.
-LAB = $(shell test -e .lab/gpio/missing && echo "-E 'not binary(gpio)'")
+# Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
+LAB = $(shell bash tests/boards/filter.sh)
 
 test: setup ## everything the tests need, then the tests
 	cargo nextest run --all-targets $(LAB) $(NEXTEST)
 
 test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
-	RETROVOLT_REQUIRE_LAB=1 bash tests/gpio/setup.sh
+	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh amd64
 	cargo nextest run --test gpio
 
 test-ha: ## a real Home Assistant and a real broker: what they make of the gateway (about 2 GB are loaded once)
 	bash tests/interop/setup.sh
 	bash tests/ha/setup.sh
 	@if [ -e .lab/ha/missing ]; then echo "test-ha: SKIPPED, $$(cat .lab/ha/missing)"; else bash tests/ha/run.sh; fi
+
+test-boards: ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
+	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh
+	bash tests/interop/setup.sh
+	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/filter.sh
+	cargo nextest run --test boards
+
+BOARD = aarch64-unknown-linux-musl
+
+target/cross/$(BOARD)/emulated/retrovolt:
+	bash deploy/cross/setup.sh
+	test -e .lab/cross/missing || bash deploy/cross/build $(BOARD) emulated
+
+board-binary: ## the static binary for arm64 that the emulated board runs, unless there is one
+	@ls target/cross/$(BOARD)/*/retrovolt >/dev/null 2>&1 || $(MAKE) --no-print-directory target/cross/$(BOARD)/emulated/retrovolt
+
+test-board: board-binary ## a session through a reboot of a whole emulated arm64 Debian, clock at 1970 (needs root; ten minutes)
+	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh arm64
+	bash tests/interop/setup.sh
+	cargo build --bin retrovolt
+	rm -rf target/board && bash deploy/debian/build arm64 $$(ls -t target/cross/$(BOARD)/*/retrovolt | head -1) 0.1.0-1 target/board target/debug/retrovolt
+	bash tests/boards/debian.sh target/board/*_arm64.deb
+	cargo nextest run --profile campaign --no-capture --run-ignored only --test boards -E 'test(/^debian::/)'
+
+test-install: ## docs/install.md, tried as written in a bare Debian with a simulated charger
+	bash tests/interop/setup.sh
+	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
+	cargo nextest run --test package page::
+
+test-deploy: ## hooks of update managers, enrolment, provisioning
+	RETROVOLT_REQUIRE_LAB=1 bash tests/deploy/setup.sh
+	cargo nextest run --test deploy
 
 check: fmt-check lint deny test ## all that CI checks
 

@@ -19,9 +19,11 @@ fn main() -> io::Result<()> {
             continue;
         };
         let name = file.strip_prefix(&root).unwrap_or(file);
+        // By the variable, not by its value: the same text wherever the checkout lies, so builds can be compared.
+        let path = Path::new("/config/devices").join(name);
         writeln!(
             code,
-            "    Shipped {{ id: {id:?}, file: {name:?}, text: include_str!({file:?}) }},"
+            "    Shipped {{ id: {id:?}, file: {name:?}, text: include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?})) }},"
         )
         .map_err(io::Error::other)?;
     }

@@ -29,8 +29,8 @@ use crate::device::{
     Driver, FailsafeReport, Library, LinkCost, Profile, StreamDevice, StreamPort, stream_machine,
 };
 use crate::domain::{
-    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono, Observation,
-    Protocol,
+    BusId, BusSetup, BusTally, Clock, DeviceCommand, DeviceId, DeviceSetup, DriveError, Link, Mono,
+    Observation, Protocol,
 };
 use std::io;
 use std::sync::Arc;
@@ -161,6 +161,8 @@ pub struct BusHandle {
     pub to: mpsc::Sender<ToBus>,
     /// When its loop last turned; at least once a second while it is healthy.
     pub heartbeat: watch::Receiver<Mono>,
+    /// What it has counted since it was started. Looking is all it is for: no change is announced.
+    pub tally: watch::Receiver<BusTally>,
     /// Its end.
     pub join: JoinHandle<()>,
 }

@@ -3,15 +3,17 @@
 //! While an exchange is on the wire the task goes on taking commands, so that a stop is queued before the exchange
 //! ends and is the very next frame.
 
+use super::frame::FrameError;
 use super::port::{Exchange, Fault, Line, Wire};
 use super::queue::{Entry, Next, Queue};
 use super::task::{BEAT, Core, Crew, Outlet, Word};
 use super::timer::Timer;
-use crate::device::{Driver, Effect, Input};
-use crate::domain::{BusSetup, DeviceId, DeviceSetup, DriveError, Framing, Mono, Now, Priority};
+use crate::device::{Driver, Effect, Input, Pdu};
+use crate::domain::{BusResult, BusSetup, DeviceId, DeviceSetup, DriveError, Framing, Mono, Now, Priority};
 use std::io;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Effects taken from one driver in a turn, so that no driver can hold up the others.
 const EFFECTS_A_TURN: usize = 64;
@@ -50,6 +52,8 @@ pub(crate) struct Host {
     machine: Box<dyn Machine>,
     /// Whether it answers, once that is known.
     up: Option<bool>,
+    /// The last request, while it is without an answer: the same again is a repeat.
+    unanswered: Option<Pdu>,
 }
 
 impl Host {
@@ -61,6 +65,7 @@ impl Host {
             timeout,
             machine,
             up: None,
+            unanswered: None,
         }
     }
 }
@@ -259,7 +264,13 @@ impl Core<Hosts> {
         };
         let bell = (entry.request.priority > Priority::Stop).then_some(&urgent);
         let begun = self.clock.now().mono;
-        let result = match self.during(line.exchange(what), bell).await {
+        let started = Instant::now();
+        let outcome = self.during(line.exchange(what), bell).await;
+        if !matches!(outcome, Err(Fault::Yielded)) {
+            let took = (line.seen().answer_took, started.elapsed());
+            self.tally(&entry, outcome.as_ref().err(), took);
+        }
+        let result = match outcome {
             Err(Fault::Yielded) => {
                 self.crew.queue.restore(entry);
                 return Ok(());
@@ -287,5 +298,35 @@ impl Core<Hosts> {
         self.crew
             .input(self.clock.now(), entry.device, replied, &mut self.outlet);
         Ok(())
+    }
+
+    /// Counts a request that has ended: how, how long its answer took, how long the line was in use for it.
+    fn tally(&mut self, entry: &Entry, fault: Option<&Fault>, (answer, line): (Duration, Duration)) {
+        let host = &mut self.crew.hosts[entry.device];
+        let repeats = host.unanswered.as_ref() == Some(&entry.request.pdu);
+        let result = match fault {
+            None => BusResult::Ok,
+            Some(Fault::Exception(_)) => BusResult::Exception,
+            Some(Fault::Timeout(_)) => BusResult::Timeout,
+            Some(Fault::Garbled(FrameError::Echo)) => BusResult::Echo,
+            Some(Fault::Garbled(_)) => BusResult::Crc,
+            // Nothing can be said of a request that went with its port.
+            Some(Fault::Lost(_) | Fault::Yielded) => return,
+        };
+        let answered = matches!(result, BusResult::Ok | BusResult::Exception);
+        host.unanswered = (!answered).then(|| entry.request.pdu.clone());
+        let id = &host.id;
+        self.outlet.count(|tally| {
+            tally.retries += u64::from(repeats);
+            if answered {
+                tally.answered(result, answer);
+                tally.busy(line.saturating_sub(answer));
+            } else {
+                tally.ended(result, line);
+            }
+            if let Some(fault) = fault {
+                tally.failed(&format!("{id}: {fault}"));
+            }
+        });
     }
 }

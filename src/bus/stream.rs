@@ -5,7 +5,7 @@ use super::port::{Wire, read};
 use super::task::{BEAT, Core, Crew, Outlet, Word};
 use super::timer::Timer;
 use crate::device::{Serial, StreamEffect, StreamInput, StreamMachine};
-use crate::domain::{BusSetup, DeviceId, Mono, Now};
+use crate::domain::{BusResult, BusSetup, DeviceId, DriveError, Mono, Now};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -64,6 +64,8 @@ impl Stream {
                 StreamEffect::Settings(settings) => self.order(Order::Settings(settings)),
                 StreamEffect::Observed { slot, observations } => {
                     if let Some(device) = self.devices.get(slot) {
+                        // Nobody asks here, or only the machine knows of it: what was understood is what counts.
+                        outlet.count(|tally| tally.ended(BusResult::Ok, Duration::ZERO));
                         outlet.observed(device, observations);
                     }
                 }
@@ -75,6 +77,7 @@ impl Stream {
                 }
                 StreamEffect::Link { slot, up, cause } => {
                     if let Some(device) = self.devices.get(slot) {
+                        fell_silent(device, cause.as_ref(), outlet);
                         outlet.link(device, up, cause);
                     }
                 }
@@ -93,6 +96,25 @@ impl Stream {
             self.orders.push_back(order);
         }
     }
+}
+
+/// Of a machine's failures only that a device ceased to be heard is known here.
+fn fell_silent(device: &DeviceId, cause: Option<&DriveError>, outlet: &Outlet) {
+    let Some(cause) = cause else { return };
+    let result = match cause {
+        DriveError::Timeout(_) => BusResult::Timeout,
+        DriveError::Garbled => BusResult::Crc,
+        DriveError::Exception(_) => BusResult::Exception,
+        DriveError::PortLost
+        | DriveError::NotObeyed { .. }
+        | DriveError::Unsupported
+        | DriveError::OtherDevice
+        | DriveError::Superseded => return,
+    };
+    outlet.count(|tally| {
+        tally.ended(result, Duration::ZERO);
+        tally.failed(&format!("{device}: {cause}"));
+    });
 }
 
 impl Crew for Stream {
@@ -168,7 +190,11 @@ impl Crew for Stream {
                 return None;
             }
             let done = match core.crew.orders.pop_front() {
-                Some(order) => core.during(port.carry_out(order), None).await,
+                Some(order) => {
+                    let line = port.time_of(&order);
+                    core.outlet.count(|tally| tally.busy(line));
+                    core.during(port.carry_out(order), None).await
+                }
                 None => tokio::select! {
                     biased;
                     count = read(&mut *port.wire, &mut heard) => count.map(|_| ()),
@@ -179,6 +205,8 @@ impl Crew for Stream {
                 return Some(lost);
             }
             if !heard.is_empty() {
+                let line = port.pace.bytes(heard.len());
+                core.outlet.count(|tally| tally.busy(line));
                 let bytes = StreamInput::Bytes(std::mem::take(&mut heard));
                 core.crew.input(core.clock.now(), bytes, &mut core.outlet);
             }
@@ -196,6 +224,14 @@ struct Port {
 }
 
 impl Port {
+    /// How long the line is in use for it.
+    fn time_of(&self, order: &Order) -> Duration {
+        match order {
+            Order::Write(bytes) => self.pace.bytes(bytes.len()),
+            Order::Settings(_) => Duration::ZERO,
+        }
+    }
+
     async fn carry_out(&mut self, order: Order) -> io::Result<()> {
         match order {
             Order::Write(bytes) => self.write(&bytes).await,

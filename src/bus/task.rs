@@ -9,7 +9,7 @@ use super::timer::Timer;
 use super::{BusHandle, COMMANDS, FromBus, ToBus};
 use crate::device::FailsafeReport;
 use crate::domain::{
-    BusId, BusSetup, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Now, Observation,
+    BusId, BusSetup, BusTally, Clock, DeviceCommand, DeviceId, DriveError, Link, Mono, Now, Observation,
 };
 use std::io;
 use std::pin::pin;
@@ -78,6 +78,7 @@ pub(super) struct Outlet {
     pub bus: BusId,
     /// Those nobody has taken yet.
     pub outbox: Outbox,
+    tally: watch::Sender<BusTally>,
 }
 
 impl Outlet {
@@ -86,7 +87,21 @@ impl Outlet {
         Self {
             bus,
             outbox: Outbox::default(),
+            tally: watch::Sender::default(),
         }
+    }
+
+    /// What is counted, from outside.
+    pub fn tally(&self) -> watch::Receiver<BusTally> {
+        self.tally.subscribe()
+    }
+
+    /// Counts something. In place, and nobody is woken by it: it costs a lock that nobody holds for long.
+    pub fn count(&self, what: impl FnOnce(&mut BusTally)) {
+        self.tally.send_if_modified(|tally| {
+            what(tally);
+            false
+        });
     }
 
     /// Delivers what there is room for.
@@ -180,12 +195,25 @@ pub(super) fn start<C: Crew>(
     opener: Opener,
     timer: fn() -> io::Result<Timer>,
 ) -> BusHandle {
-    let (to, heartbeat, task) = prepare(setup, crew, clock, events, opener, timer);
+    let (outside, task) = prepare(setup, crew, clock, events, opener, timer);
+    let Outside { to, heartbeat, tally } = outside;
     let join = tokio::spawn(task);
-    BusHandle { to, heartbeat, join }
+    BusHandle {
+        to,
+        heartbeat,
+        tally,
+        join,
+    }
 }
 
-/// The task, to be spawned, with its inbox and its marks.
+/// What others have of a task: its inbox, its marks, what it counts.
+pub(super) struct Outside {
+    pub to: mpsc::Sender<ToBus>,
+    pub heartbeat: watch::Receiver<Mono>,
+    pub tally: watch::Receiver<BusTally>,
+}
+
+/// The task, to be spawned, and its outside.
 pub(super) fn prepare<C: Crew>(
     setup: BusSetup,
     crew: C,
@@ -193,11 +221,7 @@ pub(super) fn prepare<C: Crew>(
     events: mpsc::Sender<FromBus>,
     opener: Opener,
     timer: fn() -> io::Result<Timer>,
-) -> (
-    mpsc::Sender<ToBus>,
-    watch::Receiver<Mono>,
-    impl Future<Output = ()> + Send + 'static,
-) {
+) -> (Outside, impl Future<Output = ()> + Send + 'static) {
     let (to, commands) = mpsc::channel(COMMANDS);
     let (beat, heartbeat) = watch::channel(clock.now().mono);
     let core = Core {
@@ -209,7 +233,12 @@ pub(super) fn prepare<C: Crew>(
         beat,
         leaving: None,
     };
-    (to, heartbeat, run(core, setup, opener, timer))
+    let outside = Outside {
+        to,
+        heartbeat,
+        tally: core.outlet.tally(),
+    };
+    (outside, run(core, setup, opener, timer))
 }
 
 async fn run<C: Crew>(

@@ -1,6 +1,7 @@
 //! `retrovolt doctor`: causes with evidence and next step.
 
 use super::csms::{self, CsmsArgs};
+use super::host;
 use super::library::of_site;
 use super::line::{self, LineArgs, Spot, of_device};
 use crate::commission::doctor::{Finding, Line, Subject, broken, endpoint, serial, unopened};
@@ -21,7 +22,11 @@ const SURE: u8 = 75;
 /// Options of `retrovolt doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Examine the buses and their devices. Without --bus and --csms both are examined.
+    /// Examine the machine: clock, disk, power, permissions, service, serial ports. Without --host, --bus and --csms
+    /// everything is examined.
+    #[arg(long)]
+    host: bool,
+    /// Examine the buses and their devices.
     #[arg(long)]
     bus: bool,
     /// Examine the way to each CSMS: name, TCP, TLS, clock, login, sub-protocol, identity. No OCPP message is sent, and
@@ -45,17 +50,27 @@ struct Examined {
 
 /// Examines. Exit codes: 0 all good, 75 something doubtful, 69 a failure.
 pub async fn run(args: DoctorArgs) -> ExitCode {
-    let all = !args.bus && !args.csms;
+    let all = !args.bus && !args.csms && !args.host;
+    let names_something = args.back_end.names_something() || args.line.names_something();
     let buses = args.bus || (all && !args.back_end.names_something());
     let csms = args.csms || args.back_end.names_something() || (all && !args.line.names_something());
     let mut told = json!({ "schema": 1 });
     let mut code = 0;
+    if args.host || (all && !names_something) {
+        let checks = host::checks(args.line.config()).await;
+        code = host::worst(&checks);
+        if args.json {
+            told["host"] = json!(checks);
+        } else {
+            print!("{}", host::screen(&checks));
+        }
+    }
     if buses {
         let examined = match lines(&args).await {
             Ok(examined) => examined,
             Err(code) => return code,
         };
-        code = worst(&examined);
+        code = worse(code, worst(&examined));
         if args.json {
             let report = |e: &Examined| json!({ "bus": e.name, "findings": e.findings });
             told["buses"] = examined.iter().map(report).collect();

@@ -2,16 +2,23 @@
 
 mod commission;
 mod csms;
+mod daemon;
 mod demo;
+mod diag;
 mod doctor;
+mod health;
+mod host;
 mod library;
 mod line;
+mod pages;
 mod ports;
 mod probe;
 mod profile;
 mod register;
+mod reload;
 mod scan;
 mod security_log;
+mod sessions;
 mod status;
 
 use crate::config;
@@ -42,6 +49,14 @@ enum Verb {
     CheckConfig(CheckArgs),
     /// Show buses, chargers, CSMS links, sessions and the ledger of the running gateway.
     Status(status::StatusArgs),
+    /// Have the running gateway read its configuration again; a bad one changes nothing.
+    Reload(reload::ReloadArgs),
+    /// Say by the exit code whether the running gateway is well, within two seconds; -v says why not.
+    Healthcheck(health::HealthArgs),
+    /// Say by the exit code whether the gateway may be stopped for an update; -v says why not.
+    Maintenance(health::MaintenanceArgs),
+    /// Write a support bundle without secrets.
+    Diag(diag::DiagArgs),
     /// List the serial ports of this machine.
     Ports(ports::PortsArgs),
     /// Find devices on a line or in a network, read-only.
@@ -54,14 +69,20 @@ enum Verb {
     Write(register::WriteArgs),
     /// Drive a charger through everything it must do, and write a report.
     Commission(commission::CommissionArgs),
-    /// Find out what is wrong with buses, devices and CSMSs: each with its cause and the next step.
+    /// Find out what is wrong with this machine, buses, devices and CSMSs: each with its cause and the next step.
     Doctor(doctor::DoctorArgs),
     /// Show the security events of this gateway, and whether anybody has tampered with their log.
     SecurityLog(security_log::SecurityLogArgs),
+    /// Show finished sessions out of the signed journal, and hold them against what each CSMS acknowledged.
+    Sessions(sessions::SessionsArgs),
     /// List, show and test device profiles.
     Profile(profile::ProfileArgs),
     /// Show the whole thing on simulated hardware: an outage, a kill -9, nothing lost.
     Demo(demo::DemoArgs),
+    /// Print the completions of a shell.
+    Completions(pages::CompletionsArgs),
+    /// Write the manual pages to a folder.
+    Man(pages::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -130,8 +151,15 @@ pub fn main() -> ExitCode {
         Verb::Commission(args) => in_runtime(commission::run(args)),
         Verb::Doctor(args) => in_runtime(doctor::run(args)),
         Verb::Status(args) => in_runtime(status::run(args)),
+        Verb::Reload(args) => in_runtime(reload::run(args)),
+        Verb::Healthcheck(args) => in_runtime(health::check(args, cli.verbose > 0)),
+        Verb::Maintenance(args) => in_runtime(health::maintenance(args, cli.verbose > 0)),
+        Verb::Diag(args) => in_runtime(diag::run(args)),
         Verb::SecurityLog(args) => security_log::run(&args),
+        Verb::Sessions(args) => sessions::run(&args),
         Verb::Profile(args) => profile::run(&args),
+        Verb::Completions(args) => pages::completions::<Cli>(&args),
+        Verb::Man(args) => pages::man::<Cli>(&args),
         Verb::Demo(args) => {
             log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
             in_runtime(demo::run(args))

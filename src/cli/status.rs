@@ -1,12 +1,11 @@
 //! `retrovolt status`: the running gateway on one screen.
 
-use crate::runtime::control::{Ask, ask};
+use super::daemon::SocketArgs;
+use crate::runtime::control::Ask;
 use crate::runtime::exit;
 use clap::Args;
 use serde_json::Value;
 use std::fmt::Write;
-use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,9 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Options of `retrovolt status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Control socket of the gateway.
-    #[arg(long, default_value = "/run/retrovolt/ctl.sock")]
-    socket: PathBuf,
+    #[command(flatten)]
+    socket: SocketArgs,
     /// The whole picture as one JSON object.
     #[arg(long)]
     json: bool,
@@ -26,30 +24,11 @@ pub struct StatusArgs {
 
 /// Asks and prints. Exit codes: 0 healthy, 69 not running, 75 degraded, 77 not allowed.
 pub async fn run(args: StatusArgs) -> ExitCode {
-    let answer = tokio::time::timeout(PATIENCE, ask(&args.socket, &Ask::Status)).await;
-    let status = match answer {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => {
-            let place = args.socket.display();
-            let (what, code) = match error.kind() {
-                ErrorKind::PermissionDenied => (
-                    "you may not use it; join the group of the socket or use sudo",
-                    exit::NO_PERMISSION,
-                ),
-                _ => (
-                    "no gateway answers there; is it running (`systemctl status retrovolt`)?",
-                    exit::UNAVAILABLE,
-                ),
-            };
-            eprintln!("retrovolt: {place}: {error}: {what}");
-            return code.into();
-        }
-        Err(_) => {
-            eprintln!(
-                "retrovolt: {}: no answer within {PATIENCE:?}; the gateway hangs",
-                args.socket.display()
-            );
-            return exit::UNAVAILABLE.into();
+    let status = match args.socket.ask(&Ask::Status, PATIENCE).await {
+        Ok(status) => status,
+        Err(silent) => {
+            eprintln!("retrovolt: {}", silent.words);
+            return silent.code.into();
         }
     };
     if args.json {
@@ -84,7 +63,7 @@ fn in_words(online: bool, link: &Value) -> &'static str {
     }
 }
 
-/// Every port open, every device answering, every CSMS online, nothing hung.
+/// The files are in force, every port open, every device answering, every CSMS online, nothing hung.
 fn is_healthy(status: &Value) -> bool {
     let all_up = |map: &Value| {
         map.as_object()
@@ -97,7 +76,14 @@ fn is_healthy(status: &Value) -> bool {
         })
     });
     let hung = status["hung"].as_array().is_some_and(|h| !h.is_empty());
-    all_up(&status["south"]["ports"]) && all_up(&status["south"]["devices"]) && online && !hung
+    // A daemon of an earlier release says nothing of its configuration.
+    let mode = &status["configuration"]["mode"];
+    let by_the_files = mode.is_null() || mode == "file";
+    by_the_files
+        && all_up(&status["south"]["ports"])
+        && all_up(&status["south"]["devices"])
+        && online
+        && !hung
 }
 
 fn screen(status: &Value) -> String {
@@ -112,6 +98,7 @@ fn screen(status: &Value) -> String {
         status["boot"],
         text(&status["clock"])
     );
+    configuration(&mut out, &status["configuration"]);
     for (title, key) in [("bus", "ports"), ("device", "devices")] {
         for (name, value) in status["south"][key].as_object().into_iter().flatten() {
             let state = if value[0] == Value::Bool(true) {
@@ -133,10 +120,43 @@ fn screen(status: &Value) -> String {
             reader["pending"]
         );
     }
+    for account in status["traffic"].as_array().into_iter().flatten() {
+        traffic(&mut out, account);
+    }
     for hung in status["hung"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "  HUNG    {}", text(hung));
     }
     out
+}
+
+/// Which configuration is in force, where it is not the one in the files.
+fn configuration(out: &mut String, configuration: &Value) {
+    let headline = match (
+        configuration["mode"].as_str(),
+        configuration["refused"].is_array(),
+    ) {
+        (Some("last_good"), _) => "LAST GOOD CONFIGURATION: the files cannot be used",
+        (Some("safe_mode"), _) => "SAFE MODE: the files cannot be used, nothing runs",
+        (_, true) => "the files were refused at the last reload; what ran before goes on",
+        (_, false) => return,
+    };
+    let _ = writeln!(out, "  {headline}");
+    for key in ["refused", "last_good_refused"] {
+        for issue in configuration[key].as_array().into_iter().flatten() {
+            let _ = writeln!(
+                out,
+                "    {}:{}:{}: {}: {}, expected {}; {}",
+                text(&issue["file"]),
+                issue["line"],
+                issue["column"],
+                text(&issue["key"]),
+                text(&issue["problem"]),
+                text(&issue["expected"]),
+                text(&issue["suggestion"]),
+            );
+        }
+    }
+    let _ = writeln!(out, "    mend them, then `retrovolt reload`");
 }
 
 fn charge_point(out: &mut String, point: &Value) {
@@ -183,6 +203,28 @@ fn charge_point(out: &mut String, point: &Value) {
     }
 }
 
+/// Bytes of a back end this month, and what follows from its budget.
+fn traffic(out: &mut String, account: &Value) {
+    let mega = |bytes: u64| bytes as f64 / 1e6;
+    let both = |span: &Value| span["sent"].as_u64().unwrap_or(0) + span["received"].as_u64().unwrap_or(0);
+    let _ = write!(
+        out,
+        "  bytes   {:<24} {:.3} MB this month, {:.3} MB today",
+        text(&account["back_end"]),
+        mega(both(&account["month"])),
+        mega(both(&account["day"]))
+    );
+    if let Some(budget) = account["budget_bytes"].as_u64() {
+        let _ = write!(
+            out,
+            ", budget {:.3} MB ({})",
+            mega(budget),
+            text(&account["stage"])
+        );
+    }
+    out.push('\n');
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
 }
@@ -220,6 +262,24 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_shown_with_their_budget() {
+        let mut status = sample(true);
+        let span = |sent: u64, received: u64| json!({ "sent": sent, "received": received });
+        status["traffic"] = json!([
+            { "back_end": "CP1/main", "day": span(1_000, 500), "month": span(30_000_000, 11_000_000), "budget_bytes": 50_000_000, "stage": "sparing" },
+            { "back_end": "CP1/fleet", "day": span(0, 0), "month": span(0, 0), "budget_bytes": null, "stage": "free" },
+        ]);
+        let screen = screen(&status);
+        let with =
+            "CP1/main                 41.000 MB this month, 0.002 MB today, budget 50.000 MB (sparing)\n";
+        assert!(screen.contains(with), "{screen}");
+        assert!(
+            screen.contains("CP1/fleet                0.000 MB this month, 0.000 MB today\n"),
+            "{screen}"
+        );
+    }
+
+    #[test]
     fn every_link_is_shown_and_counts() {
         let link = |connected: bool, registration: &str| json!({ "connected": connected, "detail": "why", "ocpp": { "registration": registration } });
         let mut status = sample(true);
@@ -243,6 +303,25 @@ mod tests {
         );
         let (away, healthy) = second(link(false, "accepted"));
         assert!(away.contains("fleet        OFFLINE") && !healthy, "{away}");
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_in_force_is_told_with_its_mistakes() {
+        let issue = json!({ "file": "/etc/r.toml", "line": 3, "column": 7, "key": "bus.baud",
+            "problem": "is 7", "expected": "9600", "suggestion": "did you mean 9600" });
+        let mut status = sample(true);
+        let mut with = |mode: &str, refused: Value| {
+            status["configuration"] = json!({ "mode": mode, "refused": refused });
+            (screen(&status), is_healthy(&status))
+        };
+        let (text, healthy) = with("last_good", json!([issue]));
+        assert!(text.contains("LAST GOOD") && text.contains("/etc/r.toml:3:7: bus.baud: is 7") && !healthy);
+        let (text, healthy) = with("safe_mode", json!([issue]));
+        assert!(text.contains("SAFE MODE") && !healthy, "{text}");
+        let (text, healthy) = with("file", json!([issue]));
+        assert!(text.contains("refused at the last reload") && healthy, "{text}");
+        let (text, healthy) = with("file", Value::Null);
+        assert!(!text.contains("reload") && healthy, "{text}");
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! * `identify`, `scan`: which device is it, which devices are there.
 //! * `registers`: single registers, every type and order, and a guess which is meant.
 //! * `doctor`: causes with evidence and next step.
+//! * `host`: the same for the machine itself.
 //! * `stanza`: what was found as configuration.
 //! * `acceptance`: a charger driven through everything it must do, and a report of it.
 
 pub mod acceptance;
 pub mod doctor;
+pub mod host;
 pub mod identify;
 pub mod judge;
 pub mod medium;

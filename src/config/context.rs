@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub credentials: Option<PathBuf>,
     /// What is known of the device profiles.
     pub library: Library,
+    /// Files with passwords and keys.
+    pub secrets: Vec<PathBuf>,
 }
 
 impl Context<'_> {
@@ -122,6 +124,12 @@ impl<'a> Names<'a> {
         }
         names
     }
+}
+
+/// A path that is written somewhere in a text, as meant.
+pub(super) fn beside(path: &Path, at: Place, sources: &Sources) -> PathBuf {
+    let folder = sources.of(at).map_or(Path::new(""), |source| &source.dir);
+    folder.join(path)
 }
 
 /// A path as meant: relative ones start from the folder of the file they are written in.

@@ -64,6 +64,7 @@ from_typed! {
     u8: Typed::Int(value) => Self::try_from(value).ok();
     u16: Typed::Int(value) => Self::try_from(value).ok();
     u32: Typed::Int(value) => Self::try_from(value).ok();
+    u64: Typed::Milli(value) => Some(value.unsigned_abs());
     Duration: Typed::Milli(value) => Some(Self::from_millis(value.unsigned_abs()));
     MilliAmps: Typed::Milli(value) => Some(Self(value));
     MilliVolts: Typed::Milli(value) => Some(Self(value));
@@ -77,6 +78,7 @@ pub(super) fn dimension(kind: Kind) -> Option<Dimension> {
         Kind::Time { .. } => Some(Dimension::Time),
         Kind::Current { .. } => Some(Dimension::Current),
         Kind::Voltage { .. } => Some(Dimension::Voltage),
+        Kind::Data { .. } => Some(Dimension::Data),
         _ => None,
     }
 }
@@ -110,6 +112,7 @@ pub(super) fn expectation(kind: Kind) -> String {
         Kind::Time { min, max, zero } => quantity("a time", Dimension::Time, min, max, zero),
         Kind::Current { min, max, zero } => quantity("a current", Dimension::Current, min, max, zero),
         Kind::Voltage { min, max } => quantity("a voltage", Dimension::Voltage, min, max, None),
+        Kind::Data { min, max } => quantity("an amount of data", Dimension::Data, min, max, None),
         Kind::Path => "a path in quotes".to_owned(),
         Kind::Secret => "a text in quotes".to_owned(),
         Kind::Texts => "a list of texts in quotes".to_owned(),
@@ -153,6 +156,7 @@ pub(super) fn read(key: &Key, node: &Node, unit: Option<&str>) -> Result<Typed, 
             quantity(key, node, unit, Dimension::Current, (min, max), zero.is_some())
         }
         Kind::Voltage { min, max } => quantity(key, node, unit, Dimension::Voltage, (min, max), false),
+        Kind::Data { min, max } => quantity(key, node, unit, Dimension::Data, (min, max), false),
         Kind::Texts => texts(key, node),
         Kind::Open => match &node.value {
             Value::Table(entries) => open(key, entries),
@@ -385,7 +389,7 @@ fn unreadable(key: &Key, dimension: Dimension, written: &str, flaw: Flaw) -> Ref
         Flaw::NoUnit => {
             let units: &[&str] = match dimension {
                 Dimension::Time => &["ms", "s"],
-                Dimension::Current | Dimension::Voltage => &[dimension.usual()],
+                Dimension::Current | Dimension::Voltage | Dimension::Data => &[dimension.usual()],
             };
             let options: Vec<String> = units
                 .iter()
@@ -453,6 +457,20 @@ fn meant_unit(dimension: Dimension, word: &str) -> Option<&'static str> {
             ("milliampere", "mA"),
         ],
         Dimension::Voltage => &[("volt", "V"), ("volts", "V")],
+        Dimension::Data => &[
+            ("mb", "MB"),
+            ("Mb", "MB"),
+            ("MByte", "MB"),
+            ("megabytes", "MB"),
+            ("M", "MB"),
+            ("gb", "GB"),
+            ("GByte", "GB"),
+            ("gigabytes", "GB"),
+            ("G", "GB"),
+            ("KB", "kB"),
+            ("kilobytes", "kB"),
+            ("bytes", "B"),
+        ],
     };
     let near = nearest(word, words.iter().map(|(word, _)| *word))?;
     words

@@ -31,7 +31,8 @@ fn describe(table: &Table, page: &mut String) {
     }
 }
 
-fn default(key: &Key) -> String {
+/// What holds without the key, in Markdown.
+pub(super) fn default(key: &Key) -> String {
     match key.fallback {
         Fallback::Required => "**required**".to_owned(),
         Fallback::Absent(words) => words.to_owned(),
@@ -251,6 +252,13 @@ const STANZAS: &[Stanza] = &[
             ("kind", "\"package\""),
             ("roots_file", "\"/etc/retrovolt/firmware-roots.pem\""),
         ],
+        variant: true,
+        full: false,
+    },
+    Stanza {
+        table: "metrics",
+        intro: "Variant: metrics for a Prometheus on this machine.",
+        chosen: &[("listen", "\"127.0.0.1:9469\"")],
         variant: true,
         full: false,
     },

@@ -1,9 +1,10 @@
 //! The configuration as it is in force: every default filled in, drop-ins and environment applied, secrets left out.
 
-use super::quantity::duration;
+use super::quantity::{data, duration};
 use crate::domain::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup,
-    GpioDevice, GpioSignal, LineName, Link, MilliAmps, OcppVersion, Phase, Protocol, Security, SiteSetup,
+    GpioDevice, GpioSignal, LineName, Link, Listen, MilliAmps, OcppVersion, Phase, Protocol, Security,
+    SiteSetup,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +15,11 @@ pub fn effective(setup: &SiteSetup) -> String {
     let mut page = Page(String::new());
     page.header("[gateway]");
     page.path("state_dir", &setup.state_dir);
+    page.line("session_records", setup.session_records);
     page.path("socket", &setup.socket);
     page.maybe_path("trust_dir", setup.trust_dir.as_deref());
     page.maybe_path("device_dir", setup.device_dir.as_deref());
+    page.time("inhibit_shutdown", setup.inhibit_shutdown);
     for bus in &setup.buses {
         page.bus(bus);
     }
@@ -26,7 +29,7 @@ pub fn effective(setup: &SiteSetup) -> String {
         }
     }
     for point in &setup.charge_points {
-        page.charge_point(point);
+        page.charge_point(point, &setup.budgets);
     }
     for fuse in &setup.fuses {
         page.fuse(fuse);
@@ -38,6 +41,9 @@ pub fn effective(setup: &SiteSetup) -> String {
         .find_map(|point| point.firmware.as_ref())
     {
         page.firmware(firmware);
+    }
+    if let Some(listen) = &setup.metrics {
+        page.metrics(listen);
     }
     page.0
 }
@@ -178,7 +184,7 @@ impl Page {
         }
     }
 
-    fn charge_point(&mut self, point: &CpSetup) {
+    fn charge_point(&mut self, point: &CpSetup, budgets: &BTreeMap<String, u64>) {
         self.header("[[charge_point]]");
         self.text("id", point.id.as_str());
         self.text("vendor", &point.vendor);
@@ -191,6 +197,9 @@ impl Page {
         }
         for csms in &point.csms {
             self.csms(csms);
+            if let Some(budget) = budgets.get(&format!("{}/{}", point.id, csms.name)) {
+                self.text("monthly_budget", &data(*budget));
+            }
         }
         self.names("[charge_point.ocpp16]", &point.keys);
         self.names("[charge_point.ocpp201]", &point.variables);
@@ -302,6 +311,13 @@ impl Page {
         self.line("max_mib", firmware.max_bytes / (1024 * 1024));
         self.line("waits_for_sessions", firmware.waits_for_sessions);
         self.time("install_timeout", firmware.install_timeout);
+    }
+
+    fn metrics(&mut self, listen: &Listen) {
+        self.header("[metrics]");
+        self.text("listen", &listen.to_string());
+        let remote = matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
+        self.line("accept_remote", remote);
     }
 
     fn fuse(&mut self, fuse: &FuseSetup) {

@@ -208,7 +208,7 @@ fn hide_secrets(node: &Node, sources: &mut Sources) {
 }
 
 /// `RETROVOLT__GATEWAY__LOG_LEVEL=debug` sets `gateway.log_level`; `RETROVOLT__BUS__0__PORT` that of the first bus.
-fn environment(root: &mut Node, options: &LoadOptions, sources: &mut Sources, found: &mut Issues) {
+pub(super) fn environment(root: &mut Node, options: &LoadOptions, sources: &mut Sources, found: &mut Issues) {
     let mut ours: Vec<&(String, String)> = options
         .env
         .iter()

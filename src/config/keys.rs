@@ -32,6 +32,7 @@ pub(super) const ROOT: &Table = &Table {
         ChargePointKeys::TABLE,
         FuseKeys::TABLE,
         FirmwareKeys::TABLE,
+        MetricsKeys::TABLE,
     ],
 };
 
@@ -40,6 +41,8 @@ settings! {
     GatewayKeys in "gateway", many: false, tables: [];
     state_dir: PathBuf = Kind::Path, Is("/var/lib/retrovolt"), "\"/var/lib/retrovolt\"",
         "Folder of the database and everything else that must survive a restart.";
+    session_records: u32 = Kind::Int { min: 100, max: 1_000_000 }, Is("50000"), "50000",
+        "Records the journal of sessions keeps, about 1 KiB each; the oldest go first. 50,000 are over ten years at twelve sessions a day.";
     socket: PathBuf = Kind::Path, Is("/run/retrovolt/ctl.sock"), "\"/run/retrovolt/ctl.sock\"",
         "Unix socket through which `retrovolt status` and the other verbs speak to the running gateway.";
     trust_dir: PathBuf = Kind::Path, Absent("only the system's own certificates are trusted"), "\"/etc/retrovolt/trust.d\"",
@@ -50,6 +53,8 @@ settings! {
         "How much is logged.";
     log_format: String = Kind::OneOf(&["auto", "journal", "text", "json"]), Is("auto"), "\"auto\"",
         "`auto` uses the journal where there is one and plain text elsewhere.";
+    inhibit_shutdown: Duration = Kind::Time { min: 60_000, max: 7 * DAY, zero: Some("a session never holds one up") }, Is("12h"), "\"12h\"",
+        "How long a running session may hold up a shutdown or restart of the machine through systemd-logind. After that logind is only asked to wait its usual few seconds.";
 }
 
 settings! {
@@ -210,6 +215,8 @@ settings! {
     ping: Duration = Kind::Time { min: 1_000, max: DAY, zero: Some("none are sent") }, Is("60s"), "\"60s\"", "Time between WebSocket pings.";
     boot_retry: Duration = time(1_000, DAY), Is("60s"), "\"60s\"",
         "Wait before BootNotification is repeated where the back end names no time.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What this link may cost in a calendar month (UTC), both ways, as counted at the socket: TLS included, headers of TCP and IP not. When the days so far have used it up, periodic meter values are told less often, then not at all; begin, end and billing registers of sessions, statuses and security events always are. See metrics.md.";
     tags: Vec<(String, Place)> = Kind::Texts, Absent("sessions of every tag"), "[\"04A1*\", \"!04A1FF*\"]",
         "Only sessions with these tokens are reported to this back end. `*` stands for any characters, `!` takes tokens out. Who may charge is not decided here.";
     tags_file: PathBuf = Kind::Path, Absent("see `tags`"), "\"/etc/retrovolt/company.tags\"",
@@ -243,4 +250,13 @@ settings! {
         "An installation stops charging: it waits for the end of all sessions, and free connectors are out of service meanwhile. Otherwise charging goes on.";
     install_timeout: Duration = time(1_000, 7 * DAY), Is("30min"), "\"30min\"",
         "How long the installer may take; an update without a result by then has failed.";
+}
+
+settings! {
+    /// Metrics for Prometheus and whoever speaks like it, at `/metrics` over HTTP. Without this table there are none. See metrics.md.
+    MetricsKeys in "metrics", many: false, tables: [];
+    listen: String = Kind::Text { max: 255 }, Required, "\"127.0.0.1:9469\"",
+        "Where: an address of this machine with a port, or `unix:` and the path of a socket.";
+    accept_remote: bool = Kind::Bool, Is("false"), "true",
+        "Your consent to an address that other machines reach: whoever reaches it can read all metrics, and there is no password and no TLS.";
 }

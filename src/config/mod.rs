@@ -18,8 +18,11 @@ mod fuse;
 mod gather;
 mod gpio;
 mod issue;
+mod keep;
 mod keys;
 mod line;
+mod manual;
+mod metrics;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -41,11 +44,14 @@ pub use document::{example, reference};
 pub use effective::effective;
 pub use gather::LoadOptions;
 pub use issue::{Issue, Report, Severity};
+pub use keep::{Keepsake, Whereabouts, last_good, whereabouts};
+pub use manual::manual;
 pub use profiles::{library, own_profiles};
 
 use crate::device::Library;
 use crate::domain::SiteSetup;
 use context::Context;
+use gather::Gathered;
 use issue::Issues;
 use keys::GatewayKeys;
 use place::{Place, Sources};
@@ -66,6 +72,10 @@ pub struct Loaded {
     pub log: LogSetup,
     /// What somebody should look at.
     pub warnings: Vec<Issue>,
+    /// What is to be kept of it.
+    pub keepsake: Keepsake,
+    /// Files with passwords and keys that it names.
+    pub secret_files: Vec<PathBuf>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -102,19 +112,32 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Report> {
             no_input: true,
         });
     };
-    let (parts, mut found) = read(&gathered.root, options, &sources, found);
+    let (parts, found) = read(&gathered.root, options, &sources, found);
+    concluded(&gathered, parts, found, &sources, path)
+}
+
+/// The configuration of a main file, or everything that forbids its use.
+fn concluded(
+    gathered: &Gathered,
+    parts: Option<Parts>,
+    mut found: Issues,
+    sources: &Sources,
+    path: &Path,
+) -> Result<Loaded, Report> {
     if gathered.broken {
         // What seems to be missing or to point nowhere may only be hidden by the slip that is told anyway.
         found.keep_certain();
     }
     let failed = found.any_error();
-    let issues = found.resolve(&sources);
+    let issues = found.resolve(sources);
     match parts {
-        Some((setup, library, log)) if !failed => Ok(Loaded {
+        Some((setup, library, log, secret_files)) if !failed => Ok(Loaded {
+            keepsake: Keepsake::of(path, gathered, sources, setup.device_dir.as_deref()),
             setup,
             library,
             log,
             warnings: issues,
+            secret_files,
         }),
         _ => Err(Report {
             issues,
@@ -123,7 +146,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Report> {
     }
 }
 
-type Parts = (SiteSetup, Library, LogSetup);
+type Parts = (SiteSetup, Library, LogSetup, Vec<PathBuf>);
 
 fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues) -> (Option<Parts>, Issues) {
     let Some(root) = Section::open(keys::ROOT, root, &mut found) else {
@@ -137,14 +160,19 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         found,
         credentials: options.credentials(),
         library,
+        secrets: Vec::new(),
     };
     gateway_paths(&gateway, &places, &mut context);
     let (buses, devices) = south::read(&root, &mut context);
     let points = north::read(&root, &devices, &mut context);
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
+    let metrics = metrics::read(&root, &mut context);
     let Context {
-        mut found, library, ..
+        mut found,
+        library,
+        secrets,
+        ..
     } = context;
     let parts = (|| {
         let state_dir = places.state_dir?;
@@ -155,18 +183,22 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
             state_dir,
+            session_records: gateway.session_records.value?,
             socket: places.socket?,
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,
+            inhibit_shutdown: gateway.inhibit_shutdown.value?,
+            metrics,
+            budgets: north::budgets(&points),
         };
         supply::place(&mut setup);
         let log = LogSetup {
             level: gateway.log_level.value?,
             format: gateway.log_format.value?,
         };
-        Some((setup, library, log))
+        Some((setup, library, log, secrets))
     })();
-    if let Some((setup, library, _)) = &parts {
+    if let Some((setup, library, ..)) = &parts {
         supply::check(setup, library, &points, &mut found);
     }
     (parts, found)

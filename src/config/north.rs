@@ -232,6 +232,20 @@ pub(super) fn build(
         .collect()
 }
 
+/// What back ends may cost in a month, by their readers.
+pub(super) fn budgets(points: &[ChargePoint]) -> BTreeMap<String, u64> {
+    let mut budgets = BTreeMap::new();
+    for point in points {
+        for csms in &point.csms {
+            let names = point.keys.id.value.as_ref().zip(csms.keys.name.value.as_ref());
+            if let (Some((cp, name)), Some(budget)) = (names, csms.keys.monthly_budget.value) {
+                budgets.insert(format!("{cp}/{name}"), budget);
+            }
+        }
+    }
+    budgets
+}
+
 fn currents(evse: &EvseKeys, context: &mut Context<'_>) {
     if let (Some(min), Some(max)) = (evse.min_current.value, evse.max_current.value)
         && min > max

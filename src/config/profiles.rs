@@ -92,6 +92,19 @@ fn add_folder(library: &mut Library, folder: &Path, at: Place, found: &mut Issue
     }
 }
 
+/// Name and text of each profile of a folder, in the order they are read in; the name holds that order.
+pub(super) fn texts(folder: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    // What cannot be listed or read has been told when the profiles were read.
+    let _ = toml_files(folder, 0, &mut files);
+    files.sort();
+    let texts = files.iter().enumerate().filter_map(|(number, file)| {
+        let name = file.file_name()?.to_str()?;
+        Some((format!("{number:04}-{name}"), std::fs::read_to_string(file).ok()?))
+    });
+    texts.collect()
+}
+
 /// A profile's mistake in the words of a configuration's.
 fn profile_issue(error: ProfileError) -> Issue {
     let (problem, expected) = match error.message.split_once(", expected ") {

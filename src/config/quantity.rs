@@ -7,6 +7,15 @@ type Units = &'static [(&'static str, i64)];
 
 const TIME: Units = &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000)];
 const CURRENT: Units = &[("A", 1_000), ("mA", 1)];
+const DATA: Units = &[
+    ("B", 1),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
 const VOLTAGE: Units = &[("V", 1_000), ("mV", 1), ("kV", 1_000_000)];
 
 /// Which quantity.
@@ -18,6 +27,8 @@ pub(super) enum Dimension {
     Current,
     /// Millivolt.
     Voltage,
+    /// Bytes.
+    Data,
 }
 
 /// Why a text is no quantity.
@@ -41,6 +52,7 @@ impl Dimension {
             Self::Time => TIME,
             Self::Current => CURRENT,
             Self::Voltage => VOLTAGE,
+            Self::Data => DATA,
         }
     }
 
@@ -50,6 +62,7 @@ impl Dimension {
             Self::Time => "s",
             Self::Current => "A",
             Self::Voltage => "V",
+            Self::Data => "MB",
         }
     }
 
@@ -59,6 +72,7 @@ impl Dimension {
             Self::Time => "ms, s, min or h",
             Self::Current => "A or mA",
             Self::Voltage => "V",
+            Self::Data => "kB, MB, GB, KiB, MiB or GiB",
         }
     }
 
@@ -68,6 +82,7 @@ impl Dimension {
             Self::Time => &[("_ms", "ms"), ("_s", "s")],
             Self::Current => &[("_ma", "mA"), ("_a", "A")],
             Self::Voltage => &[("_v", "V")],
+            Self::Data => &[("_mb", "MB"), ("_mib", "MiB")],
         }
     }
 
@@ -102,7 +117,7 @@ impl Dimension {
     fn lenient(self, unit: &str) -> Option<&'static (&'static str, i64)> {
         self.units()
             .iter()
-            .find(|(name, _)| name.len() == 1 && name.eq_ignore_ascii_case(unit))
+            .find(|(name, _)| name.len() == 1 && *name != "B" && name.eq_ignore_ascii_case(unit))
     }
 
     /// The quantity as a person writes it.
@@ -111,6 +126,7 @@ impl Dimension {
             Self::Time => show_time(milli.unsigned_abs()),
             Self::Current => format!("{}A", thousandths(milli)),
             Self::Voltage => format!("{}V", thousandths(milli)),
+            Self::Data => show_data(milli.unsigned_abs()),
         }
     }
 }
@@ -161,6 +177,20 @@ fn show_time(ms: u64) -> String {
     format!("{ms}ms")
 }
 
+fn show_data(bytes: u64) -> String {
+    for (unit, size) in [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)] {
+        if bytes >= size && bytes.is_multiple_of(size) {
+            return format!("{}{unit}", bytes / size);
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// Bytes as the configuration writes them.
+pub(super) fn data(bytes: u64) -> String {
+    show_data(bytes)
+}
+
 /// A duration as the configuration writes it.
 pub(super) fn duration(value: Duration) -> String {
     show_time(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
@@ -189,6 +219,11 @@ mod tests {
         assert_eq!(Dimension::Current.parse("6.5 a"), Ok(6_500));
         assert_eq!(Dimension::Current.parse("250 mA"), Ok(250));
         assert_eq!(Dimension::Current.parse("-1A"), Ok(-1000));
+        assert_eq!(Dimension::Data.parse("50MB"), Ok(50_000_000));
+        assert_eq!(Dimension::Data.parse("1.5 GiB"), Ok(1_610_612_736));
+        assert_eq!(Dimension::Data.parse("0.5 B"), Err(Flaw::Range));
+        assert_eq!(data(50_000_000), "50MB");
+        assert_eq!(data(1_536), "1536B");
     }
 
     #[test]

@@ -194,6 +194,7 @@ fn in_the_open(given: &Given<String>, context: &mut Context<'_>) {
 
 /// Reads a secret that is one line of text or PEM, and looks at who else may read it.
 fn read(path: &Path, at: Place, key: &str, context: &mut Context<'_>) -> Option<String> {
+    context.secrets.push(path.to_owned());
     let text = contents(path, at, key, context)?;
     let mode = std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode() & 0o777);
     let is_credential = key.ends_with("_credential");

@@ -55,6 +55,13 @@ pub(super) enum Kind {
         /// Most.
         max: i64,
     },
+    /// An amount of data, in bytes.
+    Data {
+        /// Least.
+        min: i64,
+        /// Most.
+        max: i64,
+    },
     /// A path; relative ones start from the folder of the file they are written in.
     Path,
     /// Text that is never shown.

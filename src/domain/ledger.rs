@@ -4,6 +4,7 @@ use super::auth::IdToken;
 use super::evse::ChargingState;
 use super::ids::{CpId, EvseId, ReaderId, TxId};
 use super::reading::{Phase, Quality, Quantity};
+use super::session::{Receipt, SessionRecord};
 use super::time::Stamp;
 use super::transfer::{FirmwareNotice, LogNotice};
 use super::units::MilliWattHours;
@@ -303,13 +304,21 @@ pub struct Batch {
     pub puts: Vec<Put>,
     /// Readers that move on: everything up to and including the row is done for them.
     pub cursors: Vec<(ReaderId, u64)>,
+    /// Sessions that end with one of the rows, for the journal.
+    pub sessions: Vec<SessionRecord>,
+    /// What back ends had to say about sessions.
+    pub receipts: Vec<Receipt>,
 }
 
 impl Batch {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.puts.is_empty() && self.cursors.is_empty()
+        self.rows.is_empty()
+            && self.puts.is_empty()
+            && self.cursors.is_empty()
+            && self.sessions.is_empty()
+            && self.receipts.is_empty()
     }
 
     /// Adds everything of `other` behind what is here.
@@ -317,6 +326,8 @@ impl Batch {
         self.rows.append(&mut other.rows);
         self.puts.append(&mut other.puts);
         self.cursors.append(&mut other.cursors);
+        self.sessions.append(&mut other.sessions);
+        self.receipts.append(&mut other.receipts);
     }
 }
 

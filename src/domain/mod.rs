@@ -4,6 +4,7 @@
 
 mod auth;
 mod backoff;
+mod budget;
 mod command;
 mod device;
 mod evse;
@@ -18,8 +19,10 @@ mod profile;
 mod protocol;
 mod reading;
 mod rng;
+mod session;
 mod setup;
 mod tags;
+mod tally;
 mod time;
 mod transfer;
 mod units;
@@ -27,6 +30,7 @@ mod vault;
 
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use backoff::Backoff;
+pub use budget::{Account, Span, Thrift, thrift};
 pub use command::{
     Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
     OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,
@@ -51,11 +55,13 @@ pub use profile::{
 pub use protocol::{Framing, Protocol};
 pub use reading::{Phase, Quality, Quantity, Reading};
 pub use rng::Rng;
+pub use session::{MeterIdentity, Receipt, ReceiptAnswer, ReceiptPart, SessionFlag, SessionRecord};
 pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
-    FirmwareSetup, FuseSetup, Link, OcppVersion, Parity, Security, SiteSetup, Supply,
+    FirmwareSetup, FuseSetup, Link, Listen, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
 pub use tags::{TagPattern, TagRule};
+pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use transfer::{
     FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,

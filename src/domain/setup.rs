@@ -7,12 +7,14 @@ use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::tags::TagRule;
 use super::units::MilliAmps;
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything the gateway serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteSetup {
     /// Ports and the devices on them.
     pub buses: Vec<BusSetup>,
@@ -22,15 +24,44 @@ pub struct SiteSetup {
     pub fuses: Vec<FuseSetup>,
     /// Database and everything else that must survive.
     pub state_dir: PathBuf,
+    /// Records the journal of sessions keeps.
+    pub session_records: u32,
     /// Local control socket.
     pub socket: PathBuf,
     /// PEM files trusted beside the system's own.
     pub trust_dir: Option<PathBuf>,
     /// Profiles of the user; the same id wins over a shipped one.
     pub device_dir: Option<PathBuf>,
+    /// Most a session holds up a shutdown of the machine; zero: never.
+    pub inhibit_shutdown: Duration,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<Listen>,
+    /// What back ends may cost in a month, bytes, by the reader (`CP/CSMS`) or as [`SiteSetup::BROKER`].
+    pub budgets: BTreeMap<String, u64>,
+}
+
+/// Where a local server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// A port.
+    Tcp(SocketAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
 }
 
 impl SiteSetup {
+    /// The name of the MQTT broker among back ends; no CSMS can have it, for its name has a slash.
+    pub const BROKER: &str = "mqtt";
+
     /// A device by its name, with its bus.
     #[must_use]
     pub fn device(&self, id: &str) -> Option<(&BusSetup, &DeviceSetup)> {
@@ -362,8 +393,8 @@ pub enum Security {
     },
 }
 
-impl std::fmt::Debug for Security {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
             Self::Basic { .. } => f.write_str("Basic { password: *** }"),

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Batch, BootId, Command, CommandId, CpSetup, Credentials, DeviceFact, EvseId, IdToken, Notice, Outcome,
-    Params, ResetKind, Row, TokenInfo, TxId, VaultAnswer, VaultRequest,
+    Params, ResetKind, Row, Thrift, TokenInfo, TxId, VaultAnswer, VaultRequest,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -61,6 +61,8 @@ pub enum Input {
         /// Unix milliseconds.
         unix_ms_at_zero: i64,
     },
+    /// How sparing this CSMS is to be told things, by its budget.
+    Thrift(Thrift),
     /// Behave as after a restart: deliver what is queued (unless [`ResetKind::Hard`]), close, boot anew.
     Reboot(ResetKind),
     /// A deadline of `next_deadline` has come.
@@ -360,6 +362,10 @@ pub struct Snapshot {
     pub heartbeat_s: u64,
     /// Rules the peer broke so far.
     pub misbehaviours: u64,
+    /// How sparing the CSMS is told things, by its budget.
+    pub thrift: Thrift,
+    /// Samples that were left out because of it.
+    pub thinned: u64,
 }
 
 #[cfg(test)]

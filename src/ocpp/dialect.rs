@@ -3,8 +3,8 @@
 use super::api::{Facts, Registration};
 use super::wallclock::Epochs;
 use crate::domain::{
-    Command, Credentials, EvseId, IdToken, Now, OTHER_IN_CONTROL, Outcome, Params, Row, StatusNotice,
-    TokenInfo, TxId, VaultAnswer, VaultRequest,
+    Command, Credentials, EvseId, IdToken, MilliWattHours, Now, OTHER_IN_CONTROL, Outcome, Params, Row,
+    StatusNotice, TokenInfo, TxId, VaultAnswer, VaultRequest,
 };
 use ocpp_kit::Version;
 use ocpp_kit::rpc::{CallError, ErrorCode};
@@ -71,6 +71,8 @@ pub struct RowReply {
     pub verdict: Option<(TxId, TokenInfo)>,
     /// What it said about a token as such, for the cache.
     pub learned: Option<(IdToken, TokenInfo)>,
+    /// The number it gave a transaction that began.
+    pub number: Option<i64>,
 }
 
 /// Settings of the dialect that steer the machine.
@@ -226,6 +228,8 @@ pub trait Dialect: Send {
     fn row(&self, row: &Row, epochs: &Epochs) -> Option<Call>;
     /// Reads the answer to a row.
     fn row_reply(&mut self, row: &Row, payload: &RawValue, now: Now) -> Result<RowReply, String>;
+    /// The billing register that the message of a row's begin or end carries, for the journal of sessions.
+    fn register_told(&self, call: &Call) -> Option<MilliWattHours>;
     /// A row was given up: what must be remembered of that.
     fn row_given_up(&mut self, row: &Row) -> Vec<KeyPut>;
 

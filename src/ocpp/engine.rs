@@ -29,6 +29,7 @@ pub(super) struct Outstanding {
     id: String,
     pub(super) action: &'static str,
     pub(super) purpose: Purpose,
+    pub(super) sent: Mono,
     pub(super) deadline: Mono,
     pub(super) timeout: Duration,
 }
@@ -59,6 +60,7 @@ impl Engine {
             id,
             action: call.action,
             purpose,
+            sent: now,
             deadline: now.plus(timeout),
             timeout,
         });

@@ -7,7 +7,8 @@ use super::frame::{self, Incoming};
 use super::machine::{Asked, MAX_ASKED, MAX_TRIGGERED, Machine};
 use super::outbound::is_about_form;
 use super::wallclock::parse_utc;
-use crate::domain::{CommandId, Now, Outcome};
+use crate::domain::{CommandId, Direction, MessageResult, Mono, Now, Outcome, ReceiptAnswer};
+use ocpp_kit::Version;
 use ocpp_kit::rpc::{CallError, ErrorCode};
 use serde_json::value::RawValue;
 
@@ -17,10 +18,14 @@ impl Machine {
             return;
         }
         self.last_exchange = now.mono;
+        self.tally.last_heard = Some(now.mono);
         match frame::read(text, self.dialect.version()) {
             Incoming::Call { id, action, payload } => self.called(now, id, action, payload),
             Incoming::Result { id, payload } => match self.engine.answered(&id) {
-                Some(waiting) => self.answered(now, waiting, &payload),
+                Some(waiting) => {
+                    self.round_trip(now.mono, &waiting, MessageResult::Ok);
+                    self.answered(now, waiting, &payload);
+                }
                 None => self.misbehaved(Misbehaviour::UnknownAnswer { id: short(&id) }),
             },
             Incoming::Error {
@@ -28,7 +33,10 @@ impl Machine {
                 code,
                 description,
             } => match self.engine.answered(&id) {
-                Some(waiting) => self.refused(now, waiting, &code, description),
+                Some(waiting) => {
+                    self.round_trip(now.mono, &waiting, MessageResult::Error);
+                    self.refused(now, waiting, &code, description);
+                }
                 None => self.misbehaved(Misbehaviour::UnknownAnswer { id: short(&id) }),
             },
             Incoming::Bad { what, answer } => {
@@ -36,6 +44,18 @@ impl Machine {
                 self.out.extend(answer.map(Effect::Send));
             }
         }
+    }
+
+    /// Counts an answer to a CALL of ours.
+    fn round_trip(&mut self, now: Mono, waiting: &Outstanding, result: MessageResult) {
+        self.tally.message(waiting.action, Direction::Sent, result);
+        self.tally.round_trip.record(now.since(waiting.sent));
+    }
+
+    /// Counts our answer to a CALL of the peer.
+    pub(super) fn tell_answered(&mut self, action: &str, result: MessageResult) {
+        let action = known_action(action, self.dialect.version());
+        self.tally.message(action, Direction::Received, result);
     }
 
     fn called(&mut self, now: Now, message: String, action: String, payload: Box<RawValue>) {
@@ -46,7 +66,7 @@ impl Machine {
         if self.asked.len() >= MAX_ASKED {
             self.misbehaved(Misbehaviour::Flood);
             let busy = CallError::new(ErrorCode::GenericError, "too many requests wait for an answer");
-            self.send_error(&message, &busy);
+            self.send_error(&message, &action, &busy);
             return;
         }
         self.react(now, message, action, payload);
@@ -68,9 +88,11 @@ impl Machine {
         let mut effects = Vec::new();
         match reply {
             Reply::Result(result) => {
+                self.tell_answered(&action, MessageResult::Ok);
                 effects.push(Effect::Send(frame::result_text(&message, &result, version)));
             }
             Reply::Error(error) => {
+                self.tell_answered(&action, MessageResult::Error);
                 self.misbehaved(Misbehaviour::BadCall {
                     action: short(&action),
                     code: error.code.as_wire(version).to_owned(),
@@ -138,13 +160,15 @@ impl Machine {
         match self.dialect.answer(&asked.action, &asked.payload, outcome) {
             Ok(result) => {
                 let text = frame::result_text(&asked.message, &result, self.dialect.version());
+                self.tell_answered(&asked.action, MessageResult::Ok);
                 self.out.push_back(Effect::Send(text));
             }
-            Err(error) => self.send_error(&asked.message, &error),
+            Err(error) => self.send_error(&asked.message, &asked.action, &error),
         }
     }
 
-    pub(super) fn send_error(&mut self, message: &str, error: &CallError) {
+    pub(super) fn send_error(&mut self, message: &str, action: &str, error: &CallError) {
+        self.tell_answered(action, MessageResult::Error);
         let text = frame::error_text(message, error, self.dialect.version());
         self.out.push_back(Effect::Send(text));
     }
@@ -212,7 +236,8 @@ impl Machine {
                 if let Some((tx, info)) = reply.verdict {
                     self.out.push_back(Effect::Verdict { tx, info });
                 }
-                self.finish_row(reply.puts);
+                let number = reply.number;
+                self.finish_row(reply.puts, ReceiptAnswer::Accepted { number });
                 Ok(())
             }
             Err(reason) => {
@@ -249,7 +274,9 @@ impl Machine {
         });
         match waiting.purpose {
             Purpose::Boot(_) => self.boot.failed(now.mono, &mut self.engine.rng),
-            Purpose::Row if self.is_refused_for_good(code) => self.finish_row(Vec::new()),
+            Purpose::Row if self.is_refused_for_good(code) => {
+                self.finish_row(Vec::new(), ReceiptAnswer::GivenUp { code: short(&wire) });
+            }
             Purpose::Row => self.row_refused(now, waiting.action, &short(&wire), is_about_form(code)),
             Purpose::Authorize(request) => {
                 self.out.push_back(Effect::Authorized {
@@ -267,6 +294,17 @@ impl Machine {
             self.update_online();
         }
     }
+}
+
+/// The action as the specification writes it. What it does not know is counted under one name, however many a CSMS
+/// invents.
+fn known_action(action: &str, version: Version) -> &'static str {
+    let known = match version {
+        Version::V1_6 => action.parse().ok().map(ocpp_kit::v1_6::Action::as_str),
+        Version::V2_0_1 => action.parse().ok().map(ocpp_kit::v2_0_1::Action::as_str),
+        _ => None,
+    };
+    known.unwrap_or("other")
 }
 
 /// Foreign text that goes into logs, cut to 64 characters.

@@ -7,13 +7,14 @@ use super::engine::{Engine, Purpose};
 use super::ledger::LedgerReader;
 use super::routing::Routing;
 use super::statuses::Statuses;
+use super::thinning::Thinning;
 use super::v16::V16;
 use super::v201::V201;
 use super::vault::Renewal;
 use super::wallclock::Epochs;
 use crate::domain::{
-    Batch, Command, CommandId, CpSetup, CsmsSetup, IdToken, Mono, Notice, Now, OcppVersion, Params, Put,
-    ReaderId, ResetKind, Row, Stamp,
+    Batch, Command, CommandId, CpSetup, CsmsSetup, Direction, IdToken, LinkTally, MessageResult, Mono,
+    Notice, Now, OcppVersion, Params, Put, ReaderId, Receipt, ReceiptAnswer, ResetKind, Row, Stamp,
 };
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, VecDeque};
@@ -72,6 +73,11 @@ pub struct Machine {
     pub(super) boot_reason: BootReason,
     pub(super) ledger: LedgerReader,
     pub(super) routing: Routing,
+    /// What became of sessions, on its way into the commit that moves the cursor past it.
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) thinning: Thinning,
+    /// What passed on this link.
+    pub(super) tally: LinkTally,
     /// Another CSMS is in control.
     pub(super) read_only: bool,
     pub(super) epochs: Epochs,
@@ -136,6 +142,9 @@ impl Machine {
             boot_reason: BootReason::PowerUp,
             ledger: LedgerReader::new(cursor),
             routing: Routing::new(cp, csms, restored),
+            receipts: Vec::new(),
+            thinning: Thinning::new(restored),
+            tally: LinkTally::default(),
             read_only: !cp.is_controlled_by(csms),
             epochs: Epochs::default(),
             told_time: None,
@@ -194,6 +203,7 @@ impl Machine {
             Input::Notice(Notice::ListConflict(at)) => self.list_conflict(now, at),
             Input::Facts(facts) => self.facts = facts,
             Input::Params(params) => self.follow(&params),
+            Input::Thrift(thrift) => self.thinning.thrift = thrift,
             Input::Authorize { request, token, .. } => self.ask_about(request, token),
             Input::Answer { id, outcome } => self.answer(id, &outcome),
             Input::Vault { id, answer } => self.vault_answered(now, id, &answer),
@@ -210,6 +220,12 @@ impl Machine {
         }
         self.expire(now);
         self.pump(now);
+    }
+
+    /// What passed on this link since it was made.
+    #[must_use]
+    pub fn tally(&self) -> &LinkTally {
+        &self.tally
     }
 
     /// The next effect, in order.
@@ -251,6 +267,8 @@ impl Machine {
             row_refusals: self.ledger.refusals(),
             heartbeat_s: self.dialect.timing().heartbeat.as_secs(),
             misbehaviours: self.misbehaviours,
+            thrift: self.thinning.thrift,
+            thinned: self.tally.thinned,
         }
     }
 
@@ -282,6 +300,8 @@ impl Machine {
         self.connected = false;
         self.closing = false;
         if let Some(waiting) = self.engine.abandon() {
+            self.tally
+                .message(waiting.action, Direction::Sent, MessageResult::Lost);
             self.unanswered(&waiting.purpose);
         }
         self.asked.clear();
@@ -309,7 +329,7 @@ impl Machine {
                 self.ledger.unanswered();
                 let row = self.front_row().cloned();
                 if row.is_some_and(|row| self.dialect.row_unanswered(&row)) {
-                    self.finish_row(Vec::new());
+                    self.finish_row(Vec::new(), ReceiptAnswer::NotForIt);
                 }
             }
             Purpose::Authorize(request) => {
@@ -327,6 +347,8 @@ impl Machine {
             return;
         }
         if let Some(waiting) = self.engine.expired(now.mono) {
+            self.tally
+                .message(waiting.action, Direction::Sent, MessageResult::Timeout);
             self.misbehaved(Misbehaviour::NoAnswer {
                 action: waiting.action,
                 after: waiting.timeout,
@@ -435,10 +457,16 @@ impl Machine {
             })
             .collect();
         let cursors = cursor.map(|seq| (self.reader.clone(), seq)).into_iter().collect();
+        let receipts = if cursor.is_some() {
+            std::mem::take(&mut self.receipts)
+        } else {
+            Vec::new()
+        };
         let batch = Batch {
-            rows: Vec::new(),
             puts,
             cursors,
+            receipts,
+            ..Batch::default()
         };
         self.out.push_back(Effect::Commit { id, batch });
     }
@@ -475,7 +503,9 @@ impl Machine {
         self.ledger.front()
     }
 
-    pub(super) fn registration(&self) -> Registration {
+    /// How far it has come with the CSMS.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
         self.boot.state()
     }
 }

@@ -27,6 +27,7 @@ mod routing;
 mod schedule;
 mod statuses;
 mod steering;
+mod thinning;
 mod vault;
 mod wallclock;
 

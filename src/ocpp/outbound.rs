@@ -8,7 +8,7 @@ use super::dialect::{BootReason, Call, KeyPut};
 use super::engine::Purpose;
 use super::ledger::{Next, ROWS_AT_ONCE, Refused};
 use super::machine::Machine;
-use crate::domain::{Mono, Now, Row, Stamp};
+use crate::domain::{Event, Mono, Now, Receipt, ReceiptAnswer, ReceiptPart, Row, Stamp};
 use ocpp_kit::rpc::ErrorCode;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const HOLD_FOR_EPOCH: Duration = Duration::from_secs(5);
 /// Statuses and heartbeats wait this long for the step of the row before them: after a kill in between, that row is
 /// repeated, and the CSMS sees it as the last that was said. A store that hangs holds nothing else up.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// So many receipts at most wait for a commit that carries them.
+const RECEIPTS_MAX: usize = 32;
 
 /// The time is asked for at least this often, even on a busy line (1.6 section 4.6).
 const CLOCK_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -158,6 +161,8 @@ impl Machine {
                 Some(call) => Some(call),
                 None if !concerns => None,
                 None if self.must_hold(now, at) => return None,
+                // Asked once for each row: who is not left out is sent now.
+                None if self.leaves_front_out() => None,
                 None => self.render_front(),
             };
             match call {
@@ -165,7 +170,12 @@ impl Machine {
                     self.ledger.sent(call.clone());
                     return Some(call);
                 }
-                None => self.ledger.pass_over(),
+                None => {
+                    if !concerns {
+                        self.note_receipt(ReceiptAnswer::NotForIt);
+                    }
+                    self.ledger.pass_over();
+                }
             }
             if self.ledger.front().is_none() {
                 self.read_on();
@@ -173,9 +183,20 @@ impl Machine {
         }
     }
 
+    /// Whether the oldest row is not told because of the budget.
+    fn leaves_front_out(&mut self) -> bool {
+        let left_out = self
+            .ledger
+            .front()
+            .is_some_and(|row| self.thinning.leaves_out(row));
+        self.tally.thinned += u64::from(left_out);
+        left_out
+    }
+
     fn render_front(&self) -> Option<Call> {
         let row = self.front_row()?;
-        self.dialect.row(row, &self.epochs)
+        let renumbered = self.thinning.renumbered(row);
+        self.dialect.row(renumbered.as_ref().unwrap_or(row), &self.epochs)
     }
 
     /// A row whose time is not trusted waits until the epoch of its run is known and kept, so that a repeat
@@ -202,13 +223,16 @@ impl Machine {
         if !self.connected || self.closing || !self.boot.is_accepted() {
             return;
         }
-        if let Some(after) = self.ledger.need() {
+        if self.receipts.len() < RECEIPTS_MAX
+            && let Some(after) = self.ledger.need()
+        {
             let limit = ROWS_AT_ONCE;
             self.out.push_back(Effect::NeedRows { after, limit });
         } else if let Some(cursor) = self.ledger.idle_progress() {
             let commit = self.next_commit();
             self.ledger.start_commit(commit);
-            self.commit(commit, Vec::new(), Some(cursor));
+            let puts = self.thinning.puts(None);
+            self.commit(commit, puts, Some(cursor));
         }
     }
 
@@ -275,13 +299,37 @@ impl Machine {
             code: code.to_owned(),
         });
         let puts = self.dialect.row_given_up(row);
-        self.finish_row(puts);
+        let code = code.to_owned();
+        self.finish_row(puts, ReceiptAnswer::GivenUp { code });
+    }
+
+    /// Notes for the journal of sessions what becomes of the oldest row, if it begins or ends one. A session this back
+    /// end is not told of is noted once, by its end.
+    fn note_receipt(&mut self, answer: ReceiptAnswer) {
+        let Some(row) = self.ledger.front() else { return };
+        let (tx, part) = match &row.event {
+            Event::Began(begin) if answer != ReceiptAnswer::NotForIt => (&begin.tx, ReceiptPart::Begin),
+            Event::Ended(end) => (&end.tx, ReceiptPart::End),
+            _ => return,
+        };
+        let sent = self.ledger.rendered();
+        self.receipts.push(Receipt {
+            reader: self.reader.clone(),
+            tx: tx.clone(),
+            part,
+            row: row.seq,
+            answer,
+            register: sent.and_then(|call| self.dialect.register_told(call)),
+        });
     }
 
     /// The oldest row is done: its cursor and what the dialect remembers of it become durable together.
-    pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>) {
+    pub(super) fn finish_row(&mut self, mut puts: Vec<KeyPut>, answer: ReceiptAnswer) {
+        self.note_receipt(answer);
         let routing = &mut self.routing;
-        puts.extend(self.ledger.front().and_then(|row| routing.done(&row.event)));
+        let done = self.ledger.front().map(|row| &row.event);
+        puts.extend(done.and_then(|event| routing.done(event)));
+        puts.extend(self.thinning.puts(done));
         let commit = self.next_commit();
         let cursor = self.ledger.finish(commit);
         self.commit(commit, puts, Some(cursor));

@@ -5,7 +5,7 @@ use super::api::Effect;
 use super::dialect::Triggered;
 use super::frame;
 use super::machine::Machine;
-use crate::domain::{CommandId, Mono, Now, VaultAnswer};
+use crate::domain::{CommandId, MessageResult, Mono, Now, VaultAnswer};
 use std::time::Duration;
 
 /// A CALL on the way gets this long to be answered before the connection is given up.
@@ -85,9 +85,10 @@ impl Machine {
             match self.dialect.vault_answer(&asked.action, answer) {
                 Ok(result) => {
                     let text = frame::result_text(&asked.message, &result, self.dialect.version());
+                    self.tell_answered(&asked.action, MessageResult::Ok);
                     self.out.push_back(Effect::Send(text));
                 }
-                Err(error) => self.send_error(&asked.message, &error),
+                Err(error) => self.send_error(&asked.message, &asked.action, &error),
             }
         }
         match answer {

@@ -75,7 +75,7 @@ pub async fn diagnostics(
     let (lines, entries) = log_lines(&super::log::ring().all(), Instant::now(), unix_ms, window);
     section(&mut text, "log of this run", &lines);
     Bundle {
-        text: bounded(without_secrets(&text, &setup)),
+        text: bounded(without_secrets(&text, &setup), MOST_BYTES),
         entries,
     }
 }
@@ -104,7 +104,7 @@ pub async fn security(
             let _ = writeln!(bundle.text, "{line}");
         }
     }
-    bundle.text = bounded(without_secrets(&bundle.text, &yard.setup()));
+    bundle.text = bounded(without_secrets(&bundle.text, &yard.setup()), MOST_BYTES);
     Ok(bundle)
 }
 
@@ -118,7 +118,7 @@ fn pretty(value: &impl serde::Serialize) -> String {
 }
 
 /// Tokens stand under `token`; what kind one is says nothing about it.
-fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
+pub(super) fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
     match &mut value {
         serde_json::Value::Object(members) => {
             for (name, member) in members {
@@ -140,7 +140,7 @@ fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
 }
 
 /// Lines of the window, each with the time its age comes to by the clock as it is now.
-fn log_lines(lines: &[Line], now: Instant, unix_ms: i64, window: Window) -> (String, u64) {
+pub(super) fn log_lines(lines: &[Line], now: Instant, unix_ms: i64, window: Window) -> (String, u64) {
     let (mut text, mut entries) = (String::new(), 0);
     for line in lines {
         let age = i64::try_from(line.age(now).as_millis()).unwrap_or(i64::MAX);
@@ -153,7 +153,7 @@ fn log_lines(lines: &[Line], now: Instant, unix_ms: i64, window: Window) -> (Str
     (text, entries)
 }
 
-fn without_secrets(text: &str, setup: &SiteSetup) -> String {
+pub(super) fn without_secrets(text: &str, setup: &SiteSetup) -> String {
     let secrets = secrets(setup);
     let lines = text.split('\n').map(|line| {
         let trimmed = line.trim_start();
@@ -221,8 +221,8 @@ fn secrets(setup: &SiteSetup) -> Vec<String> {
 }
 
 /// The begin says what it is about and the end what happened last: the middle goes.
-fn bounded(text: String) -> String {
-    if text.len() <= MOST_BYTES {
+pub(super) fn bounded(text: String, most: usize) -> String {
+    if text.len() <= most {
         return text;
     }
     let cut = |mut at: usize| {
@@ -231,7 +231,7 @@ fn bounded(text: String) -> String {
         }
         at
     };
-    let (head, tail) = (cut(MOST_BYTES / 4), cut(text.len() - MOST_BYTES / 2));
+    let (head, tail) = (cut(most / 4), cut(text.len() - most / 2));
     format!("{}\n[...]\n{}", &text[..head], &text[tail..])
 }
 
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_text_that_is_too_long_keeps_begin_and_end() {
         let text = format!("begin{}end", "ü".repeat(MOST_BYTES));
-        let cut = bounded(text);
+        let cut = bounded(text, MOST_BYTES);
         assert!(cut.len() <= MOST_BYTES && cut.starts_with("begin") && cut.ends_with("end"));
     }
 

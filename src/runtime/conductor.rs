@@ -68,6 +68,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Ledger.
     pub store: Store,
+    /// Profile of each device.
+    pub profiles: BTreeMap<DeviceId, String>,
     /// Bus of each device.
     pub buses: BTreeMap<DeviceId, mpsc::Sender<ToBus>>,
     /// Where demands of shared fuses go.
@@ -237,6 +239,9 @@ impl Conductor {
             Effect::Commit { id, mut batch } => {
                 self.counts.join(&self.setup.id, &mut batch);
                 self.narrator.read(&batch.rows);
+                for meter in batch.sessions.iter_mut().filter_map(|s| s.meter.as_mut()) {
+                    meter.profile = self.around.profiles.get(&meter.device).cloned();
+                }
                 self.commit(id, batch);
             }
             Effect::Drive {

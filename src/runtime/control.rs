@@ -8,11 +8,16 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// A request is a few words; more is not ours.
 const REQUEST_MAX: u64 = 64 * 1024;
 /// Nobody keeps the socket busy without saying anything.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than a reload that ends many charge points takes.
+const LONGEST_ANSWER: Duration = Duration::from_secs(120);
+/// A support bundle is far smaller.
+const ANSWER_MAX: u64 = 16 * 1024 * 1024;
 
 /// A daemon answers at once or hangs.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -25,6 +30,10 @@ pub enum Ask {
     Status,
     /// Read the configuration again.
     Reload,
+    /// Whether the gateway itself is well.
+    Health,
+    /// What belongs into a support bundle.
+    Diag,
 }
 
 /// A question with the way back.
@@ -51,7 +60,7 @@ pub fn listen(path: &Path, questions: mpsc::Sender<Question>) -> io::Result<toki
                 Ok((stream, _)) => {
                     let questions = questions.clone();
                     tokio::spawn(async move {
-                        let _ = tokio::time::timeout(PATIENCE, serve(stream, questions)).await;
+                        let _ = serve(stream, questions).await;
                     });
                 }
                 Err(error) => {
@@ -66,7 +75,7 @@ pub fn listen(path: &Path, questions: mpsc::Sender<Question>) -> io::Result<toki
 async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read.take(REQUEST_MAX)).lines();
-    while let Some(line) = lines.next_line().await? {
+    while let Some(line) = timeout(PATIENCE, lines.next_line()).await?? {
         let answer = match serde_json::from_str::<Ask>(&line) {
             Err(error) => {
                 serde_json::json!({ "error": format!("not a request: {error}; expected {{\"ask\":\"status\"}}") })
@@ -76,12 +85,12 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
                 if questions.send((ask, back)).await.is_err() {
                     return Ok(());
                 }
-                answer
-                    .await
+                timeout(LONGEST_ANSWER, answer)
+                    .await?
                     .unwrap_or_else(|_| serde_json::json!({ "error": "the daemon is stopping" }))
             }
         };
-        write.write_all(format!("{answer}\n").as_bytes()).await?;
+        timeout(PATIENCE, write.write_all(format!("{answer}\n").as_bytes())).await??;
     }
     Ok(())
 }
@@ -91,7 +100,7 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
 /// # Errors
 /// In words: there is a socket, but nothing sensible comes out of it, or it is not ours to use.
 pub async fn running(path: &Path) -> Result<Option<Value>, String> {
-    match tokio::time::timeout(AT_ONCE, ask(path, &Ask::Status)).await {
+    match timeout(AT_ONCE, ask(path, &Ask::Status)).await {
         Ok(Ok(status)) => Ok(Some(status)),
         Ok(Err(error)) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
@@ -111,6 +120,8 @@ pub async fn ask(path: &Path, ask: &Ask) -> io::Result<Value> {
     let request = serde_json::to_string(ask).map_err(io::Error::other)?;
     stream.write_all(format!("{request}\n").as_bytes()).await?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).await?;
+    BufReader::new(stream.take(ANSWER_MAX))
+        .read_line(&mut line)
+        .await?;
     serde_json::from_str(&line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

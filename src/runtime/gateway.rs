@@ -1,5 +1,7 @@
 //! The running gateway: which buses, stations and links there are, and how they change, are watched and end.
 
+mod hours;
+mod measure;
 mod report;
 
 use super::clock::SystemClock;
@@ -24,7 +26,7 @@ use crate::site::Shares;
 use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Easel;
-use crate::uplink::ToUplink;
+use measure::Measures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +90,7 @@ pub struct Gateway {
     main: Marker,
     time: mpsc::Sender<i64>,
     yard: Yard,
+    measures: Measures,
     /// Where telemetry looks.
     easel: Arc<Easel>,
     scene: watch::Sender<Scene>,
@@ -135,16 +138,14 @@ impl Gateway {
         let (fuse_setups, setups) = watch::channel(setup.fuses.clone());
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
-        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard);
+        let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
+        let gauges = Arc::clone(&measures.gauges);
+        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, gauges);
         let mut gateway = Self {
             easel,
             scene,
             names: Pseudonyms::new(&seed.to_be_bytes()),
-            setup: SiteSetup {
-                buses: Vec::new(),
-                charge_points: Vec::new(),
-                ..setup.clone()
-            },
+            setup: nothing_of(&setup),
             clock,
             store,
             seed,
@@ -164,6 +165,7 @@ impl Gateway {
             vitals,
             time,
             yard: Yard::new(&setup),
+            measures,
             time_told,
         };
         gateway.apply(setup, library).await?;
@@ -209,6 +211,7 @@ impl Gateway {
         self.setup = setup;
         self.publish_fuses();
         self.keep_readers().await?;
+        self.store.keep_sessions(self.setup.session_records).await?;
         for cp in self.setup.charge_points.clone() {
             if !self.points.contains_key(&cp.id) {
                 self.start_point(cp.clone()).await?;
@@ -219,6 +222,7 @@ impl Gateway {
         self.publish_marks();
         self.publish_routes();
         self.publish_scene();
+        self.publish_panel();
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
         }
@@ -325,6 +329,7 @@ impl Gateway {
         let around = Surroundings {
             clock: self.clock.clone(),
             store: self.store.clone(),
+            profiles: self.profiles(),
             buses: self.bus_of_device(),
             fuses: self.fuses.clone(),
             time: self.time.clone(),
@@ -421,6 +426,11 @@ impl Gateway {
             .collect()
     }
 
+    fn profiles(&self) -> BTreeMap<DeviceId, String> {
+        let devices = self.setup.buses.iter().flat_map(|bus| &bus.devices);
+        devices.map(|d| (d.id.clone(), d.profile.clone())).collect()
+    }
+
     fn publish_fuses(&self) {
         self.fuse_setups.send_if_modified(|old| {
             let changed = *old != self.setup.fuses;
@@ -474,14 +484,6 @@ impl Gateway {
         self.seed
     }
 
-    /// Takes the time a CSMS told: clock, ledger and every link are set by it.
-    pub async fn take_time(&self, unix_ms: i64) {
-        if let Some(epoch) = self.clock.set_csms(unix_ms) {
-            self.tell_epoch(epoch).await;
-            self.note_security(&SecurityEvent::new("SettingSystemTime", Some("set by the CSMS")));
-        }
-    }
-
     /// Has every charge point note a security event of the gateway.
     pub fn note_security(&self, event: &SecurityEvent) {
         for point in self.points.values() {
@@ -489,37 +491,6 @@ impl Gateway {
             if point.conductor.to.try_send(ToStation::input(input)).is_err() {
                 tracing::warn!(cp = %point.setup.id, "too busy to note a security event: {}", event.name);
             }
-        }
-    }
-
-    /// Looks whether NTP has spoken, and notes the time for the next start.
-    pub async fn keep_time(&self) {
-        let before = self.clock.now().wall.quality;
-        self.clock.refresh();
-        let now = self.clock.now();
-        if now.wall.quality != before
-            && let Some(epoch) = self.clock.epoch()
-        {
-            self.tell_epoch(epoch).await;
-        }
-        if now.wall.quality.is_trusted()
-            && let Ok(Err(error)) = timeout(LEDGER_WAIT, self.store.note_wall(now.wall.unix_ms)).await
-        {
-            tracing::warn!("the time could not be noted: {error}");
-        }
-    }
-
-    async fn tell_epoch(&self, unix_ms_at_zero: i64) {
-        let boot = self.clock.now().boot;
-        let noted = timeout(LEDGER_WAIT, self.store.set_epoch(boot, unix_ms_at_zero)).await;
-        if let Ok(Err(error)) = noted {
-            tracing::warn!("the clock's correction could not be noted: {error}");
-        }
-        for link in self.points.values().flat_map(|point| &point.links) {
-            let _ = link.uplink.to.try_send(ToUplink::Epoch {
-                boot,
-                unix_ms_at_zero,
-            });
         }
     }
 
@@ -556,11 +527,21 @@ impl Gateway {
                 tracing::warn!("pulse counts may not have reached the ledger; their files have them");
             }
         }
+        measure::close(self.measures, &self.clock, &self.store).await;
         if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::error!(
                 "the ledger did not close in time; what was acknowledged is durable all the same"
             );
         }
+    }
+}
+
+/// The site before anything of it runs.
+fn nothing_of(setup: &SiteSetup) -> SiteSetup {
+    SiteSetup {
+        buses: Vec::new(),
+        charge_points: Vec::new(),
+        ..setup.clone()
     }
 }
 

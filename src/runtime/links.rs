@@ -4,7 +4,7 @@ use super::conductor::ToStation;
 use super::feed::StoreFeed;
 use super::gateway::GatewayError;
 use super::vitals::{Marker, TURN};
-use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, Mono, ReaderId};
+use crate::domain::{BootId, Clock, CpSetup, CsmsSetup, Mono, ReaderId, Thrift};
 use crate::ocpp::Machine;
 use crate::store::Store;
 use crate::uplink::vault::Vault;
@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub reader: ReaderId,
     /// Its task from outside.
     pub uplink: UplinkHandle,
+    /// How sparing it was told to be.
+    pub thrift: Thrift,
     /// Marks of the task that passes on what it hears.
     pub commands: watch::Receiver<Mono>,
     forward: JoinHandle<()>,
@@ -101,6 +103,7 @@ impl Link {
             commands,
             reader,
             uplink,
+            thrift: Thrift::default(),
         }
     }
 

@@ -3,23 +3,31 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
+mod budget;
 mod bundle;
 pub mod clock;
 mod conductor;
+mod configuration;
 pub mod control;
 mod counts;
 mod devices;
+mod diag;
 pub mod doctor;
 mod exchange;
 mod feed;
 mod fuses;
 mod gateway;
+mod gauges;
+mod inhibit;
 mod links;
 pub mod log;
 mod narrator;
 mod notify;
 mod observe;
+pub mod pack;
+mod panel;
 mod porter;
+mod process;
 mod pseudonym;
 mod ring;
 mod router;
@@ -35,6 +43,7 @@ use crate::domain::SecurityEvent;
 use crate::ocpp::FLOOR_UNIX_MS;
 use crate::store::{Opened, Store, StoreError};
 use clock::SystemClock;
+use configuration::Configuration;
 use control::{Ask, Question};
 use gateway::Gateway;
 use std::path::{Path, PathBuf};
@@ -42,7 +51,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Exit codes of sysexits(3) that the daemon uses.
@@ -99,12 +108,10 @@ pub async fn run(options: RunOptions) -> ExitCode {
         tracing::error!("the system refuses signal handlers");
         return exit::OS.into();
     };
-    let Some(loaded) = good_configuration(&options, [&mut term, &mut int], &mut hup).await else {
-        return if options.strict {
-            exit::CONFIG.into()
-        } else {
-            ExitCode::SUCCESS
-        };
+    let mut configuration = Configuration::new(options);
+    let loaded = match configuration.first([&mut term, &mut int], &mut hup).await {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
     };
     let (store, opened) = match Store::open(&loaded.setup.state_dir) {
         Ok(store) => store,
@@ -120,14 +127,16 @@ pub async fn run(options: RunOptions) -> ExitCode {
         );
     }
     let clock = Arc::new(SystemClock::new(opened.boot, opened.last_wall_ms, FLOOR_UNIX_MS));
-    let socket = loaded.setup.socket.clone();
-    let gateway = match Gateway::start(loaded.setup, &loaded.library, clock, store, options.seed).await {
+    let (socket, state_dir) = (loaded.setup.socket.clone(), loaded.setup.state_dir.clone());
+    let seed = configuration.seed();
+    let gateway = match Gateway::start(loaded.setup, &loaded.library, clock, store, seed).await {
         Ok(gateway) => gateway,
         Err(error) => {
             tracing::error!("{error}");
             return exit::SOFTWARE.into();
         }
     };
+    configuration.taken(loaded.keepsake, state_dir).await;
     note_lost_log(&gateway, &opened);
     let (questions, asked) = mpsc::channel(8);
     let listener = match control::listen(&socket, questions) {
@@ -140,9 +149,10 @@ pub async fn run(options: RunOptions) -> ExitCode {
             None
         }
     };
-    notify::ready(&gateway.summary());
-    tracing::info!("running: {}", gateway.summary());
-    serve(gateway, &options, asked, [&mut term, &mut int], &mut hup).await;
+    let summary = configuration.summary(&gateway.summary());
+    notify::ready(&summary);
+    tracing::info!("running: {summary}");
+    serve(gateway, configuration, asked, [&mut term, &mut int], &mut hup).await;
     if let Some(task) = listener {
         task.abort();
         let _ = std::fs::remove_file(&socket);
@@ -159,45 +169,10 @@ fn note_lost_log(gateway: &Gateway, opened: &Opened) {
     }
 }
 
-/// Waits until there is a good configuration (safe mode), so that a mistake in a file never makes a boot loop.
-async fn good_configuration(
-    options: &RunOptions,
-    [term, int]: [&mut Signal; 2],
-    hup: &mut Signal,
-) -> Option<config::Loaded> {
-    loop {
-        match config::load(&options.config, &options.load) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    tracing::warn!("{warning}");
-                }
-                return Some(loaded);
-            }
-            Err(report) => {
-                tracing::error!("the configuration cannot be used:\n{report}");
-                if options.strict {
-                    return None;
-                }
-                notify::ready("safe mode: the configuration cannot be used; run `retrovolt check-config`");
-                tracing::error!("safe mode: no bus is touched; mend the file and reload (SIGHUP)");
-                let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
-                loop {
-                    tokio::select! {
-                        _ = term.recv() => return None,
-                        _ = int.recv() => return None,
-                        _ = hup.recv() => break,
-                        _ = alive.tick() => notify::alive(),
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// The life of the daemon between ready and stopping.
 async fn serve(
     mut gateway: Gateway,
-    options: &RunOptions,
+    mut configuration: Configuration,
     mut asked: mpsc::Receiver<Question>,
     [term, int]: [&mut Signal; 2],
     hup: &mut Signal,
@@ -207,24 +182,22 @@ async fn serve(
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turn = interval(vitals::TURN);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (wishes, wish) = watch::channel(inhibit::Wish::default());
+    tokio::spawn(inhibit::run(wish));
     loop {
         gateway.turn();
+        let wish = gateway.wish();
+        wishes.send_if_modified(|old| std::mem::replace(old, wish) != wish);
         tokio::select! {
-            _ = turn.tick() => {}
+            _ = turn.tick() => gateway.count_bytes(),
             _ = term.recv() => break,
             _ = int.recv() => break,
-            _ = hup.recv() => { reload(&mut gateway, options).await; }
-            Some((ask, answer)) = asked.recv() => {
-                let text = match ask {
-                    Ask::Status => gateway.status().await,
-                    Ask::Reload => reload(&mut gateway, options).await,
-                };
-                let _ = answer.send(text);
-            }
+            _ = hup.recv() => { reload(&mut gateway, &mut configuration).await; }
+            Some((ask, back)) = asked.recv() => answer(&mut gateway, &mut configuration, &ask, back).await,
             Some(unix_ms) = gateway.time_told.recv() => gateway.take_time(unix_ms).await,
             _ = housekeeping.tick() => {
                 gateway.keep_time().await;
-                notify::status(&gateway.summary());
+                notify::status(&configuration.summary(&gateway.summary()));
             }
             _ = alive.tick() => {
                 let hung = gateway.hung();
@@ -241,27 +214,54 @@ async fn serve(
     gateway.stop().await;
 }
 
-/// Reads the configuration again; a bad one changes nothing.
-async fn reload(gateway: &mut Gateway, options: &RunOptions) -> serde_json::Value {
-    notify::reloading();
-    let answer = match config::load(&options.config, &options.load) {
-        Err(report) => {
-            tracing::error!("the new configuration is not used:\n{report}");
-            serde_json::json!({ "reloaded": false, "error": report.to_string() })
+/// Answers a question of the control socket.
+async fn answer(
+    gateway: &mut Gateway,
+    configuration: &mut Configuration,
+    ask: &Ask,
+    back: oneshot::Sender<serde_json::Value>,
+) {
+    let told = match ask {
+        Ask::Status => {
+            let mut status = gateway.status().await;
+            status["configuration"] = configuration.status();
+            let watchdog = notify::watchdog_period().map(|half| (half * 2).as_millis());
+            status["watchdog_ms"] = serde_json::json!(watchdog);
+            status
         }
-        Ok(loaded) => match gateway.apply(loaded.setup, &loaded.library).await {
-            Ok(()) => {
-                tracing::info!("configuration reloaded");
-                serde_json::json!({ "reloaded": true })
-            }
-            Err(error) => {
-                tracing::error!("the new configuration could not be taken over: {error}");
-                serde_json::json!({ "reloaded": false, "error": error.to_string() })
-            }
-        },
+        Ask::Reload => reload(gateway, configuration).await,
+        Ask::Health => {
+            let ailing = configuration.ailing().map(str::to_owned);
+            configuration::health(gateway.ailing().await.into_iter().chain(ailing))
+        }
+        Ask::Diag => return gateway.tell_diagnostics(configuration.status(), back).await,
     };
-    notify::ready(&gateway.summary());
-    answer
+    let _ = back.send(told);
+}
+
+/// Reads the configuration again; a bad one changes nothing.
+async fn reload(gateway: &mut Gateway, configuration: &mut Configuration) -> serde_json::Value {
+    notify::reloading();
+    let told = match configuration.read() {
+        Err(report) => configuration.refuse(report),
+        Ok(loaded) => {
+            let state_dir = gateway.state_dir().to_owned();
+            match gateway.apply(loaded.setup, &loaded.library).await {
+                Ok(()) => {
+                    tracing::info!("configuration reloaded");
+                    configuration.accept();
+                    configuration.taken(loaded.keepsake, state_dir).await;
+                    configuration::applied()
+                }
+                Err(error) => {
+                    tracing::error!("the new configuration could not be taken over: {error}");
+                    serde_json::json!({ "reloaded": false, "error": error.to_string() })
+                }
+            }
+        }
+    };
+    notify::ready(&configuration.summary(&gateway.summary()));
+    told
 }
 
 fn store_exit(error: &StoreError) -> u8 {

@@ -4,6 +4,7 @@
 
 use super::clock::SystemClock;
 use super::devices::{Devices, Said};
+use super::gauges::Gauges;
 use super::narrator::{AllTold, Told, fault_text, name_of, status_word, watt_hours};
 use super::router::South;
 use crate::domain::{
@@ -12,10 +13,8 @@ use crate::domain::{
 };
 use crate::station::{EvseSnapshot, Snapshot};
 use crate::telemetry::{
-    At, BusState, Csms, Device, Easel, Health, LinkState, Meter, MeterState, Milli, Phases, Picture, Point,
-    PointState, Queue, Reach, SiteState, Slug,
+    At, Device, Easel, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, SiteState, Slug,
 };
-use crate::uplink::LinkStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +46,6 @@ pub struct Subject {
     pub snapshot: watch::Receiver<Snapshot>,
     /// What was told of it.
     pub told: watch::Receiver<AllTold>,
-    /// The link to the CSMS in control.
-    pub link: Option<watch::Receiver<LinkStatus>>,
 }
 
 /// Begins to paint; gives the easel and where the scene is set.
@@ -57,6 +54,7 @@ pub fn start(
     clock: Arc<SystemClock>,
     south: watch::Receiver<South>,
     devices: watch::Receiver<Devices>,
+    gauges: Arc<Gauges>,
 ) -> (Arc<Easel>, watch::Sender<Scene>) {
     let easel = Arc::new(Easel::new(Picture::blank()));
     let (scene, seen) = watch::channel(Scene::default());
@@ -66,6 +64,7 @@ pub fn start(
         scene: seen,
         south,
         devices,
+        gauges,
     };
     tokio::spawn(painter.run());
     (easel, scene)
@@ -78,6 +77,7 @@ struct Painter {
     scene: watch::Receiver<Scene>,
     south: watch::Receiver<South>,
     devices: watch::Receiver<Devices>,
+    gauges: Arc<Gauges>,
 }
 
 impl Painter {
@@ -111,14 +111,18 @@ impl Painter {
             site,
             south: &south,
             devices: &devices,
+            gauges: &self.gauges,
         };
         for subject in &scene.points {
             light.points(subject, memory, &mut picture);
         }
         light.meters(memory, &mut picture);
-        light.buses(&mut picture);
+        picture.buses = self.gauges.bus_states();
         picture.site = light.site(&picture);
-        picture.health = light.health();
+        picture.health = self.gauges.health();
+        let linked = |point: &Point| point.csms.state == LinkState::Connected;
+        picture.health.csms_connected =
+            (!picture.points.is_empty()).then(|| picture.points.values().all(linked));
         picture.info.started_at = At(light.unix_ms(0));
         picture.info.charge_points = picture.points.keys().cloned().collect();
         picture.info.meters = picture.meters.keys().cloned().collect();
@@ -132,8 +136,6 @@ impl Painter {
 struct Memory {
     /// Registers as last shown, and how often they fell.
     registers: BTreeMap<Slug, (u64, u32)>,
-    /// Since when links are as they are.
-    links: BTreeMap<Slug, (LinkState, At)>,
 }
 
 impl Memory {
@@ -157,6 +159,7 @@ struct Light<'a> {
     site: &'a SiteSetup,
     south: &'a South,
     devices: &'a Devices,
+    gauges: &'a Gauges,
 }
 
 impl Light<'_> {
@@ -172,7 +175,7 @@ impl Light<'_> {
     fn points(&self, subject: &Subject, memory: &mut Memory, picture: &mut Picture) {
         let snapshot = subject.snapshot.borrow().clone();
         let told = subject.told.borrow().clone();
-        let link = subject.link.as_ref().map(|link| link.borrow().clone());
+        let csms = self.gauges.controlling(&subject.setup).unwrap_or_default();
         for evse in &snapshot.evses {
             let Some(setup) = subject.setup.evses.iter().find(|e| e.id == evse.evse) else {
                 continue;
@@ -187,8 +190,8 @@ impl Light<'_> {
                 available: self.answers(&setup.charger),
                 state: self.state(setup, evse, &told, epoch),
                 session: told.session,
-                csms: self.csms(&name, snapshot.online, link.as_ref(), memory),
-                totals: told.totals,
+                csms: csms.clone(),
+                totals: self.gauges.totals(&subject.setup.id, evse.evse),
             };
             picture.points.insert(name, point);
         }
@@ -270,32 +273,6 @@ impl Light<'_> {
             .any(|limit| limit.source == LimitSource::Local && limit.amps.0 == 0)
     }
 
-    fn csms(&self, name: &Slug, online: bool, link: Option<&LinkStatus>, memory: &mut Memory) -> Csms {
-        let ocpp = link.and_then(|link| link.ocpp.as_ref());
-        let state = match (link, online) {
-            (Some(link), true) if link.connected => LinkState::Connected,
-            (Some(link), _) if link.connected => match ocpp.map(|o| o.registration) {
-                Some(crate::ocpp::Registration::Rejected) => LinkState::Rejected,
-                _ => LinkState::Connecting,
-            },
-            _ => LinkState::Offline,
-        };
-        let at = At(self.now.wall.unix_ms);
-        let known = memory.links.entry(name.clone()).or_insert((state, at));
-        if known.0 != state {
-            *known = (state, at);
-        }
-        let detail = link.map(|link| link.detail.clone());
-        Csms {
-            state,
-            protocol: ocpp.map(|ocpp| format!("ocpp{}", ocpp.version)),
-            since: Some(known.1),
-            last_message_at: None,
-            queued: ocpp.map_or(0, |ocpp| u64::try_from(ocpp.rows_waiting).unwrap_or(u64::MAX)),
-            last_error: detail.filter(|detail| state != LinkState::Connected && !detail.is_empty()),
-        }
-    }
-
     fn meters(&self, memory: &mut Memory, picture: &mut Picture) {
         for device in self.site.buses.iter().flat_map(|bus| &bus.devices) {
             if let Some(meter) = self.meter(device, memory) {
@@ -354,30 +331,6 @@ impl Light<'_> {
         })
     }
 
-    fn buses(&self, picture: &mut Picture) {
-        for bus in &self.site.buses {
-            let port = self.south.ports.get(bus.id.as_str());
-            let online = bus
-                .devices
-                .iter()
-                .filter(|device| self.answers(&device.id))
-                .count();
-            let silent = bus.devices.iter().find_map(|device| {
-                let (up, why) = self.south.devices.get(device.id.as_str())?;
-                (!up).then(|| format!("{}: {why}", device.id))
-            });
-            let state = BusState {
-                ts: At(self.now.wall.unix_ms),
-                open: port.is_some_and(|(up, _)| *up),
-                devices_online: u32::try_from(online).unwrap_or(u32::MAX),
-                devices_total: u32::try_from(bus.devices.len()).unwrap_or(u32::MAX),
-                last_error: port.filter(|(up, _)| !up).map(|(_, why)| why.clone()).or(silent),
-                ..BusState::default()
-            };
-            picture.buses.insert(Slug::of(bus.id.as_str()), state);
-        }
-    }
-
     /// What the charge points draw together, and the tightest fuse.
     fn site(&self, picture: &Picture) -> SiteState {
         let powers: Vec<i64> = picture
@@ -419,17 +372,6 @@ impl Light<'_> {
             }
         }
         left.map(|amps| Some(Milli(amps)))
-    }
-
-    fn health(&self) -> Health {
-        Health {
-            ts: At(self.now.wall.unix_ms),
-            uptime_s: self.now.mono.0 / 1000,
-            clock_synced: self.now.wall.quality.is_trusted(),
-            queue: Queue::default(),
-            watchdog_ok: true,
-            ..Health::default()
-        }
     }
 }
 

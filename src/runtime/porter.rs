@@ -10,7 +10,8 @@ use crate::station::{Input, Snapshot};
 use crate::transfer::{self, Handover, Spool, Stop, Trust};
 use crate::uplink;
 use std::collections::BTreeMap;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -332,5 +333,12 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<(), TransferError> {
     for old in std::fs::read_dir(folder).map_err(own)?.filter_map(Result::ok) {
         let _ = std::fs::remove_file(old.path());
     }
-    std::fs::write(folder.join(name), text).map_err(own)
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join(name));
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(own)
 }

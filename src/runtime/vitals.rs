@@ -21,7 +21,7 @@ pub const TURN: Duration = Duration::from_secs(1);
 const TAKEN_EVERY: Duration = Duration::from_millis(250);
 
 /// The ledger's mark.
-const LEDGER: &str = "ledger";
+pub const LEDGER: &str = "ledger";
 
 /// When each task last turned, by its name.
 pub type Marks = BTreeMap<String, watch::Receiver<Mono>>;
@@ -94,6 +94,12 @@ impl Vitals {
     pub fn publish(&self, mut marks: Marks) {
         marks.extend(self.lasting.clone());
         self.marks.send_replace(marks);
+    }
+
+    /// All marks, for whoever looks on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Marks> {
+        self.marks.subscribe()
     }
 
     /// All marks.

@@ -39,6 +39,8 @@ pub struct GatewayProcess {
     exe: PathBuf,
     dir: PathBuf,
     child: Option<Child>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl GatewayProcess {
@@ -51,9 +53,25 @@ impl GatewayProcess {
             exe: exe.into(),
             dir: dir.into(),
             child: None,
+            arguments: vec!["--strict".to_owned()],
+            environment: Vec::new(),
         };
         process.configure(configuration)?;
         Ok(process)
+    }
+
+    /// Starts it with these arguments of `run` instead of `--strict`.
+    #[must_use]
+    pub fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self
+    }
+
+    /// Starts it with this in its environment.
+    #[must_use]
+    pub fn with_env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
     }
 
     /// Replaces the configuration; takes effect at the next start or reload.
@@ -98,8 +116,10 @@ impl GatewayProcess {
             .append(true)
             .open(self.log())?;
         let child = Command::new(&self.exe)
-            .args(["run", "--strict", "--log-format", "text", "--config"])
+            .args(["run", "--log-format", "text", "--config"])
             .arg(self.dir.join("retrovolt.toml"))
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

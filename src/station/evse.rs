@@ -13,14 +13,15 @@ use super::energy::{Judged, Register};
 use super::io::Role;
 use super::limits::Actuator;
 use super::plausible::{is_possible, is_register};
+use super::running::Tx;
 use super::smart::watts_per_amp;
 use super::status::Teller;
 use super::tokens::Owner;
-use super::tx::{Pending, Tx};
+use super::tx::Pending;
 use crate::domain::{
-    AppliedLimit, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource, MilliAmps,
-    MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity, Reading, SamplePoint, Share,
-    VehicleState,
+    AppliedLimit, DeviceFact, DeviceFault, EvseSetup, GpioSignal, IdToken, LimitEntry, LimitSource,
+    MeterIdentity, MilliAmps, MilliWattHours, MilliWatts, Mono, Observation, Phase, Quality, Quantity,
+    Reading, SamplePoint, Share, VehicleState,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(super) struct Evse {
     pub(super) links: BTreeMap<Role, bool>,
     pub(super) register: Register,
     readings: BTreeMap<(Role, Quantity, Phase), Reading>,
+    /// What the billing meter says of itself: model and serial number.
+    meter_says: (Option<String>, Option<String>),
     /// Counters that are not billed, by which theirs are judged.
     counters: BTreeMap<(Role, Quantity, Phase), Register>,
     cards: BTreeMap<Role, Option<String>>,
@@ -98,6 +101,7 @@ impl Evse {
             hardware: None,
             links: BTreeMap::new(),
             readings: BTreeMap::new(),
+            meter_says: (None, None),
             counters: BTreeMap::new(),
             cards: BTreeMap::new(),
             reported: None,
@@ -150,6 +154,12 @@ impl Evse {
                     self.actuator.read_back(amps, now);
                 }
                 Observation::Token(token) => card = self.card(role, token).or(card),
+                Observation::Fact(DeviceFact::Model, text) if role == self.meter_role() => {
+                    self.meter_says.0 = Some(text);
+                }
+                Observation::Fact(DeviceFact::SerialNumber, text) if role == self.meter_role() => {
+                    self.meter_says.1 = Some(text);
+                }
                 Observation::Vehicle { .. }
                 | Observation::Fault(_)
                 | Observation::HardwareLimit(_)
@@ -168,6 +178,18 @@ impl Evse {
             Role::Meter
         } else {
             Role::Charger
+        }
+    }
+
+    /// The device whose register is billed, as far as it has said who it is in this run.
+    pub(super) fn meter_identity(&self) -> MeterIdentity {
+        let device = self.setup.meter.as_ref().unwrap_or(&self.setup.charger);
+        let (model, serial) = self.meter_says.clone();
+        MeterIdentity {
+            device: device.clone(),
+            profile: None,
+            model,
+            serial,
         }
     }
 

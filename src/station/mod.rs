@@ -9,7 +9,7 @@
 //! | `evse` | one EVSE: facts and machines |
 //! | `tokens`, `auth`, `list` | cards, and who may charge |
 //! | `reserve` | EVSEs kept for a token |
-//! | `tx`, `samples`, `energy` | transactions, their meter values, the billing register |
+//! | `tx`, `running`, `samples`, `energy` | transactions, their records and meter values, the billing register |
 //! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
 //! | `contacts` | emergency stop, tamper contact, dimming by the grid operator |
@@ -35,6 +35,7 @@ mod outbox;
 mod persist;
 mod plausible;
 mod reserve;
+mod running;
 mod samples;
 mod smart;
 mod snapshot;
@@ -92,7 +93,7 @@ pub struct Station {
     questions: Vec<Effect>,
     unlocking: BTreeMap<u64, commands::Unlocking>,
     /// Transactions whose EVSE is not configured any more.
-    orphans: Vec<(EvseId, tx::TxRecord)>,
+    orphans: Vec<(EvseId, running::TxRecord)>,
     requests: u64,
     tickets: u64,
     /// Orders given to whoever carries files.

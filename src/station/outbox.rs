@@ -28,6 +28,8 @@ pub(super) struct Outbox {
     commits: u64,
     /// The last limit that left, per EVSE.
     sent: BTreeMap<EvseId, MilliAmps>,
+    /// Samples given up.
+    given_up: u64,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Outbox {
         }
         for waiting in &mut self.queue {
             if let Effect::Commit { batch: earlier, .. } = waiting {
-                merge(earlier, batch);
+                self.given_up += merge(earlier, batch);
                 return;
             }
         }
@@ -106,6 +108,16 @@ impl Outbox {
         self.barrier
             .as_ref()
             .is_some_and(|b| now.since(b.since) > STORE_PATIENCE)
+    }
+
+    /// A sample is given up.
+    pub(super) fn give_up(&mut self) {
+        self.given_up += 1;
+    }
+
+    /// Samples given up so far, because the store does not answer.
+    pub(super) fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     /// Batches that are not known to be durable.
@@ -172,8 +184,9 @@ fn replaces(lowering: DeviceCommand, waiting: DeviceCommand) -> bool {
     }
 }
 
-/// Adds `later` to a batch that has not left yet; a key written twice keeps only the later value.
-fn merge(earlier: &mut Batch, later: Batch) {
+/// Adds `later` to a batch that has not left yet; a key written twice keeps only the later value. Gives how many samples
+/// had to go.
+fn merge(earlier: &mut Batch, later: Batch) -> u64 {
     let written: BTreeSet<(&str, &str)> = later
         .puts
         .iter()
@@ -183,6 +196,7 @@ fn merge(earlier: &mut Batch, later: Batch) {
         .puts
         .retain(|put| !written.contains(&(put.scope.as_str(), put.key.as_str())));
     earlier.append(later);
+    let before = earlier.rows.len();
     if earlier.rows.len() > ROWS_MAX {
         let mut odd = false;
         earlier.rows.retain(|row| {
@@ -192,4 +206,5 @@ fn merge(earlier: &mut Batch, later: Batch) {
                 || odd
         });
     }
+    u64::try_from(before - earlier.rows.len()).unwrap_or(0)
 }

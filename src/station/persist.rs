@@ -17,10 +17,12 @@
 //! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
 
 use super::Station;
-use super::tx::{Tx, TxRecord};
+use super::running::{Tx, TxRecord};
 use crate::domain::{
-    Batch, BootId, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, SecurityEvent, Stamp, StopReason,
+    Batch, BootId, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, SecurityEvent, SessionFlag, Stamp,
+    StopReason,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A value of the station's scope; `None` removes it.
@@ -116,6 +118,18 @@ impl Station {
         }
         for (evse, record) in std::mem::take(&mut self.orphans) {
             let meter = MilliWattHours(record.register.shown);
+            let flags = [
+                SessionFlag::EndUnseen,
+                SessionFlag::EndRegisterOld,
+                SessionFlag::EndOffline,
+            ];
+            let session = record.session(
+                &self.setup.id,
+                evse,
+                now.stamp(),
+                StopReason::PowerLoss,
+                BTreeSet::from(flags),
+            );
             let end = End {
                 tx: record.id,
                 tx_seq: record.seq.saturating_add(1),
@@ -133,6 +147,7 @@ impl Station {
             self.outbox.commit(Batch {
                 rows,
                 puts,
+                sessions: vec![session],
                 ..Batch::default()
             });
         }

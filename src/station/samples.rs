@@ -234,6 +234,7 @@ impl Station {
         let now = self.now.mono;
         if self.outbox.is_stuck(now) {
             // The store does not answer: samples are given up before anything that is vital.
+            self.outbox.give_up();
             return false;
         }
         let Some(evse) = self.evses.get_mut(&id) else {

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub availability: Availability,
     /// Batches on their way into the ledger; everything shown here is durable once there are none.
     pub unwritten: usize,
+    /// Samples given up because the store did not answer.
+    pub given_up: u64,
     /// Its EVSEs in order.
     pub evses: Vec<EvseSnapshot>,
 }
@@ -132,6 +134,7 @@ impl Station {
             leaving: self.leaving,
             availability: availability(self.inoperative),
             unwritten: self.outbox.unwritten(),
+            given_up: self.outbox.given_up(),
             evses: self.evses.iter().map(|(id, evse)| self.show(*id, evse)).collect(),
         }
     }

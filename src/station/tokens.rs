@@ -13,7 +13,8 @@ use super::auth::Decision;
 use super::evse::Evse;
 use super::io::{Effect, Role};
 use super::reserve::Claim;
-use super::tx::{Pending, TxRecord};
+use super::running::TxRecord;
+use super::tx::Pending;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, ChargingProfile, DeviceCommand, EvseId, IdToken, Mono, Notice, Params,
     StopReason, TokenInfo, TxId, TxTrigger, VehicleState,

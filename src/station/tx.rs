@@ -10,18 +10,16 @@
 //!   register (reason `PowerLoss`): what flowed unseen is billed to nobody.
 
 use super::Station;
-use super::energy::Stored;
 use super::evse::Evse;
 use super::io::Effect;
 use super::reserve::Claim;
-use super::samples::Data;
+use super::running::{Tx, TxRecord, take_up};
 use super::status;
 use crate::domain::{
     AuthMode, AuthStatus, Batch, Begin, ChargingProfile, ChargingState, DeviceCommand, End, Event, EvseId,
-    IdToken, MilliWattHours, Mono, Now, Params, Put, Quality, SampleContext, Stamp, StopReason, TokenInfo,
-    TxId, TxTrigger, VehicleState,
+    IdToken, MilliWattHours, Mono, Put, SampleContext, SessionFlag, Stamp, StopReason, TokenInfo, TxId,
+    TxTrigger, VehicleState,
 };
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A card the charger reported belongs to the session it starts within this time.
@@ -43,103 +41,7 @@ pub(super) struct Pending {
     pub(super) since: Mono,
 }
 
-/// A running transaction. What is stored of it is [`TxRecord`].
-#[derive(Clone, Debug)]
-pub(super) struct Tx {
-    pub(super) record: TxRecord,
-    /// Taken up in this run; until then nothing is offered.
-    pub(super) live: bool,
-    /// Begun, or taken up again, then.
-    pub(super) live_since: Mono,
-    /// The vehicle was seen with current on offer.
-    pub(super) offered: bool,
-    /// When the next periodic sample is told.
-    pub(super) next_sample: Option<Mono>,
-    /// When the next one is kept for the stop message.
-    pub(super) next_kept: Option<Mono>,
-    pub(super) data: Data,
-    state: ChargingState,
-    state_since: Mono,
-    saved: Mono,
-}
-
-/// What survives a restart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct TxRecord {
-    pub(super) id: TxId,
-    pub(super) token: Option<IdToken>,
-    pub(super) group: Option<String>,
-    pub(super) meter_start: MilliWattHours,
-    pub(super) quality: Quality,
-    /// Register as last stored.
-    pub(super) register: Stored,
-    /// When it was stored.
-    pub(super) at: Stamp,
-    /// How long it had run then, ms.
-    pub(super) ran_ms: i64,
-    /// Last 2.x sequence number used.
-    pub(super) seq: u32,
-    /// The token was refused when the register stood here.
-    pub(super) refused_at: Option<MilliWattHours>,
-}
-
-impl Tx {
-    /// A transaction found in the store.
-    pub(super) fn restored(record: TxRecord) -> Self {
-        Self {
-            record,
-            live: false,
-            live_since: Mono::default(),
-            offered: false,
-            next_sample: None,
-            next_kept: None,
-            data: Data::default(),
-            state: ChargingState::EVConnected,
-            state_since: Mono::default(),
-            saved: Mono::default(),
-        }
-    }
-
-    /// How long it has run, ms.
-    pub(super) fn ran_ms(&self, now: Mono) -> i64 {
-        let live = if self.live {
-            now.since(self.live_since)
-        } else {
-            Duration::ZERO
-        };
-        self.record
-            .ran_ms
-            .saturating_add(i64::try_from(live.as_millis()).unwrap_or(i64::MAX))
-    }
-
-    /// The next sequence number.
-    pub(super) fn next_seq(&mut self) -> u32 {
-        self.record.seq = self.record.seq.saturating_add(1);
-        self.record.seq
-    }
-
-    /// Energy so far.
-    pub(super) fn energy(&self, evse: &Evse) -> MilliWattHours {
-        evse.register
-            .value()
-            .map_or(MilliWattHours::ZERO, |v| v - self.record.meter_start)
-    }
-}
-
 impl Evse {
-    /// The stored form of the running transaction as of now.
-    pub(super) fn tx_record(&self, now: Now) -> Option<TxRecord> {
-        let tx = self.tx.as_ref()?;
-        let mut record = tx.record.clone();
-        if tx.live {
-            record.register = self.register.stored().unwrap_or(record.register);
-            record.quality = self.register.quality();
-            record.at = now.stamp();
-            record.ran_ms = tx.ran_ms(now.mono);
-        }
-        Some(record)
-    }
-
     /// Whether nothing stands against beginning what is authorised.
     fn can_begin(&self, now: Mono) -> bool {
         self.pending.is_some()
@@ -188,6 +90,7 @@ impl Station {
         let stop = self.params.stop_on_ev_disconnect;
         if !tx.live {
             if plugged || !stop {
+                tx.record.flags.insert(SessionFlag::Resumed);
                 take_up(tx, now, &self.params);
             } else {
                 self.end_tx(id, StopReason::PowerLoss, None);
@@ -295,6 +198,9 @@ impl Station {
             return;
         };
         let record = TxRecord {
+            begun: Some(now.stamp()),
+            meter: Some(evse.meter_identity()),
+            flags: evse.flags_at_begin(self.online),
             id: tx_id.clone(),
             token: pending.token.clone(),
             group: pending.group.clone(),
@@ -373,6 +279,8 @@ impl Station {
         let Some(record) = evse.tx_record(now) else { return };
         let Some(mut tx) = evse.tx.take() else { return };
         let meter = MilliWattHours(record.register.shown);
+        let flags = evse.flags_at_end(tx.live, self.online, now.mono);
+        let session = record.session(&self.setup.id, id, now.stamp(), reason, flags);
         evse.register.end();
         let done = evse.finish(&record, reason, &self.params);
         let end = End {
@@ -389,6 +297,7 @@ impl Station {
         };
         let mut batch = Batch {
             rows: vec![self.row(now.stamp(), Event::Ended(end))],
+            sessions: vec![session],
             ..Batch::default()
         };
         batch.puts.push(self.put_text(format!("tx/{id}"), None));
@@ -580,15 +489,4 @@ impl Station {
         });
         self.tickets
     }
-}
-
-/// Counts a transaction as running in this run of the process from now on.
-fn take_up(tx: &mut Tx, now: Now, params: &Params) {
-    tx.live = true;
-    tx.live_since = now.mono;
-    tx.saved = now.mono;
-    tx.state_since = now.mono;
-    let first = |interval: Duration| (!interval.is_zero()).then(|| now.mono.plus(interval));
-    tx.next_sample = first(params.sample_interval);
-    tx.next_kept = first(params.stop_sample_interval);
 }

@@ -248,6 +248,18 @@ pub(super) fn prune(db: &Connection, cp: &CpId, up_to: u64, last: u64) -> Result
     Ok(gone)
 }
 
+/// `meta` name of the row behind which a reader came in, before the reader's name.
+pub(super) const SINCE: &str = "since/";
+
+/// Transactions that ended with a row still here: transaction, charge point, row.
+pub(super) fn ended(db: &Connection) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let mut query = db.prepare(
+        "SELECT json_extract(body, '$.tx'), cp, seq FROM ledger WHERE kind = 'ended' ORDER BY seq",
+    )?;
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 const FLOOR: &str = "floor/";
 
 /// Notes up to where the last reader of a charge point had taken its rows when it left.
@@ -277,6 +289,23 @@ pub(super) fn pending(db: &Connection, row: &ReaderRow, bound: u64) -> Result<u6
         )?
         .query_row((row.cp.as_str(), int(row.cursor), int(bound)), |row| row.get(0))?;
     uint(count, "count")
+}
+
+/// When the first row that a reader still has before it happened.
+pub(super) fn oldest(db: &Connection, row: &ReaderRow) -> Result<Option<Stamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT seq, boot, mono_ms, wall_ms, quality FROM ledger WHERE cp = ?1 AND seq > ?2 ORDER BY seq LIMIT 1",
+    )?;
+    let mut found = query.query((row.cp.as_str(), int(row.cursor)))?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let numbers = Numbers {
+        seq: row.get(0)?,
+        boot: row.get(1)?,
+        mono_ms: row.get(2)?,
+        wall_ms: row.get(3)?,
+        quality: row.get(4)?,
+    };
+    numbers.stamp().map(Some)
 }
 
 /// Writes or removes a value.

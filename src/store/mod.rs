@@ -4,6 +4,8 @@
 //! all; commits that come in while another is being synced share the next sync. Rows are deleted when every
 //! registered reader of their charge point is past them; a row nobody is registered for is kept.
 //!
+//! Each finished session is also in a journal of its own, signed, with what each back end had to say about it.
+//!
 //! Security events are also in a log of their own, which outlives their delivery and shows when it was tampered with.
 //!
 //! A killed process loses nothing that was acknowledged (promise D1). A damaged file is set aside and a new one
@@ -13,6 +15,7 @@
 pub(crate) mod double;
 mod error;
 mod file;
+mod journal;
 mod ledger;
 mod reader;
 mod schema;
@@ -23,9 +26,13 @@ mod tests;
 mod writer;
 
 pub use error::StoreError;
+pub use journal::{
+    Checked, JournalFault, JournalKey, JournalRecord, PublicKey, Reconciled, Session, Standing,
+    journal_token, read_sessions, reconcile_sessions,
+};
 pub use security::{LogFault, SecurityEntry, SecurityLog, read_security_log};
 
-use crate::domain::{Batch, BootId, CpId, ReaderId, Row};
+use crate::domain::{Batch, BootId, CpId, ReaderId, Row, Stamp};
 use reader::Ask;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -85,6 +92,9 @@ pub struct ReaderStats {
     pub cursor: u64,
     /// Rows before it, counted up to 10,000.
     pub pending: u64,
+    /// When the oldest of them happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Stamp>,
 }
 
 /// Settings that tests turn.
@@ -132,14 +142,21 @@ impl Store {
         file::make_dir(dir)?;
         let lock = file::lock(dir)?;
         let (mut db, set_aside) = file::open(dir, steps, &options)?;
+        let keys = journal::Keys::load(dir)?;
         let tx = db.transaction()?;
         let boot = ledger::next_boot(&tx)?;
+        let why = match set_aside {
+            Some(_) => journal::Opening::SetAside,
+            None => journal::Opening::New,
+        };
+        let chain = journal::open(&tx, &keys, why, ledger::last_seq(&tx)?)?;
         tx.commit()?;
         file::sync_dir(dir)?;
         let last_wall_ms = schema::meta(&db, "last_wall_ms")?;
         let read_db = file::open_reader(dir)?;
         let counters = Arc::new(Counters::default());
-        let writer = writer::Writer::new(db, options, Arc::clone(&counters), dir.to_owned(), lock)?;
+        let journal = (keys, chain);
+        let writer = writer::Writer::new(db, options, Arc::clone(&counters), dir.to_owned(), lock, journal)?;
         let (jobs, job_queue) = mpsc::channel(QUEUE);
         let (asks, ask_queue) = mpsc::channel(QUEUE);
         thread("ledger-write", move || writer.run(job_queue))?;
@@ -233,6 +250,14 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn retain_readers(&self, keep: &[ReaderId]) -> Result<(), StoreError> {
         self.work(Work::Retain(keep.to_vec())).await.map(drop)
+    }
+
+    /// Bounds the journal of sessions to so many records.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn keep_sessions(&self, records: u32) -> Result<(), StoreError> {
+        self.work(Work::KeepSessions(records)).await.map(drop)
     }
 
     /// Notes the Unix time in milliseconds at `Mono(0)` of a boot, once it is trusted.

@@ -76,11 +76,17 @@ fn stats(db: &Connection, counters: &Counters) -> Result<Stats, StoreError> {
     let mut readers = Vec::new();
     for row in ledger::readers(db)? {
         let pending = ledger::pending(db, &row, PENDING_BOUND)?;
+        let oldest = if pending == 0 {
+            None
+        } else {
+            ledger::oldest(db, &row)?
+        };
         readers.push(ReaderStats {
             reader: row.reader,
             cp: row.cp,
             cursor: row.cursor,
             pending,
+            oldest,
         });
     }
     let pages: i64 = db.query_row("PRAGMA page_count", [], |row| row.get(0))?;

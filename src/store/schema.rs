@@ -13,7 +13,8 @@ const APPLICATION_ID: u32 = 0x5256_4c54;
 
 /// From nothing to the present. Security events are kept twice, because the security log (1.6 whitepaper N01.FR.05) outlives
 /// their delivery. The ledger has no AUTOINCREMENT: it would cost one more page in every commit;
-/// `meta.high_water` and the readers' cursors keep numbers from being used twice.
+/// `meta.high_water` and the readers' cursors keep numbers from being used twice. The third step is the journal of
+/// sessions (ADR 14).
 pub(super) const STEPS: &[Step] = &[
     "
 CREATE TABLE ledger(
@@ -67,6 +68,34 @@ CREATE TABLE security_ends(
   which TEXT PRIMARY KEY,
   n INTEGER NOT NULL,
   hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+",
+    "
+CREATE TABLE sessions(
+  n INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,
+  signature BLOB NOT NULL
+) STRICT;
+CREATE INDEX sessions_others ON sessions(n) WHERE kind <> 'session';
+CREATE TABLE session_times(
+  n INTEGER NOT NULL,
+  side TEXT NOT NULL,
+  boot INTEGER NOT NULL,
+  mono_ms INTEGER NOT NULL,
+  PRIMARY KEY(n, side)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE receipts(
+  tx TEXT NOT NULL,
+  reader TEXT NOT NULL,
+  part TEXT NOT NULL,
+  row INTEGER NOT NULL,
+  answer TEXT NOT NULL,
+  code TEXT,
+  number INTEGER,
+  register_mwh INTEGER,
+  sum INTEGER NOT NULL,
+  PRIMARY KEY(tx, reader, part)
 ) STRICT, WITHOUT ROWID;
 ",
 ];

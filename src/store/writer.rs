@@ -4,8 +4,8 @@
 use super::error::StoreError;
 use super::ledger::{self, ReaderRow};
 use super::schema::set_meta;
-use super::{Counters, Options, file, security};
-use crate::domain::{Batch, BootId, CpId, Event, ReaderId};
+use super::{Counters, Options, file, journal, security};
+use crate::domain::{Batch, BootId, CpId, Event, NewRow, ReaderId};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -22,6 +22,7 @@ pub(super) enum Work {
     Retain(Vec<ReaderId>),
     Epoch { boot: BootId, epoch_ms: i64 },
     Wall(i64),
+    KeepSessions(u32),
 }
 
 /// What the writer is sent. The number answered is the last row's, the reader's cursor, or zero.
@@ -52,6 +53,7 @@ struct Known {
     floors: BTreeMap<CpId, u64>,
     /// Charge points with rows to delete.
     due: BTreeSet<CpId>,
+    journal: journal::Chain,
 }
 
 impl Known {
@@ -73,6 +75,7 @@ pub(super) struct Writer {
     options: Options,
     counters: Arc<Counters>,
     dir: PathBuf,
+    keys: journal::Keys,
     _lock: File,
 }
 
@@ -83,6 +86,7 @@ impl Writer {
         counters: Arc<Counters>,
         dir: PathBuf,
         lock: File,
+        (keys, chain): (journal::Keys, journal::Chain),
     ) -> Result<Self, StoreError> {
         let readers = ledger::readers(&db)?;
         let floors = ledger::floors(&db)?;
@@ -92,6 +96,7 @@ impl Writer {
             moves: BTreeMap::new(),
             due: floors.keys().cloned().collect(),
             floors,
+            journal: chain,
         };
         counters.last_seq.store(known.last, Relaxed);
         Ok(Self {
@@ -100,6 +105,7 @@ impl Writer {
             options,
             counters,
             dir,
+            keys,
             _lock: lock,
         })
     }
@@ -192,7 +198,7 @@ impl Writer {
 
     fn transact<'a>(&mut self, works: impl Iterator<Item = &'a Work>) -> Result<Vec<u64>, StoreError> {
         let mut known = self.known.clone();
-        let outcome = apply_all(&mut self.db, &mut known, works);
+        let outcome = apply_all(&mut self.db, &mut known, &self.keys, works);
         match &outcome {
             Ok(answers) => {
                 self.known = known;
@@ -236,17 +242,24 @@ impl Writer {
 fn apply_all<'a>(
     db: &mut Connection,
     known: &mut Known,
+    keys: &journal::Keys,
     works: impl Iterator<Item = &'a Work>,
 ) -> Result<Vec<u64>, StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut answers = Vec::new();
     for work in works {
         answers.push(match work {
-            Work::Batch(batch) => append(&tx, known, batch)?,
+            Work::Batch(batch) => append(&tx, known, keys, batch)?,
             Work::Register { reader, cp } => register(&tx, known, reader, cp)?,
             Work::Retain(keep) => retain(&tx, known, keep).map(|()| 0)?,
-            Work::Epoch { boot, epoch_ms } => ledger::set_epoch(&tx, *boot, *epoch_ms).map(|()| 0)?,
+            Work::Epoch { boot, epoch_ms } => {
+                journal::corrected(&tx, &mut known.journal, keys, *boot, *epoch_ms).map(|()| 0)?
+            }
             Work::Wall(unix_ms) => set_meta(&tx, "last_wall_ms", *unix_ms).map(|()| 0)?,
+            Work::KeepSessions(records) => {
+                known.journal.keep(*records);
+                0
+            }
         });
     }
     tx.commit()?;
@@ -269,13 +282,28 @@ fn prune(db: &mut Connection, known: &Known) -> Result<(u64, BTreeSet<CpId>), St
     Ok((total, left))
 }
 
-fn append(db: &Connection, known: &mut Known, batch: &Batch) -> Result<u64, StoreError> {
+fn append(
+    db: &Connection,
+    known: &mut Known,
+    keys: &journal::Keys,
+    batch: &Batch,
+) -> Result<u64, StoreError> {
+    let before = known.last;
     for row in &batch.rows {
         ledger::insert(db, known.last + 1, row)?;
         if let Event::Security(event) = &row.event {
             security::append(db, &row.cp, &row.at, event)?;
         }
         known.last += 1;
+    }
+    for session in &batch.sessions {
+        let ends = |row: &NewRow| matches!(&row.event, Event::Ended(end) if end.tx == session.tx);
+        let place = batch.rows.iter().position(ends);
+        let row = place.map_or(known.last, |place| before + 1 + place as u64);
+        journal::append(db, &mut known.journal, keys, session, row)?;
+    }
+    for receipt in &batch.receipts {
+        journal::put_receipt(db, receipt)?;
     }
     for put in &batch.puts {
         ledger::put(db, put)?;
@@ -316,6 +344,8 @@ fn register(db: &Connection, known: &mut Known, reader: &ReaderId, cp: &CpId) ->
         cursor: known.taken(cp),
     };
     ledger::put_reader(db, &row)?;
+    let since = i64::try_from(row.cursor).unwrap_or(i64::MAX);
+    set_meta(db, &format!("{}{reader}", ledger::SINCE), since)?;
     let cursor = row.cursor;
     known.readers.insert(reader.clone(), row);
     Ok(cursor)

@@ -8,23 +8,25 @@
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
-//! | `shown` | where every key of every payload is shown |
+//! | `shown` | where every key of every payload is shown (tests) |
+//! | `metrics` | the endpoint for Prometheus |
 //! | `ha` | Home Assistant |
 
 pub mod client;
 mod event;
 pub mod ha;
+pub mod metrics;
 pub mod mqtt;
 mod payload;
 mod picture;
+#[cfg(test)]
 mod shown;
 mod units;
 
 pub use event::{Change, EVENT_TYPES, Event, EventData, Record, RecordKind, Response, ResponseStatus};
 pub use payload::{
-    BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA, Session,
-    SiteState, Status,
+    Budget, BusState, Csms, Health, Info, Latency, LinkState, MeterState, Phases, PointState, Queue, SCHEMA,
+    Session, SiteState, Status,
 };
 pub use picture::{Device, Easel, Happening, Meter, Picture, Point, Reach, Totals, View, What};
-pub use shown::{SHOWN, Shown, Where};
 pub use units::{At, Milli, Slug};

@@ -60,8 +60,23 @@ pub struct Health {
     pub csms_connected: Option<bool>,
     /// What waits for back ends.
     pub queue: Queue,
+    /// What back ends with a monthly budget have cost.
+    pub budgets: Vec<Budget>,
     /// Every task turns.
     pub watchdog_ok: bool,
+}
+
+/// A back end with a monthly budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Budget {
+    /// `CHARGE_POINT/CSMS`, or `mqtt`.
+    pub back_end: String,
+    /// Bytes of this month (UTC), both ways, at the socket.
+    pub month_bytes: u64,
+    /// What it may cost in a month.
+    pub budget_bytes: u64,
+    /// What is given up for it: `free`, `sparing` or `bare`.
+    pub stage: &'static str,
 }
 
 /// What waits for back ends.

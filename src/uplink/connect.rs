@@ -6,6 +6,7 @@
 
 use super::error::{ConnectError, Stage};
 use super::tls::{self, Login};
+use super::traffic::{Counted, Traffic};
 use super::trust;
 use crate::domain::{Clock, CpId, CsmsSetup, OcppVersion};
 use crate::ocpp::MAX_MESSAGE_BYTES;
@@ -51,6 +52,8 @@ pub(super) struct Dial {
     /// Roots a CSMS has installed.
     pub(super) installed: Vec<CertificateDer<'static>>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Counts what goes through.
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// How far an attempt has come, for whoever looks on.
@@ -109,6 +112,7 @@ impl Dial {
             after: self.setup.connect_timeout,
         };
         let tcp = target.connect(until, onlooker).await?;
+        let tcp = Counted::new(tcp, Arc::clone(&self.traffic));
         let mut chain = Vec::new();
         let stream: Box<dyn Stream> = if target.tls {
             let tls = until.within(Stage::Tls, self.secure(tcp, &target.host)).await??;
@@ -192,9 +196,9 @@ impl Dial {
 
     async fn secure(
         &self,
-        tcp: TcpStream,
+        tcp: Counted<TcpStream>,
         host: &str,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
+    ) -> Result<tokio_rustls::client::TlsStream<Counted<TcpStream>>, ConnectError> {
         let (login, trust_dir, installed) =
             (self.login.clone(), self.trust_dir.clone(), self.installed.clone());
         let clock = Arc::clone(&self.clock);

@@ -13,6 +13,7 @@
 //! | `wire` | an open connection: queue, pings, limits, orderly close |
 //! | `desk` | reads and commits of the ledger, beside everything else |
 //! | `post` | what the station is told, in order and never dropped |
+//! | `traffic` | bytes through the sockets |
 //!
 //! Rules kept here:
 //! * one event at a time goes into the machine, and all its effects are carried out before the next;
@@ -28,6 +29,7 @@ mod error;
 mod post;
 mod run;
 mod tls;
+mod traffic;
 mod trust;
 pub mod vault;
 mod wire;
@@ -36,8 +38,8 @@ pub use error::{ConnectError, Stage};
 pub use tls::file_servers;
 
 use crate::domain::{
-    Batch, BootId, Command, CommandId, EvseId, IdToken, Mono, Notice, Outcome, Params, ResetKind, Row,
-    TokenInfo, TxId,
+    Batch, BootId, Command, CommandId, EvseId, IdToken, LinkTally, Mono, Notice, Outcome, Params, ResetKind,
+    Row, Thrift, TokenInfo, TxId,
 };
 use crate::ocpp::{Facts, Machine};
 use futures_util::future::BoxFuture;
@@ -89,6 +91,8 @@ pub enum ToUplink {
     Facts(Facts),
     /// What steers the station has changed: of use to a CSMS that is not in control.
     Params(Box<Params>),
+    /// How sparing the CSMS is to be told things, by its budget.
+    Thrift(Thrift),
     /// Restart the OCPP session.
     Reboot(ResetKind),
     /// Close in an orderly way (1001) and end.
@@ -162,6 +166,8 @@ pub struct UplinkHandle {
     pub to: mpsc::Sender<ToUplink>,
     /// How the link is.
     pub status: watch::Receiver<LinkStatus>,
+    /// What it has counted since it was started. Looking is all it is for: no change is announced.
+    pub tally: watch::Receiver<LinkTally>,
     /// Monotonic time of the last turn of its loop.
     pub heartbeat: watch::Receiver<Mono>,
     /// Its task.
@@ -186,6 +192,7 @@ pub fn spawn(
     let (to, inbox) = mpsc::channel(INBOX);
     let (set_status, status) = watch::channel(LinkStatus::default());
     let (beat, heartbeat) = watch::channel(vault.now().mono);
+    let (count, tally) = watch::channel(LinkTally::default());
     let uplink = run::Uplink::new(
         vault::Keeper::new(vault),
         machine,
@@ -193,11 +200,12 @@ pub fn spawn(
         post::Post::new(to_station),
         inbox,
         seed,
-        (set_status, beat),
+        (set_status, count, beat),
     );
     UplinkHandle {
         to,
         status,
+        tally,
         heartbeat,
         join: tokio::spawn(uplink.run()),
     }

@@ -7,8 +7,8 @@ use super::post::Post;
 use super::vault::{Keeper, Work};
 use super::wire::{Wire, WireEvent};
 use super::{FromUplink, LinkStatus, ToUplink};
-use crate::domain::{Backoff, Batch, Event as LedgerEvent, Mono, NewRow, SecurityEvent};
-use crate::ocpp::{Effect, Input, Machine, Misbehaviour};
+use crate::domain::{Backoff, Batch, Event as LedgerEvent, LinkTally, Mono, NewRow, SecurityEvent};
+use crate::ocpp::{Effect, Input, Machine, Misbehaviour, Registration};
 use futures_util::future::BoxFuture;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -108,6 +108,9 @@ pub(super) struct Uplink {
     warnings: u32,
     stopping: Option<Stopping>,
     status: watch::Sender<LinkStatus>,
+    tally: watch::Sender<LinkTally>,
+    /// Connected, and how registered, and since when.
+    state: (bool, Registration, Mono),
     heartbeat: watch::Sender<Mono>,
 }
 
@@ -119,9 +122,14 @@ impl Uplink {
         post: Post,
         inbox: mpsc::Receiver<ToUplink>,
         seed: u64,
-        watched: (watch::Sender<LinkStatus>, watch::Sender<Mono>),
+        watched: (
+            watch::Sender<LinkStatus>,
+            watch::Sender<LinkTally>,
+            watch::Sender<Mono>,
+        ),
     ) -> Self {
         let dial = keeper.dial();
+        let now = dial.clock.now().mono;
         let mut backoff = Backoff::new(dial.setup.reconnect_min, dial.setup.reconnect_max, seed);
         let phase = Phase::Waiting(Instant::now() + backoff.first());
         Self {
@@ -142,7 +150,9 @@ impl Uplink {
             warnings: 0,
             stopping: None,
             status: watched.0,
-            heartbeat: watched.1,
+            tally: watched.1,
+            state: (false, Registration::None, now),
+            heartbeat: watched.2,
         }
     }
 
@@ -208,6 +218,7 @@ impl Uplink {
             },
             ToUplink::Facts(facts) => Input::Facts(facts),
             ToUplink::Params(params) => Input::Params(params),
+            ToUplink::Thrift(thrift) => Input::Thrift(thrift),
             ToUplink::Reboot(kind) => Input::Reboot(kind),
             ToUplink::Stop => return self.stop(),
         };
@@ -459,6 +470,26 @@ impl Uplink {
             }
             changed
         });
-        self.heartbeat.send_replace(self.dial.clock.now().mono);
+        let now = self.dial.clock.now().mono;
+        self.publish_tally(now);
+        self.heartbeat.send_replace(now);
+    }
+
+    /// Shows what was counted. Copied only where something passed, and nobody is woken by it.
+    fn publish_tally(&mut self, now: Mono) {
+        let (connected, registration, _) = self.state;
+        let state = (self.link.connected, self.machine.registration());
+        if state != (connected, registration) {
+            self.state = (state.0, state.1, now);
+        }
+        let (since, bytes) = (Some(self.state.2), self.dial.traffic.bytes());
+        let machine = &self.machine;
+        self.tally.send_if_modified(|shown| {
+            if shown.bytes != bytes || shown.since != since {
+                shown.clone_from(machine.tally());
+                (shown.since, shown.bytes) = (since, bytes);
+            }
+            false
+        });
     }
 }

@@ -914,6 +914,91 @@ pub const MISTAKES: &[Mistake] = &[
         "bus.parity",
         ["leaves the factory", "\"even\"", "did you mean parity = \"even\""],
     ),
+    error(
+        "metrics for everybody without consent",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = «\"0.0.0.0:9469\"",
+        ],
+        "metrics.listen",
+        ["other machines", "127.0.0.1:9469", "accept_remote = true"],
+    ),
+    error(
+        "metrics at an address without a port",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = «\"127.0.0.1\"",
+        ],
+        "metrics.listen",
+        ["no address with a port", "unix:", "did you mean '127.0.0.1:9469'"],
+    ),
+    error(
+        "metrics at the name of this machine",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = «\"localhost:9469\"",
+        ],
+        "metrics.listen",
+        ["no address with a port", "unix:", "did you mean '127.0.0.1:9469'"],
+    ),
+    error(
+        "metrics at a path",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = «\"/run/retrovolt/metrics.sock\"",
+        ],
+        "metrics.listen",
+        [
+            "no socket",
+            "unix:",
+            "did you mean 'unix:/run/retrovolt/metrics.sock'",
+        ],
+    ),
+    error(
+        "metrics at a socket without a name",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = «\"unix:/run/retrovolt/\"",
+        ],
+        "metrics.listen",
+        ["names no file", "unix:", "unix:/run/retrovolt/metrics.sock"],
+    ),
+    warning(
+        "consent that nothing needs",
+        [
+            "members = [\"CP-1/1\", \"CP-2\"]",
+            "members = [\"CP-1/1\", \"CP-2\"]\n[metrics]\nlisten = \"[::1]:9469\"\naccept_remote = «true",
+        ],
+        "metrics.accept_remote",
+        ["no effect", "other machines", "remove it"],
+    ),
+    error(
+        "a budget without a unit",
+        [
+            "reconnect_min = \"1s\"",
+            "reconnect_min = \"1s\"\nmonthly_budget = «50",
+        ],
+        "charge_point.csms.monthly_budget",
+        ["has no unit", "from 1kB to 1000GB", "monthly_budget = \"50MB\""],
+    ),
+    error(
+        "a budget in bits",
+        [
+            "reconnect_min = \"1s\"",
+            "reconnect_min = \"1s\"\nmonthly_budget = «\"50Mb\"",
+        ],
+        "charge_point.csms.monthly_budget",
+        ["'Mb' is not a unit", "data", "did you mean \"50MB\""],
+    ),
+    error(
+        "a budget of nothing",
+        [
+            "reconnect_min = \"1s\"",
+            "reconnect_min = \"1s\"\nmonthly_budget = «\"10B\"",
+        ],
+        "charge_point.csms.monthly_budget",
+        ["too small", "with its unit", "\"1kB\""],
+    ),
     warning(
         "the wrong baud rate for the charger",
         ["baud = 19200", "baud = «38400"],

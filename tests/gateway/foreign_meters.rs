@@ -1,9 +1,9 @@
 //! Meters that are not Modbus, made or read by software we did not write: a whole session billed by an SML meter whose
 //! telegrams libsml makes, begun by a card at a serial reader; P1, SML and IEC 62056-21 against three Python packages.
 
-use crate::foreign_slaves::{PtyPair, Slave};
 use crate::rig::{python, root};
 use crate::site::{PATIENCE, Point, gateway_toml, process, until};
+use crate::slave::{PtyPair, Slave};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRng, TestRunner};

@@ -1,18 +1,15 @@
 //! The gateway reads and steers slaves we did not write: pymodbus and libmodbus, over TCP and over a pty pair, in every
 //! framing there is.
 
-use crate::rig::{python, root};
+use crate::rig::root;
 use crate::site::{PATIENCE, Point, gateway_toml, process, until};
+use crate::slave::{PtyPair, Slave, pymodbus};
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{online, sessions, up, waiting};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Stdio;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::process::Command;
 
 const CP: &str = "SLAVE-1";
 
@@ -179,14 +176,6 @@ fn configuration(dir: &Path, csms: &Csms, link: &str) -> String {
         + &point.toml("wallbox", "meter")
 }
 
-fn pymodbus(args: &[&str]) -> Command {
-    let mut command = Command::new(python());
-    command
-        .arg(root().join("tests/interop/slaves/pymodbus_slave.py"))
-        .args(args);
-    command
-}
-
 /// Built by `tests/interop/setup.sh`.
 fn libmodbus(args: &[&str]) -> Command {
     let program = root().join(".venv/libmodbus_slave");
@@ -198,103 +187,4 @@ fn libmodbus(args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args);
     command
-}
-
-/// Two pseudo-terminals joined by socat.
-pub struct PtyPair(#[allow(dead_code, reason = "its end ends the pair")] Child);
-
-impl PtyPair {
-    /// Until it is dropped.
-    pub async fn open(near: &Path, far: &Path) -> Self {
-        let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
-        let mut child = Command::new("socat")
-            .args(["-d", "-d", &end(near), &end(far)])
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("socat, which `make setup` installs");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let ready = async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if line.contains("starting data transfer loop") {
-                    return true;
-                }
-            }
-            false
-        };
-        assert!(
-            timeout(PATIENCE, ready).await.expect("socat is quick"),
-            "socat ended"
-        );
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self(child)
-    }
-}
-
-/// A slave program: `READY ...` and `WRITE unit address value...` on stdout, `plug` and `unplug` on stdin.
-pub struct Slave {
-    _child: Child,
-    stdin: ChildStdin,
-    said: watch::Receiver<Vec<String>>,
-    /// Where it listens.
-    pub port: u16,
-}
-
-impl Slave {
-    /// Starts a program and awaits its `READY`.
-    pub async fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the slave starts");
-        let stdin = child.stdin.take().expect("piped");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let (say, said) = watch::channel(Vec::new());
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                say.send_modify(|all| all.push(line));
-            }
-        });
-        let mut slave = Self {
-            _child: child,
-            stdin,
-            said,
-            port: 0,
-        };
-        let ready = slave.wrote(0, "READY").await;
-        slave.port = ready
-            .rsplit(':')
-            .next()
-            .and_then(|p| p.trim().parse().ok())
-            .unwrap_or(0);
-        slave
-    }
-
-    /// How much was said so far.
-    pub fn mark(&self) -> usize {
-        self.said.borrow().len()
-    }
-
-    /// The first line since the mark that begins like this.
-    pub async fn wrote(&mut self, mark: usize, start: &str) -> String {
-        let is_it = |line: &String| line == start || line.starts_with(&format!("{start} "));
-        let found = {
-            let seen = self.said.wait_for(|all| all.iter().skip(mark).any(is_it));
-            match timeout(PATIENCE, seen).await {
-                Ok(Ok(all)) => all.iter().skip(mark).find(|l| is_it(l)).cloned(),
-                _ => None,
-            }
-        };
-        found.unwrap_or_else(|| panic!("no `{start}`; said: {:#?}", self.said.borrow()))
-    }
-
-    /// Gives it an order.
-    pub async fn say(&mut self, word: &str) {
-        self.stdin
-            .write_all(format!("{word}\n").as_bytes())
-            .await
-            .expect("the slave listens");
-    }
 }

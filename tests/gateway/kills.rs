@@ -7,7 +7,7 @@ use retrovolt::sim::clock::RealClock;
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{online, sessions, waiting};
 use retrovolt::sim::{DeviceSpec, EvSpec, World, WorldSpec};
-use retrovolt::store::Store;
+use retrovolt::store::{Standing, Store, read_sessions, reconcile_sessions};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +119,7 @@ async fn kill_at_random(version: &str, kills: u64) {
     gateway.stop(crate::site::PATIENCE).await.expect("it ends");
     read_on(dir.path(), &mut audit).await;
 
+    journal_agrees(dir.path(), &audit);
     let verdict = csms.verdict();
     let sent = |row: &&Row| match row.event {
         Event::Changed { .. } => version != "1.6",
@@ -150,6 +151,32 @@ async fn kill_at_random(version: &str, kills: u64) {
     );
     assert!(begun >= kills / 20, "too few sessions to prove anything: {begun}");
     assert!(verdict.open.is_empty(), "{:?}", verdict.open);
+}
+
+/// Each session that was recorded is in the journal once, with the same energy, and the CSMS has acknowledged it.
+fn journal_agrees(dir: &Path, audit: &[Row]) {
+    let recorded: Vec<(String, i64)> = audit
+        .iter()
+        .filter_map(|row| match &row.event {
+            Event::Ended(end) => Some((end.tx.to_string(), end.energy.0)),
+            _ => None,
+        })
+        .collect();
+    let mut kept = Vec::new();
+    let checked = read_sessions(&dir.join("state"), &[], None, |record| {
+        kept.extend(record.session.map(|s| (s.tx, s.energy_mwh)));
+    })
+    .expect("the journal reads");
+    assert_eq!(checked.faults, []);
+    assert_eq!(
+        kept, recorded,
+        "a session is lost, doubled or another in the journal"
+    );
+    let (_, reconciled) = reconcile_sessions(&dir.join("state"), |_| true).expect("it reads");
+    assert_eq!(reconciled.len(), recorded.len());
+    for one in reconciled {
+        assert_eq!(one.standing, Standing::Acknowledged, "{one:?}");
+    }
 }
 
 /// A charger on Modbus TCP with the made-up profile, dropped into the device folder.

@@ -7,6 +7,9 @@
 )]
 
 mod bad_certificates;
+mod budget;
+mod canaries;
+mod deploy;
 mod doctor;
 mod dropin;
 mod every_action;
@@ -15,14 +18,21 @@ mod foreign_meters;
 mod foreign_slaves;
 mod hang;
 mod hostile_csms;
+mod inhibitor;
+mod journal;
 mod kills;
+mod metrics;
+mod notify;
 mod own_lines;
 mod reload;
 mod rig;
+mod secrets;
 mod secure_csms;
 mod site;
+mod slave;
 mod sunspec;
 mod two_csmss;
+mod unattended;
 mod unplug;
 mod updates;
 mod uploads;

@@ -1,9 +1,9 @@
 //! SunSpec meters we did not write: the models of pysunspec2 behind pymodbus, found in lists of different shape.
 
-use crate::foreign_slaves::Slave;
 use crate::kills::{configuration, quick_world};
 use crate::rig::{python, root};
 use crate::site::{PATIENCE, process, until};
+use crate::slave::Slave;
 use retrovolt::sim::EvSpec;
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{evses, online, sessions, up, waiting};

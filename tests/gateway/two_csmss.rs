@@ -17,15 +17,20 @@ use tempfile::TempDir;
 const CP: &str = "TWO-1";
 
 /// One back end of the configuration.
-struct BackEnd {
-    name: &'static str,
-    url: String,
-    version: &'static str,
-    tags: &'static str,
+pub struct BackEnd {
+    /// Its name.
+    pub name: &'static str,
+    /// `ws://...`.
+    pub url: String,
+    /// `1.6` or `2.0.1`.
+    pub version: &'static str,
+    /// A line `tags = [...]`, or nothing.
+    pub tags: &'static str,
 }
 
 impl BackEnd {
-    fn of(name: &'static str, csms: &Csms, version: &'static str) -> Self {
+    /// A back end that is told of everything.
+    pub fn of(name: &'static str, csms: &Csms, version: &'static str) -> Self {
         Self {
             name,
             url: csms.url("{id}"),
@@ -48,7 +53,8 @@ impl BackEnd {
     }
 }
 
-fn configuration(dir: &Path, world: &World, auth: &str, back_ends: &[&BackEnd]) -> String {
+/// The configuration of one charge point with these back ends.
+pub fn configuration(dir: &Path, world: &World, auth: &str, back_ends: &[&BackEnd]) -> String {
     let address = world.address("net").expect("a server");
     let (ip, port) = (address.ip(), address.port());
     let back_ends: String = back_ends.iter().map(|b| b.toml()).collect();
@@ -80,10 +86,11 @@ max_current = "16A"
     )
 }
 
-const FREE: &str = "auth = \"free\"\nid_token = \"FREE\"";
+/// Anybody may charge.
+pub const FREE: &str = "auth = \"free\"\nid_token = \"FREE\"";
 
 /// A vehicle comes, charges until somebody has seen meter values, and leaves.
-async fn session(gateway: &GatewayProcess, world: &World) {
+pub async fn session(gateway: &GatewayProcess, world: &World) {
     world.plug("box", EvSpec::default()).expect("a charger");
     let rows = |s: &Value| s["ledger"]["last_seq"].as_u64().unwrap_or(0);
     let before = until(gateway, "a session runs", |s| sessions(s) == 1).await;
@@ -108,7 +115,8 @@ async fn delivered(gateway: &GatewayProcess, csms: &Csms, sessions: u64) {
     );
 }
 
-fn out(csms: &Csms) {
+/// Takes a CSMS off the net.
+pub fn out(csms: &Csms) {
     csms.set_reach(Reach::Refuse);
     csms.cut();
 }

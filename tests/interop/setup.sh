@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the interop tests talk to: foreign CSMSs, a foreign Modbus slave and decoders of meter telegrams from
-# PyPI in .venv; libmodbus, libsml, socat, two MQTT brokers and a C compiler from the distribution where they are missing and we may install them.
+# PyPI in .venv; libmodbus, libsml, socat, a D-Bus daemon, two MQTT brokers and a C compiler from the distribution where they are missing and we may install them;
+# promtool from the distribution's package of Prometheus, which is unpacked in .lab and not installed: no service is started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/interop
@@ -10,6 +11,7 @@ wanted=()
 [ -e /usr/include/sml/sml_file.h ] || wanted+=(libsml-dev)
 [ -e /usr/include/uuid/uuid.h ] || wanted+=(uuid-dev)
 command -v socat >/dev/null || wanted+=(socat)
+command -v dbus-daemon >/dev/null || wanted+=(dbus)
 PATH=$PATH:/usr/sbin
 command -v mosquitto >/dev/null || wanted+=(mosquitto)
 command -v mosquitto_sub >/dev/null || wanted+=(mosquitto-clients)
@@ -40,4 +42,22 @@ fi
 meter=$here/meters/libsml_meter.c
 if [ "$meter" -nt .venv/libsml_meter ]; then
   cc -O2 -Wall -o .venv/libsml_meter "$meter" -lsml -luuid
+fi
+
+tool=.lab/prometheus/promtool
+if [ ! -x "$tool" ]; then
+  mkdir -p "$(dirname "$tool")"
+  if command -v promtool >/dev/null; then
+    ln -sf "$(command -v promtool)" "$tool"
+  else
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    chmod 755 "$work"
+    load() { (cd "$work" && apt-get download -qq prometheus 2>/dev/null); }
+    { load || { apt-get update -qq && load; }; } && dpkg-deb -x "$work"/prometheus_*.deb "$work/unpacked" || {
+      echo "missing for the tests of metrics: promtool; install it with: sudo apt-get install --no-install-recommends prometheus" >&2
+      exit 1
+    }
+    install -m 755 "$work/unpacked/usr/bin/promtool" "$tool"
+  fi
 fi

@@ -12,6 +12,7 @@ mod ledger;
 mod misbehaviours;
 mod pair;
 mod readonly;
+mod receipts;
 mod requests;
 mod restarts;
 mod routing;

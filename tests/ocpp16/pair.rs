@@ -69,6 +69,8 @@ pub struct Pair {
     /// What survives a restart.
     pub kv: BTreeMap<String, String>,
     pub cursor: u64,
+    /// What the machine noted for the journal of sessions.
+    pub receipts: Vec<Receipt>,
     pub ledger: Vec<Row>,
     /// Whether commits become durable by themselves.
     pub disk: bool,
@@ -105,6 +107,7 @@ impl Pair {
             },
             seed: 1,
             kv: BTreeMap::new(),
+            receipts: Vec::new(),
             cursor: 0,
             ledger: Vec::new(),
             disk: true,
@@ -220,6 +223,11 @@ impl Pair {
                 None => self.kv.remove(&put.key),
             };
         }
+        assert!(
+            batch.receipts.is_empty() || !batch.cursors.is_empty(),
+            "a receipt is durable with the cursor"
+        );
+        self.receipts.extend(batch.receipts);
         for (reader, seq) in batch.cursors {
             assert_eq!(reader, ReaderId::new("CP1-main"));
             assert!(seq > self.cursor, "the cursor never goes back");

@@ -12,6 +12,7 @@ mod model;
 #[allow(dead_code, reason = "shared with the stories in 1.6, which use all of it")]
 mod pair;
 mod readonly;
+mod receipts;
 mod requests;
 mod transactions;
 

@@ -4,9 +4,9 @@
 //! spared, for the kernel writes it out every half minute or so. What a power cut takes back the ledger still
 //! knows (`runtime` keeps the count there with everything that depends on it); the larger of both is true.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Length of the record: count and checksum, each as fixed digits.
@@ -21,13 +21,13 @@ pub(super) struct CountFile {
 impl CountFile {
     /// Opens or makes the file of a device; gives what it holds, if it holds anything sound.
     pub(super) fn open(folder: &Path, device: &str) -> io::Result<(Self, Option<u64>)> {
-        std::fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o640)
+            .mode(0o600)
             .open(folder.join(device))?;
         let mut text = Vec::with_capacity(LENGTH);
         file.by_ref().take(LENGTH as u64).read_to_end(&mut text)?;

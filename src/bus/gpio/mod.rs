@@ -107,8 +107,14 @@ pub(super) fn spawn(
         open: None,
         leaving: false,
     };
+    let tally = task.outlet.tally();
     let join = tokio::spawn(task.run());
-    BusHandle { to, heartbeat, join }
+    BusHandle {
+        to,
+        heartbeat,
+        tally,
+        join,
+    }
 }
 
 fn count_file(link: &GpioLink, id: &DeviceId, device: &GpioDevice) -> (Option<CountFile>, u64) {

@@ -290,6 +290,7 @@ impl SerialLine {
         match self.receive(&what, wanted, sent, timeout).await? {
             End::Answer(answer) => {
                 self.seen.taken += 1;
+                self.seen.answer_took = self.timer.now().saturating_sub(sent);
                 if !what.pdu.is_write() {
                     let took = self
                         .timer

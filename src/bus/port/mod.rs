@@ -121,6 +121,8 @@ pub(crate) struct Seen {
     pub ambiguous: u64,
     /// Own requests heard again.
     pub echoes: u64,
+    /// From the last byte of the last request that was answered to the last of its answer.
+    pub answer_took: Duration,
 }
 
 /// An open port with Modbus.

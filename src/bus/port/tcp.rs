@@ -133,6 +133,7 @@ impl MbapLine {
                 match mbap::decode(self.transaction, what.unit, what.pdu, &frame) {
                     Ok(answer) => {
                         self.seen.taken += 1;
+                        self.seen.answer_took = self.timer.now().saturating_sub(sent);
                         return Ok(answer);
                     }
                     Err(FrameError::Transaction { .. }) => self.seen.foreign += 1,

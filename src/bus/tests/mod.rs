@@ -7,6 +7,7 @@ mod late;
 mod line;
 mod stop;
 mod stream;
+mod tally;
 
 use super::modbus::{Host, Hosts, Machine};
 use super::port::{Opener, Wire};
@@ -113,8 +114,8 @@ pub(crate) fn prepare(
     let devices = devices_of(&setup, library).expect("shipped profiles");
     let hosts = hosts(&setup, devices, 1);
     let (opener, far) = in_memory();
-    let (to, heartbeat, task) = task::prepare(setup, hosts, clock, events, opener, || Ok(Timer::tokio()));
-    (to, heartbeat, task, far)
+    let (outside, task) = task::prepare(setup, hosts, clock, events, opener, || Ok(Timer::tokio()));
+    (outside.to, outside.heartbeat, task, far)
 }
 
 /// Opens a line in memory; the far end of each opening comes out of the channel.

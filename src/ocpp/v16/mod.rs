@@ -26,8 +26,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row, StatusNotice,
-    TokenInfo, VaultAnswer, VaultRequest,
+    CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, MilliWattHours, Now, Outcome, Params, Row,
+    StatusNotice, TokenInfo, VaultAnswer, VaultRequest,
 };
 use keys::Keys;
 use ocpp_kit::Version;
@@ -160,6 +160,7 @@ impl Dialect for V16 {
                     puts: vec![self.map.learn(&begin.tx, number)],
                     verdict: info.clone().map(|info| (begin.tx.clone(), info)),
                     learned: begin.token.clone().zip(info),
+                    number: Some(i64::from(number)),
                 })
             }
             Event::Ended(end) => {
@@ -170,6 +171,7 @@ impl Dialect for V16 {
                     puts: vec![self.map.forget(&end.tx)],
                     verdict: None,
                     learned: end.token.clone().zip(info),
+                    number: None,
                 })
             }
             Event::Security(_) => {
@@ -180,6 +182,10 @@ impl Dialect for V16 {
                 Ok(RowReply::default())
             }
         }
+    }
+
+    fn register_told(&self, call: &Call) -> Option<MilliWattHours> {
+        project::register_told(call)
     }
 
     fn row_given_up(&mut self, row: &Row) -> Vec<KeyPut> {

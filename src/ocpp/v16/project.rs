@@ -216,6 +216,13 @@ fn stop_with(row: &Row, end: &End, epochs: &Epochs, map: &TxMap, keys: &Keys, mo
     Call::new("StopTransaction", &request)
 }
 
+/// The register in a StartTransaction or StopTransaction.
+pub(super) fn register_told(call: &Call) -> Option<MilliWattHours> {
+    let value: Value = serde_json::from_str(call.payload.get()).ok()?;
+    let watt_hours = value.get("meterStart").or_else(|| value.get("meterStop"))?;
+    watt_hours.as_i64().map(MilliWattHours::from_base)
+}
+
 /// At most so many samples, evenly chosen; the first and the last always among them (errata 3.91).
 fn thinned(data: &[MeterSample], most: usize) -> impl Iterator<Item = &MeterSample> {
     let (count, most) = (data.len(), most.min(data.len()));

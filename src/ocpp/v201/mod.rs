@@ -24,8 +24,8 @@ use super::dialect::{BootReason, BootReply, Call, CallCx, Dialect, KeyPut, React
 use super::read;
 use super::wallclock::Epochs;
 use crate::domain::{
-    ConnectorStatus, CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, Now, Outcome, Params, Row,
-    StatusNotice, TokenInfo,
+    ConnectorStatus, CpSetup, Credentials, CsmsSetup, Event, EvseId, IdToken, MilliWattHours, Now, Outcome,
+    Params, Row, StatusNotice, TokenInfo,
 };
 use model::Model;
 use ocpp_kit::Version;
@@ -156,7 +156,12 @@ impl Dialect for V201 {
             puts: Vec::new(),
             verdict: running.cloned().zip(info.clone()),
             learned: presented.zip(info),
+            number: None,
         })
+    }
+
+    fn register_told(&self, call: &Call) -> Option<MilliWattHours> {
+        project::register_told(call)
     }
 
     /// The station's own transaction id is the one on the wire: there is nothing to remember.

@@ -8,15 +8,15 @@ use super::measure::meter_value;
 use super::model::Model;
 use super::token;
 use crate::domain::{
-    Begin, ChargingState, ConnectorStatus, CpSetup, End, Event, EvseId, IdToken, Phase, Quantity, Row,
-    SampleContext, SamplePoint, StatusNotice, StopReason, TxId, TxTrigger,
+    Begin, ChargingState, ConnectorStatus, CpSetup, End, Event, EvseId, IdToken, MilliWattHours, Phase,
+    Quantity, Row, SampleContext, SamplePoint, StatusNotice, StopReason, TxId, TxTrigger,
 };
 use ocpp_kit::types::DateTime;
 use ocpp_kit::v2_0_1 as wire;
 use ocpp_kit::v2_0_1::{
-    AuthorizeRequest, BootNotificationRequest, ChargingStation, EVSE, HeartbeatRequest, MeterValue,
-    MeterValuesRequest, Reason, SecurityEventNotificationRequest, StatusNotificationRequest, Transaction,
-    TransactionEventEnum, TransactionEventRequest, TriggerReason,
+    AuthorizeRequest, BootNotificationRequest, ChargingStation, EVSE, HeartbeatRequest, Measurand,
+    MeterValue, MeterValuesRequest, ReadingContext, Reason, SecurityEventNotificationRequest,
+    StatusNotificationRequest, Transaction, TransactionEventEnum, TransactionEventRequest, TriggerReason,
 };
 
 /// Every EVSE has one connector.
@@ -233,6 +233,31 @@ fn end_values(end: &End, at: DateTime, epochs: &Epochs) -> Vec<MeterValue> {
 
 fn is_register(point: &SamplePoint) -> bool {
     point.quantity == Quantity::EnergyImport && point.phase == Phase::Total
+}
+
+/// The billing register of the begin or of the end in a TransactionEvent, which is the last of its kind there.
+pub(super) fn register_told(call: &Call) -> Option<MilliWattHours> {
+    let event: TransactionEventRequest = serde_json::from_str(call.payload.get()).ok()?;
+    let values = event.meter_value.unwrap_or_default();
+    let samples = values.iter().flat_map(|value| &value.sampled_value);
+    let told = samples.filter(|sample| {
+        let at_an_end = matches!(
+            sample.context,
+            Some(ReadingContext::TransactionBegin | ReadingContext::TransactionEnd)
+        );
+        at_an_end && sample.measurand == Some(Measurand::EnergyActiveImportRegister) && sample.phase.is_none()
+    });
+    told.last()
+        .and_then(|sample| milli(&sample.value.to_string()))
+        .map(MilliWattHours)
+}
+
+/// A decimal number in thousandths.
+fn milli(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{part:0<3}");
+    let joined = format!("{whole}{}", digits.get(..3)?);
+    joined.parse().ok()
 }
 
 fn seq_no(seq: u32) -> i32 {

@@ -2,20 +2,76 @@
 
 use super::{ChargePoint, Gateway};
 use crate::domain::Clock;
+use crate::runtime::diag::Diagnostics;
+use crate::runtime::gauges::HUNG_AFTER;
+use crate::runtime::inhibit::Wish;
 use crate::runtime::links::Link;
 use crate::runtime::observe::{Scene, Subject};
+use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// What a task may be silent before it counts as hung.
-const HUNG_AFTER: Duration = Duration::from_secs(10);
+/// The ledger answers within this, or is not healthy.
+const LEDGER_WAIT: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Names the tasks that have not turned for too long; none means healthy. A link without a network turns.
     #[must_use]
     pub fn hung(&self) -> Vec<String> {
         self.vitals.hung(HUNG_AFTER)
+    }
+
+    /// What is not as it must be: tasks that hang, a ledger that does not answer. An uplink without a network and a
+    /// device that is off are no illness of the gateway.
+    pub async fn ailing(&self) -> Vec<String> {
+        let mut why: Vec<String> = self.hung().iter().map(|task| format!("hangs: {task}")).collect();
+        match timeout(LEDGER_WAIT, self.store.turns()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => why.push(format!("ledger: {error}")),
+            Err(_) => why.push(format!("the ledger has not answered within {LEDGER_WAIT:?}")),
+        }
+        why
+    }
+
+    /// Running sessions.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        let of =
+            |snapshot: &crate::station::Snapshot| snapshot.evses.iter().filter(|e| e.tx.is_some()).count();
+        self.points
+            .values()
+            .map(|p| of(&p.conductor.snapshot.borrow()))
+            .sum()
+    }
+
+    /// Whether a shutdown of the machine is to be held up.
+    pub fn wish(&self) -> Wish {
+        Wish {
+            session: self.sessions() > 0,
+            most: self.setup.inhibit_shutdown,
+        }
+    }
+
+    /// Where everything is kept that must survive.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.setup.state_dir
+    }
+
+    /// Answers with what belongs into a support bundle, without holding up the main task.
+    pub async fn tell_diagnostics(&self, configuration: Value, back: oneshot::Sender<Value>) {
+        let mut status = self.status().await;
+        status["configuration"] = configuration;
+        let diagnostics = Diagnostics {
+            setup: self.yard.setup(),
+            status,
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+        };
+        tokio::spawn(async move { back.send(diagnostics.files().await) });
     }
 
     /// The one line for `systemctl status`.
@@ -26,21 +82,12 @@ impl Gateway {
             .values()
             .filter(|p| p.conductor.snapshot.borrow().online)
             .count();
-        let sessions: usize = self
-            .points
-            .values()
-            .map(|p| {
-                p.conductor
-                    .snapshot
-                    .borrow()
-                    .evses
-                    .iter()
-                    .filter(|e| e.tx.is_some())
-                    .count()
-            })
-            .sum();
+        let sessions = self.sessions();
         let south = self.south.borrow();
         let ports = south.ports.values().filter(|(up, _)| *up).count();
+        if self.points.is_empty() && self.buses.is_empty() {
+            return "nothing to serve yet: no charge point is configured".to_owned();
+        }
         format!(
             "{ports}/{} buses open, {online}/{} charge points online, {sessions} sessions",
             self.buses.len(),
@@ -49,9 +96,9 @@ impl Gateway {
     }
 
     /// The whole picture for `retrovolt status`.
-    pub async fn status(&self) -> serde_json::Value {
+    pub async fn status(&self) -> Value {
         let now = self.clock.now();
-        let points: Vec<serde_json::Value> = self
+        let points: Vec<Value> = self
             .points
             .values()
             .map(|p| {
@@ -86,6 +133,7 @@ impl Gateway {
             "south": *self.south.borrow(),
             "charge_points": points,
             "ledger": ledger,
+            "traffic": self.traffic(),
         })
     }
 
@@ -95,7 +143,6 @@ impl Gateway {
             setup: point.setup.clone(),
             snapshot: point.conductor.snapshot.clone(),
             told: point.conductor.told.clone(),
-            link: point.links.first().map(|link| link.uplink.status.clone()),
         };
         self.scene.send_replace(Scene {
             site: Some(Arc::new(self.setup.clone())),

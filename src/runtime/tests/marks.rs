@@ -57,9 +57,13 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         charge_points: vec![point],
         fuses: Vec::new(),
         state_dir: dir.to_owned(),
+        session_records: 1_000,
         socket: dir.join("socket"),
         trust_dir: None,
         device_dir: None,
+        inhibit_shutdown: Duration::ZERO,
+        metrics: None,
+        budgets: BTreeMap::new(),
     }
 }
 

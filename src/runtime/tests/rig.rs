@@ -282,6 +282,7 @@ impl Rig {
         tokio::spawn(vitals::ask_ledger(store.clone(), marker));
         let bus = &south_side.to_bus;
         let around = Surroundings {
+            profiles: BTreeMap::new(),
             clock: Arc::clone(&clock),
             store,
             buses: ["charger", "meter"]

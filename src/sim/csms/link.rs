@@ -255,19 +255,24 @@ impl Talk {
             payload: payload.clone(),
         };
         let mut frame = self.frame(Side::ChargePoint, id, kind);
-        frame.lost = hangs || loss.is_some();
+        let refused = state.manners.refusals.contains(action);
+        frame.lost = hangs || refused || loss.is_some();
         self.shared.record(state, frame);
         if hangs {
             return Next::Nothing;
         }
-        let answer = answer::answer(
-            &self.protocol,
-            &self.cp,
-            action,
-            payload,
-            &state.manners,
-            &mut state.ledger,
-        );
+        let answer = if refused {
+            Err("InternalError")
+        } else {
+            answer::answer(
+                &self.protocol,
+                &self.cp,
+                action,
+                payload,
+                &state.manners,
+                &mut state.ledger,
+            )
+        };
         match loss {
             Some(Loss::Silent) => return Next::Nothing,
             Some(Loss::Cut) => return Next::Cut,

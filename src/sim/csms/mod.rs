@@ -10,7 +10,7 @@ mod verdict;
 pub use verdict::Verdict;
 
 use serde_json::Value;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -170,6 +170,7 @@ struct Manners {
     password: Option<String>,
     tokens: BTreeMap<String, String>,
     losses: VecDeque<(String, Loss)>,
+    refusals: BTreeSet<String>,
 }
 
 struct State {
@@ -238,6 +239,7 @@ impl Csms {
             password: None,
             tokens: BTreeMap::new(),
             losses: VecDeque::new(),
+            refusals: BTreeSet::new(),
         };
         let state = State {
             manners,
@@ -311,6 +313,16 @@ impl Csms {
             .manners
             .losses
             .push_back((action.to_owned(), loss));
+    }
+
+    /// Refuses every CALL of this action with `InternalError` from now on, or no longer. What is refused does not count.
+    pub fn refuse(&self, action: &str, refuse: bool) {
+        let refusals = &mut self.shared.lock().manners.refusals;
+        if refuse {
+            refusals.insert(action.to_owned());
+        } else {
+            refusals.remove(action);
+        }
     }
 
     /// Cuts every link without a closing handshake.

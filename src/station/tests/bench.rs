@@ -67,6 +67,8 @@ pub(super) struct Bench {
     /// How the contacts of each device stand, as far as they are seen.
     pub(super) contacts: BTreeMap<DeviceId, BTreeMap<GpioSignal, bool>>,
     pub(super) kv: BTreeMap<String, String>,
+    /// What the journal was given.
+    pub(super) sessions: Vec<SessionRecord>,
     pub(super) rows: Vec<NewRow>,
     log: Vec<String>,
     /// The store answers at once.
@@ -177,6 +179,7 @@ impl Bench {
             contacts: BTreeMap::new(),
             kv: BTreeMap::new(),
             rows: Vec::new(),
+            sessions: Vec::new(),
             log: Vec::new(),
             store: true,
             unanswered: VecDeque::new(),
@@ -274,6 +277,14 @@ impl Bench {
         let Some((id, batch)) = self.unanswered.pop_front() else {
             return;
         };
+        let ended: Vec<&TxId> = batch
+            .rows
+            .iter()
+            .filter_map(|row| matches!(row.event, Event::Ended(_)).then(|| row.event.tx())?)
+            .collect();
+        let kept: Vec<&TxId> = batch.sessions.iter().map(|session| &session.tx).collect();
+        assert_eq!(ended, kept, "a record for each end, in one step with it");
+        self.sessions.extend(batch.sessions);
         for row in batch.rows {
             self.note(row_text(&row.event));
             self.rows.push(row);

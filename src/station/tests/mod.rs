@@ -4,6 +4,7 @@ mod bench;
 mod charging;
 mod contacts;
 mod drives;
+mod journal;
 mod meters;
 mod orders;
 mod restarts;

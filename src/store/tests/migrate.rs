@@ -119,3 +119,13 @@ async fn a_flipped_bit_in_the_version_is_damage_and_no_later_release() {
     assert_eq!(opened.set_aside, Some(dir.path().join("ledger.db.bad-1")));
     store.close().await;
 }
+
+#[test]
+fn the_package_knows_the_schema() {
+    let told = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/debian/schema")).unwrap();
+    assert_eq!(
+        told.trim(),
+        STEPS.len().to_string(),
+        "deploy/debian/schema keeps an older package from being put over a newer ledger"
+    );
+}

@@ -25,7 +25,8 @@ fn itself(settings: &Settings) -> Vec<Entity> {
             .diagnostic(),
         Entity::sensor("queue", "Queued messages", &health, value("queue.messages"))
             .with("state_class", "measurement")
-            .diagnostic(),
+            .diagnostic()
+            .attributes(&health, keys(&["budgets"])),
         Entity::sensor(
             "queue_oldest",
             "Oldest queued message",

@@ -16,6 +16,7 @@ pub(super) use keeper::{Keeper, Work};
 use super::connect::{Dial, Peer};
 use super::error::ConnectError;
 use super::tls::Login;
+use super::traffic::Traffic;
 use super::trust::{self, Moment};
 use crate::domain::{
     CertificateUse, Clock, CpId, Credentials, CsmsSetup, HashAlgorithm, Now, Secret, Security, SecurityEvent,
@@ -93,6 +94,8 @@ pub struct Vault {
     waits: bool,
     /// The other side of the present connection.
     peer: Option<Peer>,
+    /// Counts what goes through every connection.
+    traffic: Arc<Traffic>,
 }
 
 impl Vault {
@@ -118,6 +121,7 @@ impl Vault {
             failures: 0,
             waits: false,
             peer: None,
+            traffic: Arc::default(),
         };
         vault.adopt(kept);
         vault
@@ -210,6 +214,7 @@ impl Vault {
             trust_dir: self.trust_dir.clone(),
             installed: self.installed(CertificateUse::CentralSystemRoot).collect(),
             clock: Arc::clone(&self.clock),
+            traffic: Arc::clone(&self.traffic),
         }
     }
 

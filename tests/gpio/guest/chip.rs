@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -77,6 +80,24 @@ impl Chip {
         assert!(reached.is_ok(), "{name} is not {level} after {PATIENCE:?}");
     }
 
+    /// Notes every level a line takes from now on.
+    pub fn watch(&self, name: &str) -> Watch {
+        let (path, over) = (self.attribute(name, "value"), Arc::new(AtomicBool::new(false)));
+        let ended = Arc::clone(&over);
+        let watcher = std::thread::spawn(move || {
+            let mut seen: Vec<bool> = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let level = fs::read_to_string(&path).expect("a value").trim() == "1";
+                if seen.last() != Some(&level) {
+                    seen.push(level);
+                }
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            seen
+        });
+        Watch { over, watcher }
+    }
+
     /// Pulses of a meter: so long active, so long idle.
     pub async fn pulses(&self, name: &str, count: usize, on: Duration, off: Duration) {
         for _ in 0..count {
@@ -95,6 +116,20 @@ impl Chip {
         PathBuf::from(format!(
             "/sys/devices/platform/{device}/{chip}/sim_gpio{offset}/{attribute}"
         ))
+    }
+}
+
+/// Somebody who looks at a line all the time.
+pub struct Watch {
+    over: Arc<AtomicBool>,
+    watcher: JoinHandle<Vec<bool>>,
+}
+
+impl Watch {
+    /// The levels that were seen, each once until it changed.
+    pub fn end(self) -> Vec<bool> {
+        self.over.store(true, Ordering::Relaxed);
+        self.watcher.join().expect("it watched")
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod chip;
 
-use crate::machine::{GATEWAY, GUEST};
+use crate::story::{GATEWAY, GUEST};
 use chip::Chip;
 use retrovolt::sim::GatewayProcess;
 use retrovolt::sim::csms::Csms;
@@ -540,4 +540,62 @@ async fn without_a_vehicle_contact_sessions_follow_each_other_and_a_meter_of_its
     );
     let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
     assert!(ended.success(), "{}", rig.log());
+}
+
+/// A relay board that switches on at a low level: released is high, which is what the line must show before it is given
+/// back. What it shows after that is the driver's affair: `gpio-sim` says low.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs in the machine"]
+async fn the_relay_moves_neither_at_a_reload_nor_before_it_must_and_is_released_before_its_line_is() {
+    const CLOSED: bool = false;
+    let mut rig =
+        Rig::with(|toml| toml.replace("line = \"RELAY\"", "line = \"RELAY\"\nactive_low = true")).await;
+    rig.start().await;
+    assert_eq!(rig.chip.level("RELAY"), !CLOSED, "open before anybody may charge");
+    rig.chip.set("PLUG", true);
+    rig.until("the vehicle is seen", |s| evse(s)["status"] == "Preparing")
+        .await;
+    let start = json!({ "connectorId": 1, "idTag": "CARD" });
+    let answer = rig.csms.call(CP, "RemoteStartTransaction", start).await;
+    assert_eq!(answer.expect("an answer")["status"], "Accepted");
+    rig.chip.until("RELAY", CLOSED).await;
+    rig.count(5).await;
+    rig.register(5).await;
+
+    // A fuse more, then another model: the second builds the charge point anew. Neither touches the bus.
+    let toml = std::fs::read_to_string(rig.dir.join("retrovolt.toml")).expect("a configuration");
+    let fuse = format!("{toml}\n[[fuse]]\nname = \"house\"\nmax_current = \"32A\"\nmembers = [\"{CP}\"]\n");
+    let other = fuse.replacen(
+        &format!("id = \"{CP}\""),
+        &format!("id = \"{CP}\"\nmodel = \"Other\""),
+        1,
+    );
+    let watch = rig.chip.watch("RELAY");
+    for (reloads, text) in [(1, &fuse), (2, &other)] {
+        rig.gateway.configure(text).expect("written");
+        rig.gateway.reload().expect("a signal");
+        rig.until("it is taken over, and the session goes on", |s| {
+            rig.log().matches("configuration reloaded").count() == reloads
+                && online(s) == 1
+                && sessions(s) == 1
+        })
+        .await;
+    }
+    rig.gateway.configure("[gatewy]\n").expect("written");
+    rig.gateway.reload().expect("a signal");
+    rig.until("it is refused", |_| rig.log().contains("is not used"))
+        .await;
+    rig.count(5).await;
+    rig.register(10).await;
+    assert_eq!(watch.end(), [CLOSED], "the relay moved at a reload");
+
+    let watch = rig.chip.watch("RELAY");
+    let ended = rig.gateway.stop(PATIENCE).await.expect("it ends");
+    assert!(ended.success(), "{}", rig.log());
+    let seen = watch.end();
+    assert_eq!(
+        seen[..2],
+        [CLOSED, !CLOSED],
+        "released by us, before the driver had a say"
+    );
 }

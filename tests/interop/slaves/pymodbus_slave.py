@@ -5,7 +5,7 @@
     pymodbus_slave.py --rtu /path/of/port [--framer rtu|ascii] [--baud 19200] [--parity N]
 
 Says on stdout `READY tcp 127.0.0.1:PORT` or `READY rtu PATH`, then `WRITE unit address value...` for every write
-taken. Reads `plug`, `unplug` and `quit` from stdin. Behaviour "heidelberg": the status follows limit and plug.
+taken. Reads `plug`, `unplug` and `quit` from stdin; says `ENERGY Wh` when unplugged. Behaviour "heidelberg": the status follows limit and plug.
 Behaviour "sdm630": shows the current of the charger and counts its energy. A pseudo-terminal has no parity bit and pyserial takes offence when it asks for one: leave
 the parity at N there.
 """
@@ -126,6 +126,7 @@ async def orders(box, server):
                 box.plugged = True
             case ["unplug"]:
                 box.plugged = False
+                say("ENERGY", round(box.energy_wh, 2))
             case ["quit"]:
                 break
     await server.shutdown()

@@ -181,6 +181,12 @@ fn health() -> Health {
             oldest_s: Some(12),
             dropped: 1,
         },
+        budgets: vec![Budget {
+            back_end: "garage/main".into(),
+            month_bytes: 1_000,
+            budget_bytes: 10_000,
+            stage: "free",
+        }],
         watchdog_ok: true,
     }
 }

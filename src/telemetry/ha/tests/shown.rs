@@ -2,8 +2,9 @@
 
 use super::sample;
 use super::sample::messages;
+use crate::telemetry::metrics::METRICS;
 use crate::telemetry::payload::*;
-use crate::telemetry::shown::{SHOWN, Where};
+use crate::telemetry::shown::SHOWN;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,13 +112,43 @@ fn u7_the_table_is_what_home_assistant_shows() {
     let shown = in_home_assistant();
     let mut wanted = BTreeMap::new();
     for row in SHOWN {
-        match row.entities {
-            Where::In(entities) => {
-                let entities: BTreeSet<String> = entities.iter().map(|e| (*e).to_owned()).collect();
-                wanted.insert((row.payload.to_owned(), row.key.to_owned()), entities);
-            }
-            Where::Not(why) => assert!(!why.is_empty(), "{row:?}"),
+        assert_eq!(row.entities.is_empty(), !row.unshown.is_empty(), "{row:?}");
+        if row.unshown.is_empty() {
+            let entities: BTreeSet<String> = row.entities.iter().map(|e| (*e).to_owned()).collect();
+            wanted.insert((row.payload.to_owned(), row.key.to_owned()), entities);
         }
     }
     assert_eq!(shown, wanted);
+}
+
+/// Where a payload is published, as the table of metrics names it.
+const TOPICS: &[(&str, &str)] = &[
+    ("info", "info"),
+    ("health", "health"),
+    ("bus", "bus/BUS/state"),
+    ("cp", "cp/CP/state"),
+    ("session", "cp/CP/session"),
+    ("csms", "cp/CP/csms"),
+    ("meter", "meter/METER/state"),
+    ("site", "site/state"),
+];
+
+#[test]
+fn the_table_is_what_the_metrics_show() {
+    let mirrored: BTreeSet<(&str, &str)> = METRICS
+        .iter()
+        .flat_map(|metric| metric.mirrors.split(','))
+        .filter_map(|mirror| mirror.split_once(' '))
+        .map(|(topic, key)| {
+            let payload = TOPICS.iter().find(|(_, at)| *at == topic);
+            let payload = payload.unwrap_or_else(|| panic!("no payload at {topic}"));
+            (payload.0, key.split('.').next().unwrap_or_default())
+        })
+        .collect();
+    for row in SHOWN {
+        let metric = mirrored.contains(&(row.payload, row.key));
+        assert_eq!(metric, row.unmeasured.is_empty(), "{row:?}");
+    }
+    let rows: BTreeSet<(&str, &str)> = SHOWN.iter().map(|row| (row.payload, row.key)).collect();
+    assert!(mirrored.is_subset(&rows), "{:?}", mirrored.difference(&rows));
 }

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Prints what `cargo nextest run` must be told so that tests whose lab is missing count as skipped; setup.sh has said
+# why it is. What is missing beside kernels is said here.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+gone=()
+[ ! -e .lab/amd64/missing ] || gone+=('binary(gpio)' '(binary(boards) & test(/^uart::/))')
+if [ -e .lab/arm64/missing ]; then
+  gone+=('(binary(boards) & test(/^arm64::/))')
+elif ! compgen -G 'target/cross/aarch64-unknown-linux-musl/*/retrovolt' >/dev/null; then
+  echo "boards: no binary for arm64 (deploy/cross/build aarch64-unknown-linux-musl makes it); its tests are SKIPPED" >&2
+  [ -z "${RETROVOLT_REQUIRE_LAB:-}" ] || exit 1
+  gone+=('(binary(boards) & test(/^arm64::/))')
+fi
+[ ! -e .lab/nspawn/missing ] || gone+=('binary(package)')
+[ ! -e .lab/deploy/missing ] || gone+=('(binary(deploy) & test(/^(ansible|apt|shell)::/))')
+[ ${#gone[@]} -gt 0 ] || exit 0
+all=$(printf ' | %s' "${gone[@]}")
+echo "-E 'not (${all# | })'"

@@ -1,0 +1,23 @@
+//! The Debian package, installed into a small Debian that systemd boots in a container (promises T5 and U9).
+//!
+//! `tests/package/setup.sh` furnishes the Debian; where it cannot, `make test` says so and leaves this binary out. The
+//! package is made of the binary under test by `deploy/debian/build`, the script that also makes the released ones.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "not a pure room"
+)]
+
+mod container;
+mod faults;
+mod install;
+mod page;
+mod site;
+#[path = "../gateway/slave.rs"]
+mod slave;
+mod upgrade;
+
+/// The repository.
+fn root() -> std::path::PathBuf {
+    std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
