@@ -3,8 +3,12 @@
 
 #[path = "config/gpio.rs"]
 mod gpio;
+#[path = "config/home_assistant.rs"]
+mod home_assistant;
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/mqtt.rs"]
+mod mqtt;
 #[path = "config/protocols.rs"]
 mod protocols;
 

@@ -3,10 +3,10 @@
 use super::quantity::{data, duration};
 use crate::domain::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareSetup, FuseSetup,
-    GpioDevice, GpioSignal, LineName, Link, Listen, MilliAmps, OcppVersion, Phase, Protocol, Security,
-    SiteSetup,
+    GpioDevice, GpioSignal, LineName, Link, Listen, MilliAmps, MqttSetup, MqttVersion, OcppVersion, Phase,
+    Protocol, Security, SiteSetup,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The site as a configuration file that says everything; a password reads `***`.
@@ -44,6 +44,9 @@ pub fn effective(setup: &SiteSetup) -> String {
     }
     if let Some(listen) = &setup.metrics {
         page.metrics(listen);
+    }
+    if let Some(mqtt) = &setup.mqtt {
+        page.mqtt(mqtt);
     }
     page.0
 }
@@ -318,6 +321,65 @@ impl Page {
         self.text("listen", &listen.to_string());
         let remote = matches!(listen, Listen::Tcp(address) if !address.ip().is_loopback());
         self.line("accept_remote", remote);
+    }
+
+    fn mqtt(&mut self, mqtt: &MqttSetup) {
+        let broker = &mqtt.broker;
+        self.header("[mqtt]");
+        let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
+        let host = if broker.host.contains(':') {
+            format!("[{}]", broker.host)
+        } else {
+            broker.host.clone()
+        };
+        self.text("url", &format!("{scheme}://{host}:{port}"));
+        if let Some(user) = &broker.user {
+            self.text("user", user);
+        }
+        if broker.password.is_some() {
+            self.text("password", "***");
+        }
+        self.maybe_path("ca_file", broker.ca_file.as_deref());
+        if let Some((certificate, key)) = &broker.identity {
+            self.path("certificate_file", certificate);
+            self.path("key_file", key);
+        }
+        self.text("client_id", &broker.client_id);
+        self.text("gateway_id", &mqtt.gateway);
+        self.text("prefix", &mqtt.prefix);
+        let protocol = match broker.version {
+            MqttVersion::Auto => "auto",
+            MqttVersion::V5 => "5",
+            MqttVersion::V311 => "3.1.1",
+        };
+        self.text("protocol", protocol);
+        self.time("keep_alive", broker.keep_alive);
+        self.time("refresh", mqtt.refresh);
+        self.line("flat", mqtt.flat);
+        self.text(
+            "commands",
+            if mqtt.commands.is_some() {
+                "allow-list"
+            } else {
+                "off"
+            },
+        );
+        self.text("ha_discovery", mqtt.ha.form.word());
+        self.text("ha_prefix", &mqtt.ha.prefix);
+        if let Some(user) = &mqtt.ha.user {
+            self.text("ha_user", user);
+        }
+        for (name, rights) in mqtt.commands.iter().flatten() {
+            self.header("[[mqtt.user]]");
+            self.text("name", name);
+            let list = |words: &BTreeSet<String>| {
+                let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            };
+            self.line("set", list(&rights.keys));
+            self.line("request", list(&rights.operations));
+            self.time("spacing", rights.spacing);
+        }
     }
 
     fn fuse(&mut self, fuse: &FuseSetup) {

@@ -33,6 +33,7 @@ pub(super) const ROOT: &Table = &Table {
         FuseKeys::TABLE,
         FirmwareKeys::TABLE,
         MetricsKeys::TABLE,
+        MqttKeys::TABLE,
     ],
 };
 
@@ -259,4 +260,52 @@ settings! {
         "Where: an address of this machine with a port, or `unix:` and the path of a socket.";
     accept_remote: bool = Kind::Bool, Is("false"), "true",
         "Your consent to an address that other machines reach: whoever reaches it can read all metrics, and there is no password and no TLS.";
+}
+
+settings! {
+    /// What is published on an MQTT broker, and what may come back from there (docs/mqtt.md). Without this table there is no MQTT.
+    MqttKeys in "mqtt", many: false, tables: [MqttUserKeys::TABLE];
+    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
+        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
+    user: String = Kind::Text { max: 128 }, Absent("none"), "\"retrovolt\"", "Account on the broker.";
+    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
+    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
+        "File that holds the password, readable by the gateway only.";
+    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
+        "Name of a systemd credential that holds the password (`LoadCredential=`).";
+    ca_file: PathBuf = Kind::Path, Absent("the system's authorities and `gateway.trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
+        "PEM file with authorities that are trusted for this broker beside the others.";
+    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
+        "PEM file with our client certificate and its chain, with `mqtts://`.";
+    key_file: PathBuf = Kind::Path, Absent("needed with `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
+        "PEM file with its private key, readable by the gateway only.";
+    client_id: String = Kind::Id, Absent("`retrovolt-` and `gateway_id`"), "\"retrovolt-garage\"", "Client id; unique on the broker.";
+    gateway_id: String = Kind::Id, Absent("the name of the host"), "\"garage\"",
+        "Second level of every topic: small letters, digits, `_` and `-`, at most 32.";
+    prefix: String = Kind::Id, Is("retrovolt"), "\"retrovolt\"", "First level of every topic, in the same characters.";
+    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"auto\"",
+        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
+    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker; after one and a half of it the broker tells `offline`.";
+    refresh: Duration = time(5_000, HOUR), Is("60s"), "\"60s\"", "Everything is published at least this often, whether or not it has changed.";
+    flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
+    commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
+        "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.user]]`.";
+    ha_discovery: String = Kind::OneOf(&["device", "entity", "off"]), Is("off"), "\"device\"",
+        "How Home Assistant is told what is here: `device` from 2024.11 on, `entity` also before, `off` not at all; what was announced before is taken back. See home-assistant.md.";
+    ha_prefix: String = Kind::Text { max: 64 }, Is("homeassistant"), "\"homeassistant\"",
+        "First level of Home Assistant's discovery topics, as it is set there.";
+    ha_user: String = Kind::Text { max: 64 }, Absent("Home Assistant shows everything and switches nothing"), "\"homeassistant\"",
+        "The `name` of the `[[mqtt.user]]` that Home Assistant is: it gets switches, numbers and buttons for what that user may set.";
+}
+
+settings! {
+    /// A user of the broker who may send commands, with `commands = "allow-list"`. The broker must see to it that only this account writes below its name.
+    MqttUserKeys in "mqtt.user", many: true, tables: [];
+    name: String = Kind::Text { max: 64 }, Required, "\"homeassistant\"", "The account, as it stands in the topic.";
+    set: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"enabled\", \"limit_a\"]",
+        "What it may set: `enabled`, `limit_a`, `mode`, `phases`, `priority`, `departure`, `unlock`, `authorize`, `reset`.";
+    request: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"status\", \"refresh\"]",
+        "What it may request: `info`, `status`, `sessions`, `refresh`.";
+    spacing: Duration = time(100, HOUR), Is("1s"), "\"1s\"",
+        "Least time between two commands with the same name for the same charge point; what closes a contactor or restarts waits at least a minute.";
 }

@@ -23,6 +23,7 @@ mod keys;
 mod line;
 mod manual;
 mod metrics;
+mod mqtt;
 mod nearest;
 mod north;
 mod ocpp16;
@@ -168,6 +169,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let fuses = fuse::read(&root, &points, &devices, &mut context);
     let firmware = firmware::read(&root, &mut context);
     let metrics = metrics::read(&root, &mut context);
+    let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
     let Context {
         mut found,
         library,
@@ -182,6 +184,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            mqtt: mqtt.value()?,
             state_dir,
             session_records: gateway.session_records.value?,
             socket: places.socket?,

@@ -16,46 +16,82 @@ const LARGEST: u64 = 64 * 1024;
 /// Where a secret is to be found.
 enum Source {
     Plain(String, Place),
-    File(PathBuf, Place, &'static str),
+    File(PathBuf, Place, String),
+}
+
+/// Where the secret of a section may stand.
+pub(super) struct Places<'k> {
+    /// The section's path.
+    pub section: &'static str,
+    /// Where it is said that one is needed.
+    pub at: Place,
+    /// In the configuration itself.
+    pub plain: &'k Given<String>,
+    /// In a file.
+    pub file: &'k Given<PathBuf>,
+    /// In a credential.
+    pub credential: &'k Given<String>,
+}
+
+impl Places<'_> {
+    /// Whether one of them is written.
+    pub fn any(&self) -> bool {
+        self.plain.written || self.file.written || self.credential.written
+    }
 }
 
 /// The password of a back end, and the place that names it.
 pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(String, Place)> {
+    let places = Places {
+        section: "charge_point.csms",
+        at: keys.security.at,
+        plain: &keys.password,
+        file: &keys.password_file,
+        credential: &keys.password_credential,
+    };
+    password_of(&places, context)
+}
+
+/// A password, and the place that names it.
+pub(super) fn password_of(places: &Places<'_>, context: &mut Context<'_>) -> Option<(String, Place)> {
     let mut sources = Vec::new();
-    if let Some(text) = &keys.password.value {
-        sources.push(Source::Plain(text.clone(), keys.password.at));
+    if let Some(text) = &places.plain.value {
+        sources.push(Source::Plain(text.clone(), places.plain.at));
     }
-    if let Some(path) = context.path(&keys.password_file) {
-        sources.push(Source::File(
-            path,
-            keys.password_file.at,
-            "charge_point.csms.password_file",
-        ));
+    if let Some(path) = context.path(places.file) {
+        sources.push(Source::File(path, places.file.at, places.file.path.clone()));
     }
-    let named = credential(&keys.password_credential, context);
-    let credential_bad = keys.password_credential.written && named.is_none();
+    let named = credential(places.credential, context);
+    let credential_bad = places.credential.written && named.is_none();
     if let Some(path) = named {
         sources.push(Source::File(
             path,
-            keys.password_credential.at,
-            "charge_point.csms.password_credential",
+            places.credential.at,
+            places.credential.path.clone(),
         ));
     }
-    let wrong = keys.password.is_bad() || keys.password_file.is_bad() || credential_bad;
-    match one("password", keys.security.at, sources, wrong, context)? {
+    let wrong = places.plain.is_bad() || places.file.is_bad() || credential_bad;
+    match one(places.section, "password", places.at, sources, wrong, context)? {
         Source::Plain(text, at) => {
-            in_the_open(&keys.password, context);
+            in_the_open(places.plain, context);
             Some((text, at))
         }
-        Source::File(path, at, key) => Some((read(&path, at, key, context)?, at)),
+        Source::File(path, at, key) => Some((read(&path, at, &key, context)?, at)),
     }
+}
+
+/// A file that must hold PEM of a kind.
+pub(super) fn pem_file(given: &Given<PathBuf>, label: &str, context: &mut Context<'_>) -> Option<PathBuf> {
+    let path = context.path(given)?;
+    let text = contents(&path, given.at, &given.path, context)?;
+    pem(&text, label, given.at, &given.path, context).then_some(path)
 }
 
 /// The file of the client's private key.
 pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf> {
     let mut sources = Vec::new();
     if let Some(path) = context.path(&keys.key_file) {
-        sources.push(Source::File(path, keys.key_file.at, "charge_point.csms.key_file"));
+        sources.push(Source::File(path, keys.key_file.at, keys.key_file.path.clone()));
     }
     let named = credential(&keys.key_credential, context);
     let credential_bad = keys.key_credential.written && named.is_none();
@@ -63,10 +99,11 @@ pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf>
         sources.push(Source::File(
             path,
             keys.key_credential.at,
-            "charge_point.csms.key_credential",
+            keys.key_credential.path.clone(),
         ));
     }
     match one(
+        "charge_point.csms",
         "key",
         keys.security.at,
         sources,
@@ -74,8 +111,8 @@ pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf>
         context,
     )? {
         Source::File(path, at, key) => {
-            let text = read(&path, at, key, context)?;
-            pem(&text, "PRIVATE KEY", at, key, context).then_some(path)
+            let text = read(&path, at, &key, context)?;
+            pem(&text, "PRIVATE KEY", at, &key, context).then_some(path)
         }
         Source::Plain(..) => None,
     }
@@ -118,13 +155,14 @@ fn pem(text: &str, label: &str, at: Place, key: &str, context: &mut Context<'_>)
 
 /// Exactly one source is right.
 fn one(
+    section: &str,
     name: &str,
     at: Place,
     mut sources: Vec<Source>,
     wrong: bool,
     context: &mut Context<'_>,
 ) -> Option<Source> {
-    let path = format!("charge_point.csms.{name}");
+    let path = format!("{section}.{name}");
     match sources.len() {
         0 if wrong => None,
         0 => {
@@ -132,7 +170,10 @@ fn one(
                 path,
                 "is missing",
                 format!("one of {name}_file, {name}_credential"),
-                format!("add {name}_file = \"/etc/retrovolt/secrets/csms.{name}\""),
+                format!(
+                    "add {name}_file = \"/etc/retrovolt/secrets/{}.{name}\"",
+                    section.rsplit('.').next().unwrap_or(section)
+                ),
             );
             context.found.error(at, told);
             None

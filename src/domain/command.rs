@@ -80,8 +80,22 @@ pub enum Command {
     SetLimit {
         /// Which.
         evse: EvseId,
-        /// The entry; its source must be `Local`.
-        entry: LimitEntry,
+        /// The entry, whose source must be `Local`; `None`: no such limit any more. It outlives a restart.
+        entry: Option<LimitEntry>,
+    },
+    /// Hold charging back, or no more (MQTT) -> [`Outcome::Simple`]. It outlives a restart.
+    Hold {
+        /// Which.
+        evse: EvseId,
+        /// Whether.
+        held: bool,
+    },
+    /// A token as if it had been presented there -> [`Outcome::Simple`]: accepted means it is judged like a card.
+    Present {
+        /// Where.
+        evse: EvseId,
+        /// Which.
+        token: IdToken,
     },
     /// Upload a record -> [`Outcome::Log`].
     GetLog(Box<LogRequest>),
@@ -134,6 +148,8 @@ impl Command {
             | Self::ClearProfiles(_)
             | Self::SetParams(_)
             | Self::SetLimit { .. }
+            | Self::Hold { .. }
+            | Self::Present { .. }
             | Self::TellLog { .. }
             | Self::TellFirmware { .. }
             | Self::Trigger(Trigger::Status(_)) => Outcome::Simple(Accepted::No(why)),

@@ -21,6 +21,7 @@ mod reading;
 mod rng;
 mod session;
 mod setup;
+mod slug;
 mod tags;
 mod tally;
 mod time;
@@ -60,6 +61,7 @@ pub use setup::{
     AuthMode, BusSetup, ContactSetup, CpSetup, CsmsSetup, DeviceSetup, EvseSetup, FirmwareKind,
     FirmwareSetup, FuseSetup, Link, Listen, OcppVersion, Parity, Security, SiteSetup, Supply,
 };
+pub use slug::Slug;
 pub use tags::{TagPattern, TagRule};
 pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};

@@ -3,6 +3,7 @@
 use super::auth::IdToken;
 use super::gpio::{GpioLink, GpioSignal};
 use super::ids::{BusId, CpId, DeviceId, EvseId};
+use super::mqtt::MqttSetup;
 use super::protocol::{Framing, Protocol};
 use super::reading::Phase;
 use super::tags::TagRule;
@@ -22,6 +23,8 @@ pub struct SiteSetup {
     pub charge_points: Vec<CpSetup>,
     /// Fuses shared by several EVSEs.
     pub fuses: Vec<FuseSetup>,
+    /// The own topic tree on a broker; `None`: there is none.
+    pub mqtt: Option<MqttSetup>,
     /// Database and everything else that must survive.
     pub state_dir: PathBuf,
     /// Records the journal of sessions keeps.

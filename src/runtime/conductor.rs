@@ -10,7 +10,9 @@ use super::narrator::{AllTold, Narrator};
 use super::porter::{Porter, Yard};
 use super::pseudonym::Pseudonyms;
 use crate::bus::ToBus;
-use crate::domain::{Batch, Clock, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Params, ReaderId};
+use crate::domain::{
+    Batch, Clock, Command, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Outcome, Params, ReaderId,
+};
 use crate::site::Demand;
 use crate::station::{Effect, Input, LEASE_REACH, Role, Snapshot, Station};
 use crate::store::Store;
@@ -20,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 /// Wait before a commit that failed is tried again.
@@ -44,6 +46,8 @@ pub enum ToStation {
     },
     /// From the uplink of this reader.
     Uplink(ReaderId, Box<FromUplink>),
+    /// Somebody in the house asks for something.
+    Ask(Box<Command>, oneshot::Sender<Outcome>),
     /// A CSMS that only reads comes in.
     Join(ReaderId, mpsc::Sender<ToUplink>),
     /// It is configured no longer.
@@ -201,6 +205,10 @@ impl Conductor {
                 Some(Heard::ClockSet(unix_ms)) => self.clock_set(unix_ms),
                 None => {}
             },
+            ToStation::Ask(command, asker) => {
+                let input = self.exchange.ask(*command, asker);
+                self.feed(input);
+            }
             ToStation::Join(reader, to) => self.exchange.join(reader, to),
             ToStation::Part(reader) => self.exchange.part(&reader),
             ToStation::Leave => self.feed(Input::Leaving),

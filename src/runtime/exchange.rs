@@ -15,7 +15,7 @@ use crate::ocpp::Facts;
 use crate::station::Input;
 use crate::uplink::{FromUplink, ToUplink};
 use std::collections::BTreeMap;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What is left to do after a CSMS was heard.
 #[derive(Debug, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Exchange {
     controlling: ReaderId,
     links: BTreeMap<ReaderId, Spool<ToUplink>>,
     asked: BTreeMap<CommandId, (ReaderId, CommandId)>,
+    /// What somebody in the house asked.
+    own: BTreeMap<CommandId, oneshot::Sender<Outcome>>,
     last_command: u64,
     statuses: BTreeMap<Option<EvseId>, StatusNotice>,
     facts: Facts,
@@ -55,6 +57,7 @@ impl Exchange {
             links: BTreeMap::from([(controlling.clone(), Spool::new(to))]),
             controlling,
             asked: BTreeMap::new(),
+            own: BTreeMap::new(),
             last_command: 0,
             statuses: BTreeMap::new(),
             facts: Facts::default(),
@@ -122,12 +125,26 @@ impl Exchange {
 
     /// Answers whoever asked.
     pub fn answer(&mut self, id: CommandId, outcome: Outcome) {
+        if let Some(asker) = self.own.remove(&id) {
+            // Whoever gave up waiting misses nothing.
+            let _ = asker.send(outcome);
+            return;
+        }
         let Some((reader, id)) = self.asked.remove(&id) else {
             return;
         };
         if let Some(link) = self.links.get_mut(&reader) {
             link.send(ToUplink::Answer { id, outcome });
         }
+    }
+
+    /// Somebody in the house asks for something.
+    pub fn ask(&mut self, command: Command, asker: oneshot::Sender<Outcome>) -> Input {
+        self.last_command += 1;
+        let id = CommandId(self.last_command);
+        self.own.retain(|_, asker| !asker.is_closed());
+        self.own.insert(id, asker);
+        Input::Command { id, command }
     }
 
     /// The channels through which the growth of the ledger is told.

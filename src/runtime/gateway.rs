@@ -15,6 +15,7 @@ use super::observe::{self, Scene};
 use super::porter::Yard;
 use super::pseudonym::Pseudonyms;
 use super::router::{self, Boards, Routes, South};
+use super::sideways::{self, Sideways};
 use super::vitals::{Marker, Marks, Vitals};
 use crate::bus::{self, BusHandle, FromBus, ToBus};
 use crate::device::Library;
@@ -95,6 +96,7 @@ pub struct Gateway {
     easel: Arc<Easel>,
     scene: watch::Sender<Scene>,
     names: Pseudonyms,
+    sideways: Sideways,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
 }
@@ -142,6 +144,7 @@ impl Gateway {
         let gauges = Arc::clone(&measures.gauges);
         let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, gauges);
         let mut gateway = Self {
+            sideways: Sideways::default(),
             easel,
             scene,
             names: Pseudonyms::new(&seed.to_be_bytes()),
@@ -223,6 +226,7 @@ impl Gateway {
         self.publish_routes();
         self.publish_scene();
         self.publish_panel();
+        self.keep_sideways().await?;
         if self.fuse_task.is_finished() {
             tracing::error!("the task of the shared fuses has ended");
         }
@@ -301,6 +305,10 @@ impl Gateway {
         let readers: Vec<ReaderId> = points
             .flat_map(|cp| cp.csms.iter().map(|csms| links::reader_of(cp, csms)))
             .collect();
+        let readers: Vec<ReaderId> = readers
+            .into_iter()
+            .chain(sideways::readers(&self.setup))
+            .collect();
         Ok(self.store.retain_readers(&readers).await?)
     }
 
@@ -348,6 +356,21 @@ impl Gateway {
         };
         self.points.insert(point.setup.id.clone(), point);
         Ok(())
+    }
+
+    /// Back ends of telemetry that are configured otherwise than they run are ended or begun.
+    async fn keep_sideways(&mut self) -> Result<(), GatewayError> {
+        let world = sideways::World {
+            clock: self.clock.clone(),
+            store: self.store.clone(),
+            names: self.names.clone(),
+            easel: self.easel.clone(),
+            scene: self.scene.subscribe(),
+            stations: self.stations.subscribe(),
+            epoch: self.clock.clone(),
+            seed: self.next_seed(),
+        };
+        self.sideways.follow(&self.setup, world).await
     }
 
     /// A station behind a shared fuse starts from its present share, or from nothing, never from its own maximum.
@@ -495,7 +518,7 @@ impl Gateway {
     }
 
     /// Ends in an orderly way: chargers to their safe state, links closed with 1001, ledger shut.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         for point in self.points.values() {
             let _ = point.conductor.to.try_send(ToStation::Leave);
         }
@@ -514,6 +537,7 @@ impl Gateway {
         if timeout(FAREWELL, settled).await.is_err() {
             tracing::warn!("not every charger confirmed its safe state; their watchdogs take over");
         }
+        self.sideways.end().await;
         for (_, point) in self.points {
             end_point(point).await;
         }

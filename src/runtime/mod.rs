@@ -10,6 +10,7 @@ mod conductor;
 mod configuration;
 pub mod control;
 mod counts;
+mod desk;
 mod devices;
 mod diag;
 pub mod doctor;
@@ -29,8 +30,10 @@ mod panel;
 mod porter;
 mod process;
 mod pseudonym;
+mod records;
 mod ring;
 mod router;
+mod sideways;
 mod spool;
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,9 @@ use super::smart;
 use super::tokens::StartWish;
 use crate::domain::{
     Accepted, Availability, AvailabilityOutcome, Batch, ChargingProfile, Command, CommandId, DeviceCommand,
-    DriveError, EvseId, LimitEntry, LimitSource, ListOutcome, ListUpdate, Mono, Outcome, ProfilePurpose,
-    RemoteStart, ResetKind, ResetOutcome, RunningTx, SampleContext, SecurityEvent, Session, StopReason,
-    Trigger, TxId, TxTrigger, UnlockOutcome, Within,
+    DriveError, EvseId, ListOutcome, ListUpdate, Mono, Outcome, ProfilePurpose, RemoteStart, ResetKind,
+    ResetOutcome, RunningTx, SampleContext, SecurityEvent, Session, StopReason, Trigger, TxId, TxTrigger,
+    UnlockOutcome, Within,
 };
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ impl Station {
                 Outcome::Simple(Accepted::Yes)
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
+            Command::Hold { evse, held } => Outcome::Simple(self.hold_back(evse, held)),
+            Command::Present { evse, token } => Outcome::Simple(self.present(evse, token)),
             Command::GetLog(request) => return self.get_log(id, *request),
             Command::UpdateFirmware(request) => return self.update_firmware(id, *request),
             Command::TellFirmware { signed } => return self.tell_update(id, signed),
@@ -330,17 +332,6 @@ impl Station {
             }
             Err(why) => Accepted::No(why),
         }
-    }
-
-    fn set_limit(&mut self, evse: EvseId, entry: LimitEntry) -> Accepted {
-        if entry.source != LimitSource::Local || entry.amps.0 < 0 {
-            return Accepted::No("only a local limit of zero or more can be set");
-        }
-        let Some(found) = self.evses.get_mut(&evse) else {
-            return Accepted::No("no such EVSE");
-        };
-        found.local = Some(entry);
-        Accepted::Yes
     }
 
     fn trigger(&mut self, trigger: Trigger) -> Outcome {

@@ -283,6 +283,9 @@ fn own_entries(evse: &Evse, now: Mono, ahead_ms: i64) -> (Vec<LimitEntry>, i64) 
     if !evse.dimming.is_idle() {
         entries.push(entry(evse.setup.dimmed_current, LimitSource::GridOperator));
     }
+    if evse.held {
+        entries.push(entry(MilliAmps::ZERO, LimitSource::Local));
+    }
     let mut left_ms = i64::MAX;
     if let Some(local) = evse.local {
         let rest = local.until.map_or(i64::MAX, |until| {

@@ -66,6 +66,10 @@ pub(super) struct Evse {
     /// Out of service until an installation is over.
     pub(super) withdrawn: bool,
     pub(super) local: Option<LimitEntry>,
+    /// When a local limit of an earlier run ends, Unix milliseconds, until the clock can tell how long that is.
+    pub(super) local_ends_ms: Option<i64>,
+    /// Charging is held back by a local command.
+    pub(super) held: bool,
     pub(super) shared: Option<Share>,
     pub(super) emergency: Standing,
     pub(super) dimming: Standing,
@@ -112,6 +116,8 @@ impl Evse {
             inoperative: false,
             withdrawn: false,
             local: None,
+            local_ends_ms: None,
+            held: false,
             shared: None,
             emergency: Standing::of_unheard(&setup, GpioSignal::EmergencyStop),
             dimming: Standing::of_unheard(&setup, GpioSignal::Dimming),

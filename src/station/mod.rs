@@ -30,6 +30,7 @@ mod io;
 mod lease;
 mod limits;
 mod list;
+mod local;
 mod logs;
 mod outbox;
 mod persist;
@@ -161,6 +162,7 @@ impl Station {
             self.awake = true;
             self.wake(now);
         }
+        self.date_local();
         match input {
             Input::Observed {
                 evse,

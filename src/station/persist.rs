@@ -13,6 +13,7 @@
 //! | `list`, `list/<token>` | version and entries of the local authorisation list |
 //! | `tamper/<device>` | the run of the process in which its housing was found open |
 //! | `reservation/<id>` | an EVSE kept for a token |
+//! | `local/<evse>`, `held/<evse>` | a limit, a hold that somebody on the site has set |
 //! | `upload` | an upload is under way |
 //! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
 
@@ -74,6 +75,16 @@ impl Station {
                 (Some("tamper"), Some(device)) => self.contacts.restore(device, value),
                 (Some("reservation"), Some(_)) => self.reservations.restore(value),
                 (Some("firmware"), key) => self.updates.restore(key, value),
+                (Some("local"), Some(evse)) => {
+                    if let Some(evse) = number(evse) {
+                        self.restore_local(EvseId(evse), value);
+                    }
+                }
+                (Some("held"), Some(evse)) => {
+                    if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
+                        evse.held = true;
+                    }
+                }
                 (Some("upload"), None) => self.logs.restore(value),
                 (Some("list"), None) => self.known.list.restore_version(value),
                 (Some("list"), Some(token)) => self.known.list.restore(token, value),

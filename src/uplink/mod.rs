@@ -35,7 +35,7 @@ pub mod vault;
 mod wire;
 
 pub use error::{ConnectError, Stage};
-pub use tls::file_servers;
+pub use tls::{broker, file_servers};
 
 use crate::domain::{
     Batch, BootId, Command, CommandId, EvseId, IdToken, LinkTally, Mono, Notice, Outcome, Params, ResetKind,

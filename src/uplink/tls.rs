@@ -112,6 +112,25 @@ pub fn file_servers(
     Ok((config, roots))
 }
 
+/// TLS settings of one connection to a broker, which is trusted as CSMSs are, and by authorities of its own beside them. Blocks
+/// on the file system.
+///
+/// # Errors
+/// When one of the files cannot be used.
+pub fn broker(
+    trust_dir: Option<&Path>,
+    authorities: Option<&Path>,
+    identity: Option<&(PathBuf, PathBuf)>,
+    clock: Arc<dyn Clock>,
+) -> Result<ClientConfig, ConnectError> {
+    let own = authorities.map(certificates).transpose()?.unwrap_or_default();
+    let login = match identity.cloned() {
+        Some((certificate, key)) => Login::Files { certificate, key },
+        None => Login::Nothing,
+    };
+    client_config(&login, trust::roots(trust_dir, &own), clock)
+}
+
 /// What an error of the TLS handshake, or of the first bytes after it, means.
 pub(super) fn explain(error: &std::io::Error, host: &str, clock: &dyn Clock) -> Option<ConnectError> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;

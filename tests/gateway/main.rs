@@ -7,6 +7,13 @@
 )]
 
 mod bad_certificates;
+#[path = "../mqtt/broker.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with the tests of the MQTT client"
+)]
+mod broker;
 mod budget;
 mod canaries;
 mod deploy;
@@ -17,11 +24,13 @@ mod foreign_csms;
 mod foreign_meters;
 mod foreign_slaves;
 mod hang;
+mod home_assistant;
 mod hostile_csms;
 mod inhibitor;
 mod journal;
 mod kills;
 mod metrics;
+mod mqtt;
 mod notify;
 mod own_lines;
 mod reload;

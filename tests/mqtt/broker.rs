@@ -5,7 +5,7 @@ use retrovolt::telemetry::client::{Dial, MakeTls, Traffic};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -21,6 +21,7 @@ pub struct Broker {
     config: String,
     program: &'static str,
     child: Option<Child>,
+    log: Arc<Mutex<String>>,
 }
 
 /// A port nobody listens at.
@@ -48,6 +49,7 @@ impl Broker {
             config,
             program: "mosquitto",
             child: None,
+            log: Arc::default(),
         };
         broker.start().await;
         broker
@@ -66,6 +68,7 @@ impl Broker {
             config,
             program: "nats-server",
             child: None,
+            log: Arc::default(),
         };
         broker.start().await;
         broker
@@ -92,8 +95,26 @@ impl Broker {
         } else {
             "Server is ready"
         };
-        await_line(BufReader::new(child.stderr.take().unwrap()).lines(), ready).await;
+        await_line(
+            BufReader::new(child.stderr.take().unwrap()).lines(),
+            ready,
+            self.log.clone(),
+        )
+        .await;
         self.child = Some(child);
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged something.
+    pub async fn logged(&self, what: &str) {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        while !self.log().contains(what) {
+            tick.tick().await;
+        }
     }
 
     /// Kills it.
@@ -125,23 +146,29 @@ impl Broker {
 }
 
 /// Reads until a line is there, and goes on reading so that the program can write.
-async fn await_line<R>(mut lines: Lines<BufReader<R>>, wanted: &'static str)
+async fn await_line<R>(mut lines: Lines<BufReader<R>>, wanted: &'static str, log: Arc<Mutex<String>>)
 where
     R: tokio::io::AsyncRead + Unpin + Send + 'static,
 {
     let found = async {
-        let mut seen = String::new();
         while let Ok(Some(line)) = lines.next_line().await {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
             if line.contains(wanted) {
                 return;
             }
-            seen.push_str(&line);
-            seen.push('\n');
         }
-        panic!("no '{wanted}' in:\n{seen}");
+        panic!("no '{wanted}' in:\n{}", log.lock().unwrap());
     };
     timeout(PATIENCE, found).await.unwrap();
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
 }
 
 /// Anybody on the broker at a port.

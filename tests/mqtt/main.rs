@@ -5,5 +5,9 @@
     reason = "these tests run in real time over real sockets"
 )]
 
+#[allow(dead_code, reason = "shared with the tests of the whole gateway")]
 mod broker;
 mod client;
+mod examples;
+mod hub;
+mod schema;

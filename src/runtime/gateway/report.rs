@@ -134,6 +134,7 @@ impl Gateway {
             "charge_points": points,
             "ledger": ledger,
             "traffic": self.traffic(),
+            "mqtt": self.sideways.status(),
         })
     }
 

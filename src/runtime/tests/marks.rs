@@ -53,6 +53,7 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         firmware: None,
     };
     SiteSetup {
+        mqtt: None,
         buses: vec![bus],
         charge_points: vec![point],
         fuses: Vec::new(),

@@ -360,7 +360,7 @@ fn a_share_of_a_fuse_and_a_local_limit_with_an_end() {
     };
     b.ask(Command::SetLimit {
         evse: EvseId(1),
-        entry,
+        entry: Some(entry),
     });
     assert_eq!(amps(&b), 7_000);
     assert_eq!(composite(&mut b, 60, None), [(0, 7_000), (30, 12_000)]);
@@ -377,7 +377,7 @@ fn a_share_of_a_fuse_and_a_local_limit_with_an_end() {
     };
     let refused = b.ask(Command::SetLimit {
         evse: EvseId(1),
-        entry: foreign,
+        entry: Some(foreign),
     });
     assert!(matches!(refused, Some(Outcome::Simple(Accepted::No(_)))));
 }

@@ -13,7 +13,7 @@ fn a_charger_that_does_not_obey_is_put_to_its_safe_state_and_tried_again() {
     };
     b.ask(Command::SetLimit {
         evse: EvseId(1),
-        entry,
+        entry: Some(entry),
     });
     b.expect(
         "drive 1 limit 10 A !
@@ -38,7 +38,7 @@ fn a_charger_that_forgot_its_limit_is_told_again() {
     };
     b.ask(Command::SetLimit {
         evse: EvseId(1),
-        entry,
+        entry: Some(entry),
     });
     b.run(5);
     b.look();
@@ -224,7 +224,7 @@ fn a_less_than_was_never_sent_does_not_overtake_the_begin() {
     };
     b.ask(Command::SetLimit {
         evse: EvseId(1),
-        entry,
+        entry: Some(entry),
     });
     let log = b.look();
     assert!(!log.iter().any(|l| l.starts_with("drive")), "{log:?}");

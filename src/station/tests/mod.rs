@@ -5,6 +5,7 @@ mod charging;
 mod contacts;
 mod drives;
 mod journal;
+mod local;
 mod meters;
 mod orders;
 mod restarts;

@@ -295,7 +295,10 @@ impl Walk {
                     until: Some(until),
                 };
                 self.b.world.local.insert(id, entry);
-                self.b.ask(Command::SetLimit { evse: id, entry });
+                self.b.ask(Command::SetLimit {
+                    evse: id,
+                    entry: Some(entry),
+                });
             }
             4..=6 => {
                 self.b.world.profiles.clear();

@@ -67,6 +67,11 @@ impl Announced {
         read
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a topic is among them.
     pub(super) fn has(&self, topic: &str) -> bool {
         self.0.contains_key(topic)

@@ -79,6 +79,10 @@ impl Herald {
         let was = self.was.take().unwrap_or_default();
         let now = messages(picture, &self.settings, &self.seen);
         self.told = now.clone();
+        if now.is_empty() && was.is_empty() {
+            self.was = Some(was);
+            return None;
+        }
         let losses = was.losses(&now);
         // Another form or prefix is wanted; there is nothing to wait for.
         let moves = !losses.is_empty() && !now.keys().any(|topic| was.has(topic));
@@ -115,7 +119,10 @@ impl Herald {
 
 impl Announcer for Herald {
     fn filters(&self) -> Vec<String> {
-        let mut all = vec![self.settings.birth_topic()];
+        let mut all = Vec::new();
+        if self.settings.form != HaForm::Off {
+            all.push(self.settings.birth_topic());
+        }
         if self.was.is_none() {
             all.push(self.settings.list_topic());
         }

@@ -145,3 +145,28 @@ async fn home_assistant_is_told_again_one_to_five_seconds_after_its_birth() {
         None
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn off_says_nothing_unless_there_is_something_to_take_back() {
+    let off = Settings {
+        form: HaForm::Off,
+        ..sample::settings()
+    };
+    let mut herald = Herald::new(off.clone(), 1);
+    assert_eq!(herald.filters(), [list()]);
+    let picture = sample::everything();
+    assert_eq!(herald.announce(&picture), (Vec::new(), Some(RECALL)));
+    tokio::time::advance(RECALL).await;
+    assert_eq!(herald.announce(&picture), (Vec::new(), None));
+    assert!(!herald.news(&picture));
+
+    let mut broker = BTreeMap::new();
+    let mut before = started(&broker);
+    tokio::time::advance(RECALL).await;
+    keep(&mut broker, before.announce(&picture).0);
+    let mut herald = Herald::new(off, 1);
+    herald.announce(&picture);
+    herald.heard(&incoming(&list(), &broker[&list()], true));
+    keep(&mut broker, herald.announce(&picture).0);
+    assert!(broker.is_empty(), "{:?}", broker.keys());
+}

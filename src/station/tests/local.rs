@@ -1,0 +1,80 @@
+//! Limits and holds that somebody on the site has set.
+
+use super::*;
+
+fn limited(b: &mut Bench, milli: i64, seconds: Option<u64>) {
+    let entry = LimitEntry {
+        amps: MilliAmps(milli),
+        source: LimitSource::Local,
+        until: seconds.map(|seconds| b.now.mono.plus(Duration::from_secs(seconds))),
+    };
+    let told = b.ask(Command::SetLimit {
+        evse: EvseId(1),
+        entry: Some(entry),
+    });
+    assert_eq!(told, Some(Outcome::Simple(Accepted::Yes)));
+}
+
+fn applied(b: &Bench) -> (i64, LimitSource) {
+    let applied = b.show(1).applied;
+    (applied.amps.0, applied.source)
+}
+
+#[test]
+fn a_limit_and_a_hold_outlive_a_restart_and_the_end_of_the_limit_comes_when_it_was_to_come() {
+    let mut b = charging();
+    limited(&mut b, 10_000, Some(60));
+    assert_eq!(applied(&b), (10_000, LimitSource::Local));
+    let held = |b: &mut Bench, held| {
+        b.ask(Command::Hold {
+            evse: EvseId(1),
+            held,
+        })
+    };
+    held(&mut b, true);
+    assert_eq!(applied(&b), (0, LimitSource::Local));
+    b.restart(20);
+    b.run(10);
+    assert_eq!(applied(&b), (0, LimitSource::Local));
+    held(&mut b, false);
+    b.run(6);
+    assert_eq!(applied(&b), (10_000, LimitSource::Local));
+    b.run(40);
+    assert_eq!(
+        applied(&b),
+        (16_000, LimitSource::Installation),
+        "the minute is over"
+    );
+}
+
+#[test]
+fn a_limit_that_was_taken_back_is_gone_also_after_a_restart() {
+    let mut b = charging();
+    limited(&mut b, 10_000, None);
+    b.ask(Command::SetLimit {
+        evse: EvseId(1),
+        entry: None,
+    });
+    b.run(6);
+    assert_eq!(applied(&b), (16_000, LimitSource::Installation));
+    b.restart(5);
+    b.run(10);
+    assert_eq!(applied(&b), (16_000, LimitSource::Installation));
+}
+
+#[test]
+fn it_only_ever_reduces() {
+    let mut b = charging();
+    limited(&mut b, 80_000, None);
+    assert_eq!(applied(&b), (16_000, LimitSource::Installation));
+}
+
+#[test]
+fn a_token_is_presented_only_where_cards_are() {
+    let mut b = charging();
+    let told = b.ask(Command::Present {
+        evse: EvseId(1),
+        token: IdToken::new("04AABB", TokenKind::Local),
+    });
+    assert!(matches!(told, Some(Outcome::Simple(Accepted::No(_)))), "{told:?}");
+}
