@@ -13,7 +13,8 @@ use crate::domain::{
 };
 use crate::station::{EvseSnapshot, Snapshot};
 use crate::telemetry::{
-    At, Device, Easel, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, SiteState, Slug,
+    At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach,
+    SiteState, Slug,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
