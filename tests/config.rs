@@ -3,6 +3,8 @@
 
 #[path = "config/gpio.rs"]
 mod gpio;
+#[path = "config/home_assistant.rs"]
+mod home_assistant;
 #[path = "config/last_good.rs"]
 mod last_good;
 #[path = "config/mistakes.rs"]

@@ -382,6 +382,11 @@ impl Page {
                 "off"
             },
         );
+        self.text("ha_discovery", mqtt.ha.form.word());
+        self.text("ha_prefix", &mqtt.ha.prefix);
+        if let Some(user) = &mqtt.ha.user {
+            self.text("ha_user", user);
+        }
         for (name, rights) in mqtt.commands.iter().flatten() {
             self.header("[[mqtt.user]]");
             self.text("name", name);

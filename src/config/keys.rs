@@ -291,6 +291,12 @@ settings! {
     flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
     commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
         "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.user]]`.";
+    ha_discovery: String = Kind::OneOf(&["device", "entity", "off"]), Is("off"), "\"device\"",
+        "How Home Assistant is told what is here: `device` from 2024.11 on, `entity` also before, `off` not at all; what was announced before is taken back. See home-assistant.md.";
+    ha_prefix: String = Kind::Text { max: 64 }, Is("homeassistant"), "\"homeassistant\"",
+        "First level of Home Assistant's discovery topics, as it is set there.";
+    ha_user: String = Kind::Text { max: 64 }, Absent("Home Assistant shows everything and switches nothing"), "\"homeassistant\"",
+        "The `name` of the `[[mqtt.user]]` that Home Assistant is: it gets switches, numbers and buttons for what that user may set.";
 }
 
 settings! {

@@ -10,7 +10,7 @@ use super::place::Place;
 use super::setting::{Given, Section};
 use super::south::{Bus, Device};
 use super::tree::show_text;
-use crate::domain::{CommandRights, MqttSetup, Slug};
+use crate::domain::{CommandRights, HaForm, HaSetup, MqttSetup, Slug};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a user may set.
@@ -76,6 +76,7 @@ pub(super) fn read(
     let broker = broker::read(&keys_of!("mqtt", keys), context);
     let commands = commands(&keys, &users, context);
     let gateway = gateway(&keys, context);
+    let ha = home_assistant(&keys, &users, context);
     let prefix = slug(&keys.prefix, context);
     let setup = (|| {
         let (mut broker, gateway) = (broker?, gateway?);
@@ -89,9 +90,56 @@ pub(super) fn read(
             refresh: keys.refresh.value?,
             flat: keys.flat.value?,
             commands: commands?,
+            ha: ha?,
         })
     })();
     setup.map_or(Read::Bad, |setup| Read::Good(Box::new(setup)))
+}
+
+/// What Home Assistant is told, and as whom it may send commands.
+fn home_assistant(keys: &MqttKeys, users: &[MqttUserKeys], context: &mut Context<'_>) -> Option<HaSetup> {
+    let prefix = keys.ha_prefix.value.clone()?;
+    let level = |level: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        !level.is_empty() && level.chars().all(fits)
+    };
+    if !prefix.split('/').all(level) {
+        keys.ha_prefix.error(
+            &mut context.found,
+            format!("{} cannot stand in a topic", show_text(&prefix)),
+            "letters, digits, _ and -, levels divided by /",
+            "write what Home Assistant shows under MQTT, Options, Discovery prefix",
+        );
+        return None;
+    }
+    let form = HaForm::of(keys.ha_discovery.value.as_deref()?)?;
+    if let Some(user) = &keys.ha_user.value {
+        let known: Vec<&str> = users
+            .iter()
+            .filter_map(|user| user.name.value.as_deref())
+            .collect();
+        if form == HaForm::Off {
+            keys.ha_user.warning(
+                &mut context.found,
+                "has no effect with ha_discovery = \"off\"",
+                "it with ha_discovery = \"device\" or \"entity\"",
+                "write ha_discovery = \"device\", or remove ha_user",
+            );
+        } else if !known.contains(&user.as_str()) {
+            keys.ha_user.error(
+                &mut context.found,
+                format!("{} may send nothing", show_text(user)),
+                "the name of a [[mqtt.user]]",
+                format!("add [[mqtt.user]] with name = \"{user}\", or remove ha_user"),
+            );
+            return None;
+        }
+    }
+    Some(HaSetup {
+        form,
+        prefix,
+        user: keys.ha_user.value.clone(),
+    })
 }
 
 /// An id as it must stand in a topic.

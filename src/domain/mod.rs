@@ -9,6 +9,7 @@ mod command;
 mod device;
 mod evse;
 mod gpio;
+mod home_assistant;
 mod ids;
 mod ledger;
 mod limit;
@@ -40,6 +41,7 @@ pub use command::{
 pub use device::{DeviceCommand, DeviceFact, DeviceFault, DriveError, Observation, Priority};
 pub use evse::{ChargingState, ConnectorStatus, ErrorCode, FaultKind, Notice, StatusNotice, VehicleState};
 pub use gpio::{Bias, GpioDevice, GpioLine, GpioLink, GpioSignal, LineName, PulseSetup, RelaySetup};
+pub use home_assistant::{HaForm, HaSetup};
 pub use ids::{BusId, CpId, DeviceId, EvseId, ReaderId, TxId};
 pub use ledger::{
     Batch, Begin, End, Event, MeterSample, NewRow, Put, Row, STOP_SAMPLES_MAX, SampleContext, SamplePoint,

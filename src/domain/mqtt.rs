@@ -1,5 +1,6 @@
 //! MQTT as configured.
 
+use super::home_assistant::HaSetup;
 use super::vault::Secret;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -80,6 +81,8 @@ pub struct MqttSetup {
     pub flat: bool,
     /// Who may send commands; `None`: no command topic is subscribed.
     pub commands: Option<BTreeMap<String, CommandRights>>,
+    /// What Home Assistant is told.
+    pub ha: HaSetup,
 }
 
 /// What one user may send.

@@ -139,6 +139,8 @@ impl Gauges {
             disk_free_bytes: board.disk_free_bytes,
             temperature_c: board.temperature_c,
             throttled: board.throttled,
+            // The picture has all charge points.
+            csms_connected: None,
             queue: self.queue(now, memory.stats.as_ref().map(|(_, stats)| stats)),
             budgets: budget::budgets(&self.wires.accounts.borrow()),
             watchdog_ok: self.is_alive(now.mono),

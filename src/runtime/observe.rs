@@ -13,7 +13,8 @@ use crate::domain::{
 };
 use crate::station::{EvseSnapshot, Snapshot};
 use crate::telemetry::{
-    At, Device, Easel, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, SiteState, Slug,
+    At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach,
+    SiteState, Slug,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const SLOWEST: Duration = Duration::from_secs(1);
 const QUICKEST: Duration = Duration::from_millis(100);
 /// Below this a phase does not carry current, milliampere.
 const IDLE_MA: i64 = 500;
+/// A start that moved by more was told by another clock, milliseconds.
+const CLOCK_SET_MS: u64 = 2_000;
 
 /// What there is to look at.
 #[derive(Clone, Default)]
@@ -120,7 +123,10 @@ impl Painter {
         picture.buses = self.gauges.bus_states();
         picture.site = light.site(&picture);
         picture.health = self.gauges.health();
-        picture.info.started_at = At(light.unix_ms(0));
+        let linked = |point: &Point| point.csms.state == LinkState::Connected;
+        picture.health.csms_connected =
+            (!picture.points.is_empty()).then(|| picture.points.values().all(linked));
+        picture.info.started_at = memory.started_at(At(light.unix_ms(0)));
         picture.info.charge_points = picture.points.keys().cloned().collect();
         picture.info.meters = picture.meters.keys().cloned().collect();
         picture.info.buses = picture.buses.keys().cloned().collect();
@@ -133,9 +139,20 @@ impl Painter {
 struct Memory {
     /// Registers as last shown, and how often they fell.
     registers: BTreeMap<Slug, (u64, u32)>,
+    /// When the process started, as last shown.
+    started: Option<At>,
 }
 
 impl Memory {
+    /// When the process started: two clocks say it, a little apart each time, and only a change of the clock is news.
+    fn started_at(&mut self, now_said: At) -> At {
+        let shown = self.started.get_or_insert(now_said);
+        if shown.0.abs_diff(now_said.0) > CLOCK_SET_MS {
+            *shown = now_said;
+        }
+        *shown
+    }
+
     /// The epoch of a register: counts how often it fell.
     fn epoch(&mut self, of: &Slug, register: Option<u64>) -> u32 {
         let Some(register) = register else {

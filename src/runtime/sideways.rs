@@ -11,6 +11,7 @@ use crate::domain::{BrokerSetup, Clock, MqttSetup, ReaderId, SiteSetup, Sparkplu
 use crate::store::Store;
 use crate::telemetry::Easel;
 use crate::telemetry::client::{Dial, MakeTls, Traffic};
+use crate::telemetry::ha::{Herald, Settings};
 use crate::telemetry::mqtt::{self, Hub, HubHandle};
 use crate::telemetry::sparkplug::{self, Plan};
 use crate::uplink;
@@ -137,7 +138,10 @@ impl Sideways {
             },
             setup: made.setup.clone(),
             view: world.easel.view(),
-            announcer: None,
+            announcer: Some(Box::new(Herald::new(
+                Settings::of(&made.setup, &made.setup.ha),
+                !world.seed,
+            ))),
             ledger: Some(Arc::new(ledger)),
             desk: Some(desk),
             clock: world.clock,

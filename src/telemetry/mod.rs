@@ -8,15 +8,20 @@
 //! | `units` | numbers, times and names as they are published |
 //! | `payload` | what is published, one type per payload |
 //! | `picture` | all that is known at one moment, and what happened in between |
+//! | `shown` | where every key of every payload is shown (tests) |
 //! | `metrics` | the endpoint for Prometheus |
 //! | `sparkplug` | the gateway as an edge node of Sparkplug B |
+//! | `ha` | Home Assistant |
 
 pub mod client;
 mod event;
+pub mod ha;
 pub mod metrics;
 pub mod mqtt;
 mod payload;
 mod picture;
+#[cfg(test)]
+mod shown;
 pub mod sparkplug;
 mod units;
 

@@ -56,6 +56,8 @@ pub struct Health {
     pub temperature_c: Option<Milli>,
     /// The board has slowed down for heat or low voltage; `null`: it does not tell.
     pub throttled: Option<bool>,
+    /// Every charge point is accepted by its CSMS; `null`: none has one.
+    pub csms_connected: Option<bool>,
     /// What waits for back ends.
     pub queue: Queue,
     /// What back ends with a monthly budget have cost.

@@ -24,6 +24,7 @@ mod foreign_csms;
 mod foreign_meters;
 mod foreign_slaves;
 mod hang;
+mod home_assistant;
 mod hostile_csms;
 mod inhibitor;
 mod journal;

@@ -87,6 +87,7 @@ pub fn mqtt(broker: BrokerSetup) -> MqttSetup {
         refresh: Duration::from_secs(60),
         flat: false,
         commands: None,
+        ha: Default::default(),
     }
 }
 
@@ -391,6 +392,7 @@ async fn commands_are_judged_by_broker_and_gateway_and_every_verdict_is_on_recor
     };
     let setup = MqttSetup {
         commands: Some(BTreeMap::from([("ha".to_owned(), rights)])),
+        ha: Default::default(),
         ..mqtt(as_user(broker.setup("gw"), "gw", "g"))
     };
     let clerk = Arc::new(Clerk::default());

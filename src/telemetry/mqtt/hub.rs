@@ -152,7 +152,8 @@ struct Task {
     /// Everything is told again then, on the wish of an announcer.
     again: Option<Instant>,
     rejected: (Instant, u32, u64),
-    devices: u64,
+    /// The announcer is asked once more then.
+    announce_at: Option<Instant>,
 }
 
 impl Task {
@@ -173,7 +174,7 @@ impl Task {
             opening: true,
             again: None,
             rejected: (Instant::now(), 0, 0),
-            devices: 0,
+            announce_at: None,
             hub,
         }
     }
@@ -305,12 +306,14 @@ impl Task {
 
     fn announce(&mut self) {
         let picture = Arc::clone(&self.hub.view.picture.borrow());
-        if let Some(announcer) = self.hub.announcer.as_mut() {
-            for message in announcer.announce(&picture) {
-                self.outbox.state(message);
-            }
+        let Some(announcer) = self.hub.announcer.as_mut() else {
+            return;
+        };
+        let (messages, once_more) = announcer.announce(&picture);
+        for message in messages {
+            self.outbox.state(message);
         }
-        self.devices = devices_of(&picture);
+        self.announce_at = once_more.map(|after| Instant::now() + after);
     }
 
     fn tell_all(&mut self) {
@@ -320,7 +323,9 @@ impl Task {
     /// Takes over what is new in the picture.
     fn look(&mut self, all: bool) {
         let picture = Arc::clone(&self.hub.view.picture.borrow_and_update());
-        if self.hub.announcer.is_some() && devices_of(&picture) != self.devices {
+        let news = |announcer: &mut Box<dyn Announcer>| announcer.news(&picture);
+        // While it waits for something, it will see by itself.
+        if self.announce_at.is_none() && self.hub.announcer.as_mut().is_some_and(news) {
             self.announce();
         }
         let leaves = leaves(&self.topics, &picture, self.hub.setup.flat);
@@ -360,6 +365,10 @@ impl Task {
                 () = sleep_until(refresh) => {
                     refresh = Instant::now() + self.hub.setup.refresh;
                     self.look(true);
+                    Ok(())
+                }
+                () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
+                    self.announce();
                     Ok(())
                 }
                 () = sleep_until(self.again.unwrap_or(refresh)), if self.again.is_some() => {
@@ -627,30 +636,4 @@ async fn read_on(reading: &mut Reading) {
             *reading = Reading::Idle;
         }
     }
-}
-
-/// A number that changes when devices come, go or are called otherwise.
-fn devices_of(picture: &super::super::picture::Picture) -> u64 {
-    use std::hash::{Hash, Hasher};
-    let mut hash = std::hash::DefaultHasher::new();
-    for (id, point) in &picture.points {
-        (
-            id,
-            &point.device.name,
-            &point.device.model,
-            &point.device.firmware,
-        )
-            .hash(&mut hash);
-    }
-    for (id, meter) in &picture.meters {
-        (
-            id,
-            &meter.device.name,
-            &meter.device.model,
-            &meter.device.firmware,
-        )
-            .hash(&mut hash);
-    }
-    picture.buses.keys().for_each(|id| id.hash(&mut hash));
-    hash.finish()
 }

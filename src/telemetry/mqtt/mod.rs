@@ -40,8 +40,12 @@ pub trait Announcer: Send {
     /// What is to be subscribed for it.
     fn filters(&self) -> Vec<String>;
 
-    /// Told on every connection before the picture, and again whenever devices come or go. Repeats do no harm.
-    fn announce(&mut self, picture: &Picture) -> Vec<Message>;
+    /// Whether what it would announce of this picture differs from what it announced.
+    fn news(&mut self, picture: &Picture) -> bool;
+
+    /// Told on every connection before the picture, and again whenever there is [news](Self::news). Repeats do no harm.
+    /// With a duration it is asked once more after this time.
+    fn announce(&mut self, picture: &Picture) -> (Vec<Message>, Option<Duration>);
 
     /// Hears a message on one of its topics; `Some`: everything is to be told again after this time.
     fn heard(&mut self, incoming: &Incoming) -> Option<Duration>;
