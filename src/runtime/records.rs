@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_record_has_its_own_time_and_never_the_token() {
-        let names = Pseudonyms::new(b"key");
+        let names = Pseudonyms::new(crate::store::TokenNames::new(b"key"));
         let epochs = BTreeMap::from([(BootId(2), 1_000_000)]);
         let (point, told) = record(&row(began(), ClockQuality::Unset), &epochs, &names).unwrap();
         assert_eq!(

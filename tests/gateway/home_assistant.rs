@@ -72,7 +72,7 @@ async fn u7_a_real_home_assistant_shows_and_commands_everything() {
             ("unplug", _) => drop(world.unplug("box").expect("a charger")),
             ("stop", _) => {
                 let made = gateway.as_mut().expect("it runs");
-                drop(made.stop(PATIENCE).await.expect("it ends"));
+                made.stop(PATIENCE).await.expect("it ends");
             }
             ("start", _) => gateway
                 .as_mut()

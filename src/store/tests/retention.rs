@@ -13,8 +13,8 @@ async fn the_age_of_what_a_reader_has_not_got_is_that_of_its_oldest_row() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_eager(dir.path());
     let mut batch = rows("a", &["one", "two"]);
-    batch.rows[0].at.mono = crate::domain::Mono(5_000);
-    batch.rows[1].at.mono = crate::domain::Mono(9_000);
+    batch.rows[0].at.mono = Mono(5_000);
+    batch.rows[1].at.mono = Mono(9_000);
     let [one, two] = [batch.rows[0].at, batch.rows[1].at];
     store.commit(batch).await.unwrap();
     store.register(&reader("a/main"), &cp("a")).await.unwrap();
