@@ -16,7 +16,7 @@ pub async fn checks(config: &Path) -> Vec<Check> {
     let (mut needs, doubtful) = match config::load(config, &options) {
         Ok(loaded) => {
             let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-            (needs(&loaded), Some(of_configuration(Verdict::Doubt, warnings)))
+            (needs(&loaded), Some(of_configuration(Verdict::Doubt, &warnings)))
         }
         Err(report) => {
             let places = config::whereabouts(config, &options);
@@ -26,7 +26,7 @@ pub async fn checks(config: &Path) -> Vec<Check> {
                 ..Needs::default()
             };
             let errors = report.issues.iter().map(ToString::to_string).collect();
-            (needs, Some(of_configuration(Verdict::Failure, errors)))
+            (needs, Some(of_configuration(Verdict::Failure, &errors)))
         }
     };
     needs.gateway = match running(&needs.socket).await {
@@ -63,7 +63,7 @@ fn needs(loaded: &config::Loaded) -> Needs {
     }
 }
 
-fn of_configuration(verdict: Verdict, told: Vec<String>) -> Check {
+fn of_configuration(verdict: Verdict, told: &[String]) -> Check {
     let good = told.is_empty();
     let (cause, next) = match (good, verdict) {
         (true, _) => ("", ""),
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn a_person_reads_cause_and_next_step_and_the_worst_gives_the_code() {
-        let good = of_configuration(Verdict::Doubt, Vec::new());
-        let doubt = of_configuration(Verdict::Doubt, vec!["a.toml:1:1: x".to_owned()]);
-        let failure = of_configuration(Verdict::Failure, vec!["a.toml:1:1: x".to_owned()]);
+        let good = of_configuration(Verdict::Doubt, &[]);
+        let doubt = of_configuration(Verdict::Doubt, &["a.toml:1:1: x".to_owned()]);
+        let failure = of_configuration(Verdict::Failure, &["a.toml:1:1: x".to_owned()]);
         assert_eq!(worst(&[]), 0);
         assert_eq!(worst(std::slice::from_ref(&good)), 0);
         assert_eq!(worst(&[good.clone(), doubt.clone()]), 75);

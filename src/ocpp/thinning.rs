@@ -70,7 +70,7 @@ impl Thinning {
         let mut row = row.clone();
         match &mut row.event {
             Event::Sampled { tx_seq, .. } | Event::Changed { tx_seq, .. } => {
-                *tx_seq = tx_seq.saturating_sub(gone)
+                *tx_seq = tx_seq.saturating_sub(gone);
             }
             Event::Ended(end) => end.tx_seq = end.tx_seq.saturating_sub(gone),
             Event::Began(_) | Event::Security(_) | Event::Log(_) | Event::Firmware(_) => return None,

@@ -188,7 +188,7 @@ impl Configuration {
                 tracing::error!("the configuration could not be kept as the last good one: {error}");
             }
             Ok(Err(_)) | Err(_) => {
-                tracing::error!("the configuration is not kept as the last good one yet: the disk hangs")
+                tracing::error!("the configuration is not kept as the last good one yet: the disk hangs");
             }
         }
     }

@@ -40,7 +40,7 @@ impl Diagnostics {
             files.insert(name.to_owned(), text.into());
         };
         add("configuration.toml", config::effective(&self.setup));
-        add("state.json", pretty(hide_tokens(self.status.clone())));
+        add("state.json", pretty(&hide_tokens(self.status.clone())));
         add("ledger.json", self.ledger().await);
         add("log.txt", log(now));
         for cp in self.setup.charge_points.iter().map(|point| &point.id) {
@@ -85,6 +85,6 @@ fn log(now: Now) -> String {
     bundle::log_lines(&lines, Instant::now(), now.wall.unix_ms, all).0
 }
 
-fn pretty(value: Value) -> String {
+fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }

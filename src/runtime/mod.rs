@@ -123,12 +123,6 @@ pub async fn run(options: RunOptions) -> ExitCode {
             return store_exit(&error).into();
         }
     };
-    if let Some(aside) = &opened.set_aside {
-        tracing::error!(
-            "the ledger was damaged; the old file is kept at {}",
-            aside.display()
-        );
-    }
     let clock = Arc::new(SystemClock::new(opened.boot, opened.last_wall_ms, FLOOR_UNIX_MS));
     let (socket, state_dir) = (loaded.setup.socket.clone(), loaded.setup.state_dir.clone());
     let seed = configuration.seed();
@@ -166,7 +160,11 @@ pub async fn run(options: RunOptions) -> ExitCode {
 
 /// The security log goes with the database.
 fn note_lost_log(gateway: &Gateway, opened: &Opened) {
-    if opened.set_aside.is_some() {
+    if let Some(aside) = &opened.set_aside {
+        tracing::error!(
+            "the ledger was damaged; the old file is kept at {}",
+            aside.display()
+        );
         let why = "the database was damaged and has been set aside";
         gateway.note_security(&SecurityEvent::new("SecurityLogWasCleared", Some(why)));
     }

@@ -240,14 +240,14 @@ pub(super) fn register_told(call: &Call) -> Option<MilliWattHours> {
     let event: TransactionEventRequest = serde_json::from_str(call.payload.get()).ok()?;
     let values = event.meter_value.unwrap_or_default();
     let samples = values.iter().flat_map(|value| &value.sampled_value);
-    let told = samples.filter(|sample| {
+    let mut told = samples.filter(|sample| {
         let at_an_end = matches!(
             sample.context,
             Some(ReadingContext::TransactionBegin | ReadingContext::TransactionEnd)
         );
         at_an_end && sample.measurand == Some(Measurand::EnergyActiveImportRegister) && sample.phase.is_none()
     });
-    told.last()
+    told.next_back()
         .and_then(|sample| milli(&sample.value.to_string()))
         .map(MilliWattHours)
 }

@@ -167,7 +167,7 @@ pub(super) fn correct(db: &Connection, chain: &mut Chain, keys: &Keys) -> Result
 /// Deletes the oldest records once there are a twentieth too many, behind a record that names the last of them.
 fn thin(db: &Connection, chain: &mut Chain, keys: &Keys) -> Result<(), StoreError> {
     let most = chain.kept + (chain.kept / 20).clamp(1, 1_000);
-    if chain.last - chain.first + 1 <= most {
+    if chain.last - chain.first < most {
         return Ok(());
     }
     let wanted = chain.last - chain.kept;

@@ -91,16 +91,16 @@ impl Herald {
             let mut whole = now;
             whole.retain(|topic, _| losses.iter().all(|(at, _)| at != topic));
             let holds = was.with(Announced::of(&whole));
-            self.publish(phases(&Announced::default(), &whole), holds.clone(), holds);
+            self.publish(phases(&Announced::default(), &whole), &holds.clone(), holds);
             return Some(wait);
         }
         let holds = Announced::of(&now);
-        self.publish(phases(&was, &now), was.with(holds.clone()), holds);
+        self.publish(phases(&was, &now), &was.with(holds.clone()), holds);
         None
     }
 
     /// The list first has what may be on the broker from now on, and at last what is.
-    fn publish(&mut self, phases: Vec<Vec<Publish>>, meanwhile: Announced, holds: Announced) {
+    fn publish(&mut self, phases: Vec<Vec<Publish>>, meanwhile: &Announced, holds: Announced) {
         let topic = self.settings.list_topic();
         self.plan = phases.into();
         if self.plan.len() > 1

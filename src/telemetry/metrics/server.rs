@@ -149,7 +149,7 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     }
     match std::fs::symlink_metadata(path) {
         Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
-            std::fs::remove_file(path)?
+            std::fs::remove_file(path)?;
         }
         Ok(_) => {
             return Err(io::Error::new(

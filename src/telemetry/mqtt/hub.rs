@@ -494,7 +494,7 @@ impl Task {
         let Some(gate) = self.gate.as_mut() else { return };
         match gate.judge(now, now.mono, incoming, &self.topics, &picture) {
             Heard::Nothing => {}
-            Heard::Rejected(about, reason) => self.reject(about, reason),
+            Heard::Rejected(about, reason) => self.reject(&about, reason),
             Heard::Request(operation, point, about) => {
                 let shown =
                     |id: &&super::super::units::Slug| point.as_ref().is_none_or(|wanted| wanted == *id);
@@ -517,7 +517,7 @@ impl Task {
                 self.respond(&about, ResponseStatus::Ok, None, Some(data));
             }
             Heard::Order(_, about) if self.orders.len() >= AT_ONCE => {
-                self.reject(about, "too many commands are being carried out".to_owned());
+                self.reject(&about, "too many commands are being carried out".to_owned());
             }
             Heard::Order(order, about) => {
                 if let Some(desk) = &self.hub.desk {
@@ -530,7 +530,7 @@ impl Task {
 
     fn carried_out(&mut self, about: About, how: Result<(Value, Value), String>) {
         match how {
-            Err(reason) => self.reject(about, reason),
+            Err(reason) => self.reject(&about, reason),
             Ok((old, new)) => {
                 self.note(&about, Some((old.clone(), new.clone())), None);
                 let change = about.point.clone().map(|cp| Change {
@@ -544,7 +544,7 @@ impl Task {
         }
     }
 
-    fn reject(&mut self, about: About, reason: String) {
+    fn reject(&mut self, about: &About, reason: String) {
         let (since, recorded, unrecorded) = &mut self.rejected;
         if since.elapsed() >= RECORD_PERIOD {
             (*since, *recorded) = (Instant::now(), 0);

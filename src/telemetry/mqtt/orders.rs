@@ -235,7 +235,7 @@ impl Gatekeeper {
         let verdict = self
             .allowed(user, point.is_some(), name)
             .and_then(|()| recent(now, heard_at, incoming, said.as_ref().ok()))
-            .and_then(|()| said)
+            .and(said)
             .and_then(|said| match point {
                 Some(_) => order(&about, &said, picture, now).map(Work::Order),
                 None => request(&about, &said, picture).map(Work::Request),
