@@ -63,7 +63,7 @@ pub async fn run(args: DiagArgs) -> ExitCode {
     let output = args.output.unwrap_or_else(pack::file_name);
     match bundle.write(&output) {
         Ok(contents) => {
-            println!(
+            print!(
                 "{} holds, without passwords, keys and tokens:\n{contents}",
                 output.display()
             );

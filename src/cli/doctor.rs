@@ -22,10 +22,10 @@ const SURE: u8 = 75;
 /// Options of `retrovolt doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Examine the machine: clock, disk, power, permissions, service, serial ports. Without --host, --bus and --csms
+    /// Examine the machine: clock, disk, power, permissions, service, serial ports. Without --machine, --bus and --csms
     /// everything is examined.
     #[arg(long)]
-    host: bool,
+    machine: bool,
     /// Examine the buses and their devices.
     #[arg(long)]
     bus: bool,
@@ -50,17 +50,17 @@ struct Examined {
 
 /// Examines. Exit codes: 0 all good, 75 something doubtful, 69 a failure.
 pub async fn run(args: DoctorArgs) -> ExitCode {
-    let all = !args.bus && !args.csms && !args.host;
+    let all = !args.bus && !args.csms && !args.machine;
     let names_something = args.back_end.names_something() || args.line.names_something();
     let buses = args.bus || (all && !args.back_end.names_something());
     let csms = args.csms || args.back_end.names_something() || (all && !args.line.names_something());
     let mut told = json!({ "schema": 1 });
     let mut code = 0;
-    if args.host || (all && !names_something) {
+    if args.machine || (all && !names_something) {
         let checks = host::checks(args.line.config()).await;
         code = host::worst(&checks);
         if args.json {
-            told["host"] = json!(checks);
+            told["machine"] = json!(checks);
         } else {
             print!("{}", host::screen(&checks));
         }

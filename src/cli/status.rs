@@ -139,7 +139,8 @@ fn configuration(out: &mut String, configuration: &Value) {
     };
     let _ = writeln!(out, "  {headline}");
     for key in ["refused", "last_good_refused"] {
-        for issue in configuration[key].as_array().into_iter().flatten() {
+        let issues = configuration[key].as_array().into_iter().flatten();
+        for issue in issues.filter(|issue| issue["severity"] != "warning") {
             let _ = writeln!(
                 out,
                 "    {}:{}:{}: {}: {}, expected {}; {}",

@@ -10,7 +10,7 @@ use super::RunOptions;
 use super::control::{self, Ask, Question};
 use super::notify;
 use super::{HOUSEKEEPING, exit};
-use crate::config::{self, Keepsake, Loaded, Report, Whereabouts};
+use crate::config::{self, Issue, Keepsake, Loaded, Report, Severity, Whereabouts};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -227,7 +227,11 @@ impl Configuration {
 
     /// The line of `systemctl status`: what is wrong with the configuration stands before what runs.
     pub(super) fn summary(&self, running: &str) -> String {
-        let first = self.refused.as_ref().and_then(|report| report.issues.first());
+        let is_error = |issue: &&Issue| issue.severity == Severity::Error;
+        let first = self
+            .refused
+            .as_ref()
+            .and_then(|report| report.issues.iter().find(is_error));
         let why = first.map_or_else(String::new, |issue| {
             format!(
                 " ({}:{}:{}: {}: {})",

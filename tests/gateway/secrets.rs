@@ -134,7 +134,7 @@ impl Story {
         self.verb(&["-v", "healthcheck", "--socket", &socket], false)
             .await;
         self.verb(&["reload", "--socket", &socket], false).await;
-        self.verb(&["doctor", "--host"], true).await;
+        self.verb(&["doctor", "--machine"], true).await;
         self.verb(&["security-log"], true).await;
         let file = self.dir.path().join("retrovolt.toml").display().to_string();
         self.verb(&["check-config", &file], false).await;
