@@ -14,7 +14,7 @@ pub fn text_of(name: &str) -> Option<String> {
 
 /// Every file below a folder, build products and version control left out.
 pub fn files_under(folder: &Path) -> Vec<PathBuf> {
-    let skipped = [".git", ".venv", "__pycache__", "node_modules"];
+    let skipped = [".git", ".venv", ".lab", "__pycache__", "node_modules"];
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
