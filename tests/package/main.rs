@@ -14,6 +14,7 @@ mod install;
 mod page;
 mod site;
 #[path = "../gateway/slave.rs"]
+#[allow(dead_code, reason = "only the page needs a slave, and no pair of ptys")]
 mod slave;
 mod taken_back;
 mod upgrade;
