@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Quantities of one device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of quantities")]
 pub(super) struct Measures {
     pub(super) power: bool,
     pub(super) current: [bool; 3],
