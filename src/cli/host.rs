@@ -15,7 +15,7 @@ pub async fn checks(config: &Path) -> Vec<Check> {
     let options = LoadOptions::for_file(config);
     let (mut needs, doubtful) = match config::load(config, &options) {
         Ok(loaded) => {
-            let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+            let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
             (needs(&loaded), Some(of_configuration(Verdict::Doubt, &warnings)))
         }
         Err(report) => {
@@ -25,7 +25,7 @@ pub async fn checks(config: &Path) -> Vec<Check> {
                 socket: places.socket,
                 ..Needs::default()
             };
-            let errors = report.issues.iter().map(ToString::to_string).collect();
+            let errors: Vec<String> = report.issues.iter().map(ToString::to_string).collect();
             (needs, Some(of_configuration(Verdict::Failure, &errors)))
         }
     };

@@ -51,7 +51,9 @@ impl Diagnostics {
 
     async fn ledger(&self) -> String {
         match timeout(LEDGER_WAIT, self.store.stats()).await {
-            Ok(Ok(stats)) => serde_json::to_value(stats).map_or_else(|error| error.to_string(), pretty),
+            Ok(Ok(stats)) => {
+                serde_json::to_value(stats).map_or_else(|error| error.to_string(), |stats| pretty(&stats))
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {LEDGER_WAIT:?}"),
         }

@@ -113,7 +113,9 @@ impl Gateway {
         store: Store,
         seed: Option<u64>,
     ) -> Result<Self, GatewayError> {
-        let seed = seed.map_or_else(getrandom::u64, Ok).map_err(GatewayError::Random)?;
+        let seed = seed
+            .map_or_else(getrandom::u64, Ok)
+            .map_err(GatewayError::Random)?;
         let (from_bus, bus_events) = mpsc::channel(STATION_QUEUE);
         let (routes, routes_rx) = watch::channel(Routes::default());
         let (stations, stations_rx) = watch::channel(Stations::new());
@@ -138,8 +140,7 @@ impl Gateway {
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
-        let gauges = Arc::clone(&measures.gauges);
-        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, gauges);
+        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, measures.gauges.clone());
         let mut gateway = Self {
             sideways: Sideways::default(),
             easel,

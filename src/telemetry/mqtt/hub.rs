@@ -1,12 +1,13 @@
 //! The task between the picture and the broker.
 
+mod answers;
+
 use super::super::client::{Dial, Farewell, Incoming, Link, LinkError, Message, WINDOW};
-use super::super::event::{Change, Event, Response, ResponseStatus};
+use super::super::event::{Event, ResponseStatus};
 use super::super::picture::View;
-use super::super::units::At;
 use super::board::Board;
 use super::leaves::leaves;
-use super::orders::{About, Audit, Gatekeeper, Heard};
+use super::orders::{About, Gatekeeper, Heard};
 use super::outbox::{Outbox, Slot};
 use super::{Announcer, Desk, Entry, Ledger, Topics};
 use crate::domain::{Backoff, Clock, CpId, MqttSetup, Rng};
@@ -29,10 +30,6 @@ const LASTING: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Commands that may be carried out at the same time.
 const AT_ONCE: usize = 16;
-/// Rejections that are recorded one by one within [`RECORD_PERIOD`]; more are counted.
-const RECORDED: u32 = 20;
-/// See [`RECORDED`].
-const RECORD_PERIOD: Duration = Duration::from_secs(60);
 
 /// What a hub is made of.
 pub struct Hub {
@@ -351,7 +348,7 @@ impl Task {
                 }
                 incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
                 Some((what, how)) = self.sent.next() => self.confirmed(what, how),
-                Some((about, how)) = self.orders.next() => { self.carried_out(about, how); Ok(()) }
+                Some((about, how)) = self.orders.next() => { self.carried_out(&about, how); Ok(()) }
                 happening = self.hub.view.happenings.recv() => self.happened(happening),
                 changed = self.hub.view.picture.changed() => {
                     if changed.is_err() {
@@ -526,68 +523,6 @@ impl Task {
                 }
             }
         }
-    }
-
-    fn carried_out(&mut self, about: About, how: Result<(Value, Value), String>) {
-        match how {
-            Err(reason) => self.reject(&about, reason),
-            Ok((old, new)) => {
-                self.note(&about, Some((old.clone(), new.clone())), None);
-                let change = about.point.clone().map(|cp| Change {
-                    cp,
-                    key: about.name.clone(),
-                    old: Some(old),
-                    new: Some(new),
-                });
-                self.respond(&about, ResponseStatus::Ok, None, Some(json!(change)));
-            }
-        }
-    }
-
-    fn reject(&mut self, about: &About, reason: String) {
-        let (since, recorded, unrecorded) = &mut self.rejected;
-        if since.elapsed() >= RECORD_PERIOD {
-            (*since, *recorded) = (Instant::now(), 0);
-        }
-        *recorded += 1;
-        if *recorded > RECORDED {
-            // Somebody tries and tries: neither the log nor the line to the broker is filled with it.
-            *unrecorded += 1;
-            return;
-        }
-        self.note(&about, None, Some(reason.clone()));
-        self.respond(&about, ResponseStatus::Rejected, Some(reason), None);
-    }
-
-    fn note(&mut self, about: &About, change: Option<(Value, Value)>, reason: Option<String>) {
-        let (old, new) = change.map_or((None, about.asked.clone()), |(old, new)| (Some(old), Some(new)));
-        let audit = Audit {
-            user: about.user.clone(),
-            topic: about.topic.clone(),
-            point: about.point.clone(),
-            old,
-            new,
-            reason,
-            unrecorded: std::mem::take(&mut self.rejected.2),
-        };
-        if let Some(desk) = &self.hub.desk {
-            desk.note(&audit);
-        }
-    }
-
-    fn respond(&mut self, about: &About, status: ResponseStatus, error: Option<String>, data: Option<Value>) {
-        let response = Response {
-            status,
-            error,
-            data: data.filter(|data| !data.is_null()),
-            transaction: about.transaction.clone(),
-            ts: At(self.hub.clock.now().wall.unix_ms),
-        };
-        let topic = self
-            .topics
-            .at(format_args!("response/{}/{}", about.user, about.name));
-        let payload = serde_json::to_vec(&response).unwrap_or_default();
-        self.outbox.event(Message::passing(topic, payload));
     }
 
     /// What waits is sent as far as time allows, `offline` last.

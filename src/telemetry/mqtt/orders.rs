@@ -8,7 +8,7 @@
 //! 4. not more often than the user may.
 
 use super::super::client::Incoming;
-use super::super::picture::Picture;
+use super::super::picture::{Picture, Reach};
 use super::super::units::{At, Milli, Slug};
 use super::topics::Topics;
 use crate::domain::{CommandRights, Mono, Now, ResetKind};
@@ -467,24 +467,7 @@ fn order(about: &About, said: &Said, picture: &Picture, now: Now) -> Result<Orde
         Key::Enabled if said.value.is_null() => Ask::Enabled(None),
         Key::Enabled => Ask::Enabled(Some(truth(&said.value)?)),
         Key::LimitA if said.value.is_null() => Ask::Limit(None, Until::Replaced),
-        Key::LimitA => {
-            let amps = number(&said.value)?;
-            if amps > reach.max_a {
-                let most = reach.max_a.value();
-                return Err(format!(
-                    "{} A is more than the {most} A of the installation",
-                    amps.value()
-                ));
-            }
-            if amps.0 < 0 || (amps.0 > 0 && amps < reach.min_a) {
-                let least = reach.min_a.value();
-                return Err(format!(
-                    "{} A is less than the least current of {least} A; 0 pauses",
-                    amps.value()
-                ));
-            }
-            Ask::Limit(Some(amps), until(said, now)?)
-        }
+        Key::LimitA => Ask::Limit(Some(amps(&said.value, reach)?), until(said, now)?),
         Key::Unlock if !reach.unlocks => {
             return Err("this charger cannot be told to release the plug".to_owned());
         }
@@ -511,6 +494,26 @@ fn order(about: &About, said: &Said, picture: &Picture, now: Now) -> Result<Orde
         point: id.clone(),
         ask,
     })
+}
+
+/// A limit within what the installation and the vehicle allow; 0 pauses.
+fn amps(value: &Value, reach: Reach) -> Result<Milli, String> {
+    let amps = number(value)?;
+    if amps > reach.max_a {
+        let most = reach.max_a.value();
+        return Err(format!(
+            "{} A is more than the {most} A of the installation",
+            amps.value()
+        ));
+    }
+    if amps.0 < 0 || (amps.0 > 0 && amps < reach.min_a) {
+        let least = reach.min_a.value();
+        return Err(format!(
+            "{} A is less than the least current of {least} A; 0 pauses",
+            amps.value()
+        ));
+    }
+    Ok(amps)
 }
 
 fn topic_point(topic: &str) -> String {
