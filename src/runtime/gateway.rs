@@ -113,7 +113,9 @@ impl Gateway {
         store: Store,
         seed: Option<u64>,
     ) -> Result<Self, GatewayError> {
-        let seed = seed.map_or_else(getrandom::u64, Ok).map_err(GatewayError::Random)?;
+        let seed = seed
+            .map_or_else(getrandom::u64, Ok)
+            .map_err(GatewayError::Random)?;
         let (from_bus, bus_events) = mpsc::channel(STATION_QUEUE);
         let (routes, routes_rx) = watch::channel(Routes::default());
         let (stations, stations_rx) = watch::channel(Stations::new());
