@@ -153,10 +153,6 @@ fn address(given: &Given<String>, context: &mut Context<'_>) -> Option<(String, 
     Some((host, url.port().unwrap_or(if tls { 8883 } else { 1883 }), tls))
 }
 
-#[expect(
-    clippy::option_option,
-    reason = "the outer one is whether it can be used at all"
-)]
 fn identity(keys: &Keys<'_>, tls: bool, context: &mut Context<'_>) -> Option<Option<(PathBuf, PathBuf)>> {
     let (certificate, key) = (keys.certificate_file, keys.key_file);
     match (certificate.written, key.written) {

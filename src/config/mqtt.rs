@@ -40,10 +40,6 @@ pub(super) enum Read {
 
 impl Read {
     /// `None`: something is wrong.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer one is whether it can be used at all"
-    )]
     pub fn value(self) -> Option<Option<MqttSetup>> {
         match self {
             Self::Absent => Some(None),
@@ -167,10 +163,6 @@ fn gateway(keys: &MqttKeys, context: &mut Context<'_>) -> Option<String> {
     Some(Slug::of(first).to_string())
 }
 
-#[expect(
-    clippy::option_option,
-    reason = "the outer one is whether it can be used at all"
-)]
 fn commands(
     keys: &MqttKeys,
     users: &[MqttUserKeys],

@@ -34,13 +34,21 @@ fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Keys that are always there, at the root and in every alternative.
-fn required(schema: &Value, keys: &mut BTreeSet<String>) {
+/// Keys that are always there, at the root, in every alternative and in what they refer to.
+fn required(root: &Value, schema: &Value, keys: &mut BTreeSet<String>) {
     for key in schema["required"].as_array().into_iter().flatten() {
         keys.extend(key.as_str().map(str::to_owned));
     }
-    for alternative in schema["oneOf"].as_array().into_iter().flatten() {
-        required(alternative, keys);
+    for kind in ["oneOf", "anyOf", "allOf"] {
+        for part in schema[kind].as_array().into_iter().flatten() {
+            required(root, part, keys);
+        }
+    }
+    if let Some(name) = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix("#/$defs/"))
+    {
+        required(root, &root["$defs"][name], keys);
     }
 }
 
@@ -73,7 +81,7 @@ fn no_key_of_the_contract_is_renamed_or_removed() {
     let mut present = BTreeSet::new();
     for (name, schema) in schemas() {
         let mut keys = BTreeSet::new();
-        required(&schema, &mut keys);
+        required(&schema, &schema, &mut keys);
         let properties = schema["properties"].as_object().cloned().unwrap_or_default();
         for key in properties.keys() {
             assert!(keys.contains(key), "{name}: '{key}' is not always there");

@@ -2,18 +2,18 @@
 
 mod answers;
 
-use super::super::client::{Dial, Farewell, Incoming, Link, LinkError, Message, WINDOW};
-use super::super::event::{Event, ResponseStatus};
+use super::super::client::{Dial, Farewell, Link, LinkError, Message, WINDOW};
+use super::super::event::Event;
 use super::super::picture::View;
 use super::board::Board;
 use super::leaves::leaves;
-use super::orders::{About, Gatekeeper, Heard};
+use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
 use super::{Announcer, Desk, Entry, Ledger, Topics};
 use crate::domain::{Backoff, Clock, CpId, MqttSetup, Rng};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,6 @@ const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const LASTING: Duration = Duration::from_secs(10);
 /// How long a clean stop may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Commands that may be carried out at the same time.
-const AT_ONCE: usize = 16;
 
 /// What a hub is made of.
 pub struct Hub {
@@ -477,52 +475,6 @@ impl Task {
             }
         }
         Ok(())
-    }
-
-    fn heard(&mut self, incoming: &Incoming) {
-        if let Some(announcer) = self.hub.announcer.as_mut()
-            && let Some(after) = announcer.heard(incoming)
-        {
-            self.again = Some(Instant::now() + after);
-            return;
-        }
-        let now = self.hub.clock.now();
-        let picture = Arc::clone(&self.hub.view.picture.borrow());
-        let Some(gate) = self.gate.as_mut() else { return };
-        match gate.judge(now, now.mono, incoming, &self.topics, &picture) {
-            Heard::Nothing => {}
-            Heard::Rejected(about, reason) => self.reject(&about, reason),
-            Heard::Request(operation, point, about) => {
-                let shown =
-                    |id: &&super::super::units::Slug| point.as_ref().is_none_or(|wanted| wanted == *id);
-                let points = picture.points.iter().filter(|(id, _)| shown(id));
-                let data = match operation.as_str() {
-                    "info" => json!(picture.info),
-                    "status" => points
-                        .map(|(id, point)| (id.to_string(), json!(point.state)))
-                        .collect(),
-                    "sessions" => points
-                        .map(|(id, point)| (id.to_string(), json!(point.session)))
-                        .collect(),
-                    _ => {
-                        self.announce();
-                        self.tell_all();
-                        Value::Null
-                    }
-                };
-                self.note(&about, None, None);
-                self.respond(&about, ResponseStatus::Ok, None, Some(data));
-            }
-            Heard::Order(_, about) if self.orders.len() >= AT_ONCE => {
-                self.reject(&about, "too many commands are being carried out".to_owned());
-            }
-            Heard::Order(order, about) => {
-                if let Some(desk) = &self.hub.desk {
-                    let work = Arc::clone(desk).carry_out(order);
-                    self.orders.push(async move { (about, work.await) }.boxed());
-                }
-            }
-        }
     }
 
     /// What waits is sent as far as time allows, `offline` last.

@@ -1,23 +1,73 @@
-//! What became of commands: the answer to who sent them, and the record of it.
+//! What comes in over the broker, and what is answered.
 
-use super::super::super::client::Message;
-use super::super::super::event::{Change, Response, ResponseStatus};
-use super::super::super::units::At;
-use super::super::orders::{About, Audit};
 use super::Task;
+use crate::domain::Slug;
+use crate::telemetry::client::{Incoming, Message};
+use crate::telemetry::event::{Change, Response, ResponseStatus};
+use crate::telemetry::mqtt::orders::{About, Audit, Heard};
+use crate::telemetry::units::At;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Commands that may be carried out at the same time.
+const AT_ONCE: usize = 16;
 /// Rejections that are recorded one by one within [`RECORD_PERIOD`]; more are counted.
 const RECORDED: u32 = 20;
 /// See [`RECORDED`].
 const RECORD_PERIOD: Duration = Duration::from_secs(60);
 
 impl Task {
+    pub(super) fn heard(&mut self, incoming: &Incoming) {
+        if let Some(announcer) = self.hub.announcer.as_mut()
+            && let Some(after) = announcer.heard(incoming)
+        {
+            self.again = Some(Instant::now() + after);
+            return;
+        }
+        let now = self.hub.clock.now();
+        let picture = Arc::clone(&self.hub.view.picture.borrow());
+        let Some(gate) = self.gate.as_mut() else { return };
+        match gate.judge(now, now.mono, incoming, &self.topics, &picture) {
+            Heard::Nothing => {}
+            Heard::Rejected(about, reason) => self.reject(&about, reason),
+            Heard::Request(operation, point, about) => {
+                let shown = |id: &&Slug| point.as_ref().is_none_or(|wanted| wanted == *id);
+                let points = picture.points.iter().filter(|(id, _)| shown(id));
+                let data = match operation.as_str() {
+                    "info" => json!(picture.info),
+                    "status" => points
+                        .map(|(id, point)| (id.to_string(), json!(point.state)))
+                        .collect(),
+                    "sessions" => points
+                        .map(|(id, point)| (id.to_string(), json!(point.session)))
+                        .collect(),
+                    _ => {
+                        self.announce();
+                        self.tell_all();
+                        Value::Null
+                    }
+                };
+                self.note(&about, None, None);
+                self.respond(&about, ResponseStatus::Ok, None, Some(data));
+            }
+            Heard::Order(_, about) if self.orders.len() >= AT_ONCE => {
+                self.reject(&about, "too many commands are being carried out".to_owned());
+            }
+            Heard::Order(order, about) => {
+                if let Some(desk) = &self.hub.desk {
+                    let work = Arc::clone(desk).carry_out(order);
+                    self.orders.push(async move { (about, work.await) }.boxed());
+                }
+            }
+        }
+    }
+
     pub(super) fn carried_out(&mut self, about: &About, how: Result<(Value, Value), String>) {
         match how {
-            Err(reason) => self.reject(about, reason),
+            Err(reason) => self.reject(&about, reason),
             Ok((old, new)) => {
                 self.note(about, Some((old.clone(), new.clone())), None);
                 let change = about.point.clone().map(|cp| Change {
@@ -31,7 +81,7 @@ impl Task {
         }
     }
 
-    pub(super) fn reject(&mut self, about: &About, reason: String) {
+    fn reject(&mut self, about: &About, reason: String) {
         let (since, recorded, unrecorded) = &mut self.rejected;
         if since.elapsed() >= RECORD_PERIOD {
             (*since, *recorded) = (Instant::now(), 0);
@@ -46,7 +96,7 @@ impl Task {
         self.respond(about, ResponseStatus::Rejected, Some(reason), None);
     }
 
-    pub(super) fn note(&mut self, about: &About, change: Option<(Value, Value)>, reason: Option<String>) {
+    fn note(&mut self, about: &About, change: Option<(Value, Value)>, reason: Option<String>) {
         let (old, new) = change.map_or((None, about.asked.clone()), |(old, new)| (Some(old), Some(new)));
         let audit = Audit {
             user: about.user.clone(),
@@ -62,13 +112,7 @@ impl Task {
         }
     }
 
-    pub(super) fn respond(
-        &mut self,
-        about: &About,
-        status: ResponseStatus,
-        error: Option<String>,
-        data: Option<Value>,
-    ) {
+    fn respond(&mut self, about: &About, status: ResponseStatus, error: Option<String>, data: Option<Value>) {
         let response = Response {
             status,
             error,
