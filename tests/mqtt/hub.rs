@@ -66,7 +66,7 @@ pub fn picture(power_w: i64) -> Picture {
 }
 
 pub fn happening(seq: u64) -> Happening {
-    let to = if seq % 2 == 0 {
+    let to = if seq.is_multiple_of(2) {
         Status::Charging
     } else {
         Status::SuspendedEv
@@ -224,7 +224,7 @@ async fn a_thousand_transitions_two_at_a_time_arrive_once_each_and_in_order() {
             (false, 1, "retrovolt/gw/cp/left/event/status")
         );
         assert_eq!(got.json()["seq"], seq);
-        let status = if seq % 2 == 0 { "charging" } else { "suspended_ev" };
+        let status = if seq.is_multiple_of(2) { "charging" } else { "suspended_ev" };
         assert_eq!(
             (&got.json()["event_type"], &got.json()["to"]),
             (&json!("status"), &json!(status))
@@ -383,6 +383,7 @@ async fn say(broker: &Broker, user: &str, topic: &str, payload: &str) {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a transcript: one command after the other")]
 async fn commands_are_judged_by_broker_and_gateway_and_every_verdict_is_on_record() {
     let broker = guarded().await;
     let rights = CommandRights {
@@ -537,7 +538,7 @@ fn row(seq: u64) -> Entry {
         cp: CpId::new("left"),
         seq,
         // Every tenth row is about something else.
-        record: (seq % 10 != 0).then(|| (Slug::of("left"), record)),
+        record: (!seq.is_multiple_of(10)).then(|| (Slug::of("left"), record)),
     }
 }
 

@@ -67,7 +67,7 @@ impl Task {
 
     pub(super) fn carried_out(&mut self, about: &About, how: Result<(Value, Value), String>) {
         match how {
-            Err(reason) => self.reject(&about, reason),
+            Err(reason) => self.reject(about, reason),
             Ok((old, new)) => {
                 self.note(about, Some((old.clone(), new.clone())), None);
                 let change = about.point.clone().map(|cp| Change {
