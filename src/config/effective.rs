@@ -388,7 +388,7 @@ impl Page {
             self.text("ha_user", user);
         }
         for (name, rights) in mqtt.commands.iter().flatten() {
-            self.header("[[mqtt.user]]");
+            self.header("[[mqtt.allow]]");
             self.text("name", name);
             let list = |words: &BTreeSet<String>| {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();

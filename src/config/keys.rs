@@ -265,7 +265,7 @@ settings! {
 
 settings! {
     /// What is published on an MQTT broker, and what may come back from there (docs/mqtt.md). Without this table there is no MQTT.
-    MqttKeys in "mqtt", many: false, tables: [MqttUserKeys::TABLE];
+    MqttKeys in "mqtt", many: false, tables: [MqttAllowKeys::TABLE];
     url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
         "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
     user: String = Kind::Text { max: 128 }, Absent("none"), "\"retrovolt\"", "Account on the broker.";
@@ -290,18 +290,18 @@ settings! {
     refresh: Duration = time(5_000, HOUR), Is("60s"), "\"60s\"", "Everything is published at least this often, whether or not it has changed.";
     flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
     commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
-        "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.user]]`.";
+        "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.allow]]`.";
     ha_discovery: String = Kind::OneOf(&["device", "entity", "off"]), Is("off"), "\"device\"",
         "How Home Assistant is told what is here: `device` from 2024.11 on, `entity` also before, `off` not at all; what was announced before is taken back. See home-assistant.md.";
     ha_prefix: String = Kind::Text { max: 64 }, Is("homeassistant"), "\"homeassistant\"",
         "First level of Home Assistant's discovery topics, as it is set there.";
     ha_user: String = Kind::Text { max: 64 }, Absent("Home Assistant shows everything and switches nothing"), "\"homeassistant\"",
-        "The `name` of the `[[mqtt.user]]` that Home Assistant is: it gets switches, numbers and buttons for what that user may set.";
+        "The `name` of the `[[mqtt.allow]]` that Home Assistant is: it gets switches, numbers and buttons for what that user may set.";
 }
 
 settings! {
     /// A user of the broker who may send commands, with `commands = "allow-list"`. The broker must see to it that only this account writes below its name.
-    MqttUserKeys in "mqtt.user", many: true, tables: [];
+    MqttAllowKeys in "mqtt.allow", many: true, tables: [];
     name: String = Kind::Text { max: 64 }, Required, "\"homeassistant\"", "The account, as it stands in the topic.";
     set: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"enabled\", \"limit_a\"]",
         "What it may set: `enabled`, `limit_a`, `mode`, `phases`, `priority`, `departure`, `unlock`, `authorize`, `reset`.";

@@ -3,7 +3,7 @@
 use super::broker::{self, keys_of};
 use super::context::Context;
 use super::issue::Told;
-use super::keys::{MqttKeys, MqttUserKeys};
+use super::keys::{MqttKeys, MqttAllowKeys};
 use super::nearest::did_you_mean;
 use super::north::ChargePoint;
 use super::place::Place;
@@ -62,12 +62,12 @@ pub(super) fn read(
         return Read::Absent;
     };
     let keys = MqttKeys::read(section, &mut context.found);
-    let users: Vec<MqttUserKeys> = section
-        .tables(MqttUserKeys::TABLE, &mut context.found)
+    let users: Vec<MqttAllowKeys> = section
+        .tables(MqttAllowKeys::TABLE, &mut context.found)
         .iter()
-        .map(|user| MqttUserKeys::read(user, &mut context.found))
+        .map(|user| MqttAllowKeys::read(user, &mut context.found))
         .collect();
-    context.unique("user", users.iter().map(|user| &user.name));
+    context.unique("allow", users.iter().map(|user| &user.name));
     topics(buses, devices, points, context);
     let broker = broker::read(&keys_of!("mqtt", keys), context);
     let commands = commands(&keys, &users, context);
@@ -93,7 +93,7 @@ pub(super) fn read(
 }
 
 /// What Home Assistant is told, and as whom it may send commands.
-fn home_assistant(keys: &MqttKeys, users: &[MqttUserKeys], context: &mut Context<'_>) -> Option<HaSetup> {
+fn home_assistant(keys: &MqttKeys, users: &[MqttAllowKeys], context: &mut Context<'_>) -> Option<HaSetup> {
     let prefix = keys.ha_prefix.value.clone()?;
     let level = |level: &str| {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -125,8 +125,8 @@ fn home_assistant(keys: &MqttKeys, users: &[MqttUserKeys], context: &mut Context
             keys.ha_user.error(
                 &mut context.found,
                 format!("{} may send nothing", show_text(user)),
-                "the name of a [[mqtt.user]]",
-                format!("add [[mqtt.user]] with name = \"{user}\", or remove ha_user"),
+                "the name of a [[mqtt.allow]]",
+                format!("add [[mqtt.allow]] with name = \"{user}\", or remove ha_user"),
             );
             return None;
         }
@@ -165,7 +165,7 @@ fn gateway(keys: &MqttKeys, context: &mut Context<'_>) -> Option<String> {
 
 fn commands(
     keys: &MqttKeys,
-    users: &[MqttUserKeys],
+    users: &[MqttAllowKeys],
     context: &mut Context<'_>,
 ) -> Option<Option<BTreeMap<String, CommandRights>>> {
     let on = keys.commands.value.as_deref()? == "allow-list";
@@ -173,8 +173,8 @@ fn commands(
         keys.commands.warning(
             &mut context.found,
             "nobody may send commands",
-            "at least one [[mqtt.user]]",
-            "add [[mqtt.user]] with name and set, or write commands = \"off\"",
+            "at least one [[mqtt.allow]]",
+            "add [[mqtt.allow]] with name and set, or write commands = \"off\"",
         );
     }
     let mut rights = BTreeMap::new();

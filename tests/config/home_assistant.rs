@@ -4,7 +4,7 @@ use super::*;
 use retrovolt::domain::{HaForm, HaSetup};
 
 const BROKER: &str = "url = \"mqtt://localhost\"\ngateway_id = \"garage\"\n";
-const USER: &str = "commands = \"allow-list\"\n[[mqtt.user]]\nname = \"ha\"\nset = [\"limit_a\"]\n";
+const USER: &str = "commands = \"allow-list\"\n[[mqtt.allow]]\nname = \"ha\"\nset = [\"limit_a\"]\n";
 
 fn site(lines: &str) -> Site {
     Site::new(&format!("{GOOD}\n[mqtt]\n{BROKER}{lines}\n"))
@@ -44,7 +44,7 @@ fn mistakes_are_told_with_the_next_step() {
         (
             "ha_discovery = \"device\"\nha_user = \"nobody\"",
             "mqtt.ha_user",
-            "add [[mqtt.user]] with name = \"nobody\"",
+            "add [[mqtt.allow]] with name = \"nobody\"",
         ),
         ("ha_user = \"ha\"", "mqtt.ha_user", "has no effect"),
     ] {

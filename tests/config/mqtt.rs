@@ -51,7 +51,7 @@ flat = true
 refresh = "30s"
 commands = "allow-list"
 
-[[mqtt.user]]
+[[mqtt.allow]]
 name = "ha"
 set = ["enabled", "limit_a"]
 request = ["status"]
@@ -114,18 +114,18 @@ fn mistakes_are_told_with_the_next_step() {
             "nobody may send commands",
         ),
         (
-            format!("{url}[[mqtt.user]]\nname = \"ha\""),
-            "mqtt.user.name",
+            format!("{url}[[mqtt.allow]]\nname = \"ha\""),
+            "mqtt.allow.name",
             "commands = \"off\"",
         ),
         (
-            format!("{url}commands = \"allow-list\"\n[[mqtt.user]]\nname = \"ha\"\nset = [\"limit\"]"),
-            "mqtt.user.set",
+            format!("{url}commands = \"allow-list\"\n[[mqtt.allow]]\nname = \"ha\"\nset = [\"limit\"]"),
+            "mqtt.allow.set",
             "did you mean 'limit_a'",
         ),
         (
-            format!("{url}commands = \"allow-list\"\n[[mqtt.user]]\nname = \"a/b\""),
-            "mqtt.user.name",
+            format!("{url}commands = \"allow-list\"\n[[mqtt.allow]]\nname = \"a/b\""),
+            "mqtt.allow.name",
             "without / + #",
         ),
     ] {
@@ -158,7 +158,7 @@ fn ids_that_a_topic_cannot_tell_apart_are_refused_only_with_mqtt() {
 
 #[test]
 fn the_effective_configuration_says_it_again_without_the_secret() {
-    let lines = "url = \"mqtts://[2001:db8::1]:8884\"\ngateway_id = \"gw\"\nuser = \"gw\"\npassword = \"cAnArY\"\ncommands = \"allow-list\"\n[[mqtt.user]]\nname = \"ha\"\nset = [\"limit_a\"]";
+    let lines = "url = \"mqtts://[2001:db8::1]:8884\"\ngateway_id = \"gw\"\nuser = \"gw\"\npassword = \"cAnArY\"\ncommands = \"allow-list\"\n[[mqtt.allow]]\nname = \"ha\"\nset = [\"limit_a\"]";
     let loaded = site(lines).good();
     let text = config::effective(&loaded.setup);
     assert!(

@@ -31,7 +31,7 @@ commands = "allow-list"
 ha_discovery = "device"
 ha_user = "homeassistant"
 
-[[mqtt.user]]
+[[mqtt.allow]]
 name = "homeassistant"
 set = ["enabled", "limit_a", "unlock", "reset"]
 "#

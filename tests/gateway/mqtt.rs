@@ -53,7 +53,7 @@ gateway_id = "gw"
 refresh = "5s"
 commands = "allow-list"
 
-[[mqtt.user]]
+[[mqtt.allow]]
 name = "ha"
 set = ["enabled", "limit_a", "unlock", "phases"]
 request = ["status", "refresh"]

@@ -18,8 +18,8 @@ fn a_charger_that_does_not_obey_is_put_to_its_safe_state_and_tried_again() {
     b.expect(
         "drive 1 limit 10 A !
          drive 1 safe !
-         answer yes
          changed 1 #2 ChargingStateChanged SuspendedEVSE
+         answer yes
          status 1 Faulted NotObeying",
     );
     b.outlet(1).obeys = true;

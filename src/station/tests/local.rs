@@ -71,10 +71,13 @@ fn it_only_ever_reduces() {
 
 #[test]
 fn a_token_is_presented_only_where_cards_are() {
-    let mut b = charging();
-    let told = b.ask(Command::Present {
-        evse: EvseId(1),
-        token: IdToken::new("04AABB", TokenKind::Local),
-    });
+    let presented = |auth: AuthMode| {
+        in_mode(auth).ask(Command::Present {
+            evse: EvseId(1),
+            token: IdToken::new("04AABB", TokenKind::Local),
+        })
+    };
+    let told = presented(AuthMode::Remote);
     assert!(matches!(told, Some(Outcome::Simple(Accepted::No(_)))), "{told:?}");
+    assert_eq!(presented(AuthMode::Reader), Some(Outcome::Simple(Accepted::Yes)));
 }

@@ -135,7 +135,9 @@ async fn only_the_owner_can_read_the_state() {
         seen.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["ledger.db", "ledger.db-shm", "ledger.db-wal", "lock"]);
+    let ledger = ["ledger.db", "ledger.db-shm", "ledger.db-wal", "lock"];
+    assert_eq!(seen[..4], ledger);
+    assert_eq!(seen[4..], ["sessions-sign.pem", "sessions-token.key"]);
     store.close().await;
 }
 

@@ -252,7 +252,7 @@ impl Gatekeeper {
         let rights = self
             .rights
             .get(user)
-            .ok_or_else(|| format!("user '{user}' may send no commands; see [[mqtt.user]]"))?;
+            .ok_or_else(|| format!("user '{user}' may send no commands; see [[mqtt.allow]]"))?;
         let names = if sets { &rights.keys } else { &rights.operations };
         let known = if sets {
             Key::of(name).is_some()
@@ -265,7 +265,7 @@ impl Gatekeeper {
         if names.contains(name) {
             Ok(())
         } else {
-            Err(format!("user '{user}' may not send '{name}'; see [[mqtt.user]]"))
+            Err(format!("user '{user}' may not send '{name}'; see [[mqtt.allow]]"))
         }
     }
 
