@@ -271,7 +271,7 @@ const STANZAS: &[Stanza] = &[
     },
     Stanza {
         table: "sparkplug.broker",
-        intro: "Its broker.",
+        intro: "Variant, continued: its broker.",
         chosen: &[
             ("url", "\"mqtts://broker.example.com:8883\""),
             ("user", "\"gw\""),

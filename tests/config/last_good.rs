@@ -47,7 +47,7 @@ fn every_way_to_say_something_comes_back_the_same() {
         .dropin("10-more.toml", "[gateway]\ntrust_dir = \"../trust\"\n")
         .env("RETROVOLT__GATEWAY__INHIBIT_SHUTDOWN", "2h")
         .env("RETROVOLT__CHARGE_POINT__0__EVSE__0__PHASES", "1")
-        .env("RETROVOLT__BUS__0__TIMEOUT_MS", "700")
+        .env("RETROVOLT__BUS__0__TIMEOUT", "700ms")
         .env("RETROVOLT__CHARGE_POINT__0__CSMS__0__TAGS", "*, !04A1FF*");
     std::fs::create_dir_all(site.path("trust")).expect("a folder");
     std::fs::create_dir_all(site.path("conf.d")).expect("a folder");

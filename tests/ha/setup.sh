@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 lab=$PWD/.lab/ha
 root=$lab/root
 suite=trixie
-wanted=$PWD/tests/ha/requirements.txt
+listed=$PWD/tests/ha/requirements.txt
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 missing() {
@@ -52,9 +52,9 @@ inside() {
 }
 
 packages() {
-  cmp -s "$wanted" "$root/hass/requirements.txt" && return
+  cmp -s "$listed" "$root/hass/requirements.txt" && return
   [ -x "$root/hass/bin/pip" ] || inside python3.13 -m venv /hass || missing "no virtual environment for Home Assistant"
-  cp "$wanted" "$root/hass/requirements.new"
+  cp "$listed" "$root/hass/requirements.new"
   inside /hass/bin/pip install --quiet --no-cache-dir --prefer-binary -r /hass/requirements.new ||
     missing "Home Assistant's packages cannot be installed"
   mv "$root/hass/requirements.new" "$root/hass/requirements.txt"
