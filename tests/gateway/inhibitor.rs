@@ -111,12 +111,13 @@ async fn a_session_blocks_a_shutdown_and_its_end_or_a_crash_lets_it_go() {
         .await_line(mark, "an inhibitor", |line| !line["inhibit"].is_null())
         .await;
     assert_eq!(taken["inhibit"][3], "delay");
+    let log = gateway.log().to_owned();
+    let says = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
+    until(&gateway, "it says so", |_| says("only lets a session delay a shutdown")).await;
     gateway.kill().await.expect("a kill");
     logind
         .await_line(mark, "its release", |line| line["released"] == "delay")
         .await;
-    let log = std::fs::read_to_string(gateway.log()).expect("a log");
-    assert!(log.contains("only lets a session delay a shutdown"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
