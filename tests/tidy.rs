@@ -306,7 +306,12 @@ fn no_path_of_the_machine_it_was_built_on() {
         let Ok(text) = std::fs::read_to_string(&path) else {
             continue;
         };
+        // Inside a guest it is the guest's own.
+        let of_guest = ["tests/boards", "tests/package"]
+            .iter()
+            .any(|rig| path.starts_with(repository().join(rig)));
         for (number, line) in text.lines().enumerate() {
+            let needles = &needles[usize::from(of_guest)..];
             if let Some(needle) = needles.iter().find(|needle| line.contains(needle.as_str())) {
                 found.push(format!("{}:{}: {needle}", path.display(), number + 1));
             }

@@ -21,6 +21,7 @@ LICENCE_FILE = re.compile(r"(?i)^(licen[cs]e|copying|unlicense|notice|copyright)
 # Which file of a crate tells which licence, where the paragraph needs its text.
 TELLS = {
     "MIT": ("permission is hereby granted, free of charge", "deal in the software without restriction"),
+    "0BSD": ("permission to use, copy, modify, and/or distribute this software for any purpose with or without fee",),
     "ISC": ("permission to use, copy, modify, and/or distribute this software for any",),
     "BSD-3-Clause": ("redistributions in binary form", "neither the name"),
     "Zlib": ("this software is provided 'as-is'", "origin of this software must not be misrepresented"),

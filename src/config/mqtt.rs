@@ -3,7 +3,7 @@
 use super::broker::{self, keys_of};
 use super::context::Context;
 use super::issue::Told;
-use super::keys::{MqttKeys, MqttAllowKeys};
+use super::keys::{MqttAllowKeys, MqttKeys};
 use super::nearest::did_you_mean;
 use super::north::ChargePoint;
 use super::place::Place;

@@ -452,14 +452,6 @@ impl Gateway {
         devices.map(|d| (d.id.clone(), d.profile.clone())).collect()
     }
 
-    fn publish_fuses(&self) {
-        self.fuse_setups.send_if_modified(|old| {
-            let changed = *old != self.setup.fuses;
-            old.clone_from(&self.setup.fuses);
-            changed
-        });
-    }
-
     fn publish_routes(&self) {
         let mut routes = Routes::default();
         let devices = self.buses.values().flat_map(|bus| &bus.setup.devices);

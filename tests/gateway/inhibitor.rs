@@ -113,7 +113,10 @@ async fn a_session_blocks_a_shutdown_and_its_end_or_a_crash_lets_it_go() {
     assert_eq!(taken["inhibit"][3], "delay");
     let log = gateway.log().to_owned();
     let says = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
-    until(&gateway, "it says so", |_| says("only lets a session delay a shutdown")).await;
+    until(&gateway, "it says so", |_| {
+        says("only lets a session delay a shutdown")
+    })
+    .await;
     gateway.kill().await.expect("a kill");
     logind
         .await_line(mark, "its release", |line| line["released"] == "delay")

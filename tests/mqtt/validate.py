@@ -54,7 +54,12 @@ for line in sys.stdin:
     (name,) = fits
     _, validator, plain = channels[name]
     if text:
-        value = text if plain else json.loads(text, parse_constant=lambda word: sys.exit(f"{topic}: {word}"))
+        try:
+            value = text if plain else json.loads(text, parse_constant=lambda word: sys.exit(f"{topic}: {word}"))
+        except json.JSONDecodeError:
+            # A command may be a plain word.
+            assert name == "set", f"{topic}: {text}"
+            value = text
         errors = [error.message for error in validator.iter_errors(value)]
         assert not errors, f"{topic}: {errors}: {text}"
     if message["retained"]:

@@ -76,7 +76,7 @@ async fn a_bad_configuration_is_safe_mode_and_no_boot_loop() {
     container.run(&["systemctl", "restart", "retrovolt.service"]);
     assert_eq!(container.property("ActiveState"), "active");
     let status = container.property("StatusText");
-    assert!(status.contains("safe mode"), "{status}");
+    assert!(status.contains("LAST GOOD CONFIGURATION"), "{status}");
     assert!(
         container.journal().contains("retrovolt.toml:2"),
         "where the mistake is"
@@ -86,7 +86,7 @@ async fn a_bad_configuration_is_safe_mode_and_no_boot_loop() {
     let garage = Garage::build().await;
     garage.move_in(&container);
     assert_eq!(container.restarts(), 0, "{}", container.journal());
-    assert!(!container.property("StatusText").contains("safe mode"));
+    assert!(!container.property("StatusText").contains("LAST GOOD"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -91,7 +91,7 @@ async fn an_older_release_is_refused_over_a_newer_ledger() {
     let (taken, said) = container.install(&package(EARLIER));
     assert!(!taken, "{said}");
     assert!(
-        said.contains("has schema 2, this release knows up to 1"),
+        said.contains("has schema 3, this release knows up to 1"),
         "{said}"
     );
     let installed = container.run(&[

@@ -151,4 +151,13 @@ impl Gateway {
             points: self.points.values().map(subject).collect(),
         });
     }
+
+    /// Shared fuses as configured now.
+    pub(super) fn publish_fuses(&self) {
+        self.fuse_setups.send_if_modified(|old| {
+            let changed = *old != self.setup.fuses;
+            old.clone_from(&self.setup.fuses);
+            changed
+        });
+    }
 }
