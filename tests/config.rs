@@ -1098,6 +1098,7 @@ fn firmware_is_signed_or_consented_to_and_never_both() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn an_edge_node_of_sparkplug_needs_names_and_a_broker() {
     let head = "[sparkplug]\ngroup = \"Depot North\"\nedge_node = \"gw-1\"\n";
     let url = "[[sparkplug.broker]]\nurl = \"mqtt://127.0.0.1\"\n";

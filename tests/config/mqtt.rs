@@ -69,6 +69,7 @@ spacing = "2s""#,
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn mistakes_are_told_with_the_next_step() {
     let url = "url = \"mqtts://broker\"\ngateway_id = \"gw\"\n";
     for (lines, key, words) in [

@@ -68,8 +68,8 @@ async fn u7_a_real_home_assistant_shows_and_commands_everything() {
                 made.start().expect("the gateway starts");
                 until(made, "it is online", |s| online(s) == 1).await;
             }
-            ("plug", _) => drop(world.plug("box", EvSpec::default()).expect("a charger")),
-            ("unplug", _) => drop(world.unplug("box").expect("a charger")),
+            ("plug", _) => world.plug("box", EvSpec::default()).expect("a charger"),
+            ("unplug", _) => world.unplug("box").expect("a charger"),
             ("stop", _) => {
                 let made = gateway.as_mut().expect("it runs");
                 made.stop(PATIENCE).await.expect("it ends");

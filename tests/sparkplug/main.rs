@@ -1,5 +1,6 @@
 //! Sparkplug B toward a host application that is not ours (PyPI `pysparkplug`), over real mosquitto.
 #![allow(
+    clippy::too_many_lines,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "these tests run in real time over real sockets"
