@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What was planted, by the place it was planted in.
 #[derive(Default)]
@@ -16,12 +17,10 @@ pub struct Canaries {
 impl Canaries {
     /// Makes a secret for a place: 20 characters that are nowhere else.
     pub fn plant(&mut self, place: &str) -> String {
-        // Told apart by their number, and long enough for a password.
-        let secret = format!(
-            "c4nary{:02}X{:011x}",
-            self.planted.len(),
-            0x5eed_0000_u64 + self.planted.len() as u64 * 7_919
-        );
+        // Told apart by their number, whoever planted the others, and long enough for a password.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let secret = format!("c4nary{number:02}X{:011x}", 0x5eed_0000 + number * 7_919);
         self.plant_text(place, &secret);
         secret
     }
@@ -94,6 +93,14 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+#[test]
+fn no_two_canaries_are_alike() {
+    let (mut some, mut others) = (Canaries::default(), Canaries::default());
+    let secret = some.plant("here");
+    assert_ne!(secret, others.plant("there"));
+    assert!(others.in_bytes(secret.as_bytes()).is_empty());
 }
 
 #[test]
