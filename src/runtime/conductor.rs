@@ -379,6 +379,10 @@ impl Conductor {
             let Some(setup) = self.evse(evse.evse) else {
                 continue;
             };
+            // The fuse goes by what the station before it asked for, as its charger does.
+            if evse.waking && evse.share > 0 {
+                continue;
+            }
             let demand = Demand::of(setup, evse.wants_current, evse.in_force, evse.share);
             if self.demands.get(&evse.evse) == Some(&demand) {
                 continue;

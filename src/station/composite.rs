@@ -218,18 +218,18 @@ impl Station {
     fn momentary(&self, evse: &Evse) -> Vec<LimitEntry> {
         let mut entries = Vec::new();
         let mut stop = |source| entries.push(entry(MilliAmps::ZERO, source));
-        let live = evse.tx.as_ref().is_some_and(|tx| tx.live);
+        let live = evse.tx.as_ref().is_some_and(|tx| tx.live) || evse.wakes.is_some();
         let own_way = matches!(evse.setup.auth, AuthMode::Charger(_)) && !evse.done && !evse.is_out();
         if self.is_refused(evse) || (!live && (evse.tx.is_some() || !own_way)) {
             stop(LimitSource::NotAuthorised);
         }
-        let faulty = evse.fault.is_some() || matches!(evse.vehicle, Some(VehicleState::Fault(_)));
         let stopped = !evse.emergency.is_idle();
-        if self.leaving || evse.actuator.is_not_obeying() || faulty || stopped {
+        if self.leaving || evse.actuator.is_not_obeying() || evse.is_faulty() || stopped {
             stop(LimitSource::Failsafe);
         }
         // Whoever would keep its last current for ever gets none that is worth keeping (S5).
-        if live && (!evse.meter_well(self.now.mono) || evse.unguarded.is_some()) {
+        let metered = evse.meter_well(self.now.mono) || evse.wakes.is_some();
+        if live && (!metered || evse.unguarded.is_some()) {
             entries.push(entry(evse.setup.min_current, LimitSource::Failsafe));
         }
         entries
@@ -237,9 +237,14 @@ impl Station {
 }
 
 impl Evse {
+    /// Whether the charger reports a fault.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.fault.is_some() || matches!(self.vehicle, Some(VehicleState::Fault(_)))
+    }
+
     /// Whether it would use current if it were given some.
     pub(super) fn wants_current(&self) -> bool {
-        self.tx.as_ref().is_some_and(|tx| tx.live) && self.plugged != Some(false)
+        (self.wakes.is_some() || self.tx.as_ref().is_some_and(|tx| tx.live)) && self.plugged != Some(false)
             || self.vehicle == Some(VehicleState::Charging)
     }
 

@@ -58,6 +58,9 @@ pub(super) struct Evse {
     pub(super) reported: Option<(IdToken, Mono)>,
     pub(super) pending: Option<Pending>,
     pub(super) tx: Option<Tx>,
+    /// Its transaction is of an earlier run, and vehicle and meter are still looked for: until then at the latest its
+    /// charger is left as it is.
+    pub(super) wakes: Option<Mono>,
     /// A transaction ended and the vehicle has not left since.
     pub(super) done: bool,
     /// The plug stays locked until this card comes.
@@ -111,6 +114,7 @@ impl Evse {
             reported: None,
             pending: None,
             tx: None,
+            wakes: None,
             done: false,
             locked_for: None,
             inoperative: false,

@@ -247,6 +247,10 @@ impl Station {
                     .map(|at| (at, "a status is told")),
             );
             due.extend(Self::tx_deadline(evse, now));
+            due.extend(
+                evse.wakes
+                    .map(|at| (at, "a vehicle or its meter is not heard of")),
+            );
             due.extend(evse.lease.deadline().map(|at| (at, "a lease is renewed")));
             due.extend(
                 evse.actuator
@@ -334,6 +338,7 @@ impl Station {
         }
         self.sample_aligned_if_due();
         for id in &ids {
+            self.follow_first_look(*id);
             self.steer(*id);
             self.follow_charging_state(*id);
             self.save_tx_if_due(*id);
@@ -359,7 +364,7 @@ impl Station {
         };
         evse.entries = entries;
         evse.applied = applied;
-        if evse.heard.is_none() && evse.links.is_empty() || self.leaving {
+        if evse.heard.is_none() && evse.links.is_empty() || evse.wakes.is_some() || self.leaving {
             return;
         }
         let draws = evse.vehicle == Some(VehicleState::Charging);

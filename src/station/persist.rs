@@ -18,6 +18,7 @@
 //! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
 
 use super::Station;
+use super::contacts::Standing;
 use super::running::{Tx, TxRecord};
 use crate::domain::{
     Batch, BootId, End, Event, EvseId, MilliWattHours, NewRow, Now, Put, SecurityEvent, SessionFlag, Stamp,
@@ -25,6 +26,10 @@ use crate::domain::{
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// How long a charger in a session is left as it is until its vehicle and its meter are heard of in this run. A charge
+/// point that is built anew, by a reload or a restart, neither interrupts a vehicle nor charges one it has not seen.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// A value of the station's scope; `None` removes it.
 pub(super) fn put(scope: &str, key: String, value: Option<String>) -> Put {
@@ -126,6 +131,7 @@ impl Station {
                 .ran_ms
                 .saturating_add(gap.map_or(0, |g| i64::try_from(g.as_millis()).unwrap_or(i64::MAX)));
             evse.register.restore(tx.record.register, gap);
+            evse.wakes = Some(now.mono.plus(FIRST_LOOK));
         }
         for (evse, record) in std::mem::take(&mut self.orphans) {
             let meter = MilliWattHours(record.register.shown);
@@ -166,6 +172,21 @@ impl Station {
 }
 
 impl Station {
+    /// Ends the first look: all was seen, it takes too long, or something speaks against charging.
+    pub(super) fn follow_first_look(&mut self, id: EvseId) {
+        let now = self.now.mono;
+        let Some(evse) = self.evses.get(&id) else { return };
+        let Some(until) = evse.wakes else { return };
+        let seen = |tx: &Tx| tx.live && evse.meter_well(now) && evse.emergency.is_idle();
+        let over = evse.tx.as_ref().is_none_or(seen) || now >= until;
+        let waits = evse.emergency.is_idle() || evse.emergency == Standing::Unheard;
+        if (over || evse.is_faulty() || self.is_refused(evse) || !waits)
+            && let Some(evse) = self.evses.get_mut(&id)
+        {
+            evse.wakes = None;
+        }
+    }
+
     /// Records a security event (1.6 whitepaper A04, 2.0.1 A04).
     pub(super) fn record_security(&mut self, event: SecurityEvent) {
         let rows = vec![self.row(self.now.stamp(), Event::Security(event))];

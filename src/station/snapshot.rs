@@ -63,6 +63,9 @@ pub struct EvseSnapshot {
     pub in_force: MilliAmps,
     /// It would use current if it were given some; for the sharing of fuses.
     pub wants_current: bool,
+    /// Its charger is left as it is until vehicle and meter are heard of: what it had before still holds.
+    #[serde(skip)]
+    pub waking: bool,
     /// Number of the share of a fuse it goes by; 0: none.
     #[serde(skip)]
     pub share: u64,
@@ -173,6 +176,7 @@ impl Station {
             commanded: evse.actuator.told(),
             in_force: evse.may_draw(now),
             wants_current: evse.wants_current(),
+            waking: evse.wakes.is_some(),
             share: evse.shared.map_or(0, |share| share.number),
             links: evse.links.clone(),
             meter_stale: evse.meter_stale(now),

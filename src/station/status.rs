@@ -192,7 +192,7 @@ fn warning(evse: &Evse, now: Mono) -> ErrorCode {
             FaultKind::PowerMeterFailure,
             "the register stands still while power flows",
         )
-    } else if evse.tx.as_ref().is_some_and(|tx| tx.live) && evse.meter_stale(now) {
+    } else if evse.tx.as_ref().is_some_and(|tx| tx.live) && evse.wakes.is_none() && evse.meter_stale(now) {
         code(
             FaultKind::PowerMeterFailure,
             "no plausible reading of the billing register",

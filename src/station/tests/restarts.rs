@@ -176,3 +176,102 @@ fn deadlines_say_why() {
     let (at, why) = b.station.next_deadline().unwrap();
     assert!(at > b.now.mono && !why.is_empty());
 }
+
+/// What the charger was told since the last look.
+fn told(b: &mut Bench) -> Vec<String> {
+    let lines = b.look().into_iter();
+    lines.filter(|line| line.starts_with("drive")).collect()
+}
+
+#[test]
+fn a_session_goes_on_through_a_kill_without_a_pause() {
+    let mut b = charging();
+    b.run(60);
+    b.look();
+    b.restart(2);
+    b.run(20);
+    b.expect(
+        "restart 2
+         security StartupOfTheDevice
+         status 0 Available
+         status 1 SuspendedEVSE
+         status 1 Charging
+         drive 1 limit 16 A
+         drive 1 enable
+         changed 1 #2 ChargingStateChanged Charging",
+    );
+}
+
+#[test]
+fn until_vehicle_and_meter_are_seen_the_charger_is_left_as_it_is() {
+    let mut b = charging();
+    b.outlet(1).meter_answers = false;
+    b.restart(2);
+    b.act(Input::Tick);
+    b.look();
+    for seconds in 0..5 {
+        assert_eq!(told(&mut b), Vec::<String>::new(), "after {seconds} s");
+        assert!(b.show(1).waking && b.show(1).wants_current);
+        assert!(b.outlet(1).offers());
+        b.run(1);
+    }
+    assert_eq!(
+        told(&mut b),
+        ["drive 1 limit 6 A", "drive 1 enable"],
+        "no meter: the least"
+    );
+    b.outlet(1).meter_answers = true;
+    b.run(10);
+    assert!(!b.show(1).waking);
+    b.outlet(1).meter_answers = false;
+    b.run(3);
+    assert!(!b.show(1).waking, "it is looked for once");
+}
+
+#[test]
+fn a_charger_that_is_not_heard_of_again_is_offered_nothing() {
+    let mut b = charging();
+    b.outlet(1).link = false;
+    b.restart(2);
+    b.act(Input::Link {
+        evse: EvseId(1),
+        role: Role::Charger,
+        up: true,
+        cause: None,
+    });
+    assert_eq!(told(&mut b), Vec::<String>::new());
+    b.pass(5_000);
+    b.act(Input::Tick);
+    assert!(
+        told(&mut b)
+            .iter()
+            .any(|line| line.starts_with("drive 1 limit 0 A"))
+    );
+}
+
+#[test]
+fn what_speaks_against_charging_needs_no_first_look() {
+    let mut b = charging();
+    b.outlet(1).meter_answers = false;
+    b.outlet(1).fault = Some(FaultKind::GroundFailure);
+    b.restart(2);
+    b.look();
+    b.run(1);
+    assert!(
+        told(&mut b).contains(&"drive 1 limit 0 A !".to_owned()),
+        "a fault"
+    );
+
+    let mut b = charging();
+    b.outlet(1).meter_answers = false;
+    b.restart(2);
+    b.run(1);
+    b.look();
+    let tx = b.tx(1).expect("a session");
+    b.ask(Command::RemoteStop { tx });
+    assert_eq!(
+        told(&mut b),
+        ["drive 1 limit 0 A !", "drive 1 disable !", "drive 1 unlock"],
+        "a stop"
+    );
+}

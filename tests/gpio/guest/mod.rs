@@ -562,22 +562,34 @@ async fn the_relay_moves_neither_at_a_reload_nor_before_it_must_and_is_released_
     rig.count(5).await;
     rig.register(5).await;
 
-    // A fuse more. What builds the charge point anew (another model) pauses until the vehicle was seen again.
+    // A fuse more, then what builds the charge point anew: another model and back.
     let toml = std::fs::read_to_string(rig.dir.join("retrovolt.toml")).expect("a configuration");
     let fuse = format!("{toml}\n[[fuse]]\nname = \"house\"\nmax_current = \"32A\"\nmembers = [\"{CP}\"]\n");
+    let other = fuse.replacen(
+        &format!("id = \"{CP}\""),
+        &format!("id = \"{CP}\"\nmodel = \"Other\""),
+        1,
+    );
+    assert_ne!(fuse, other);
     let watch = rig.chip.watch("RELAY");
-    rig.gateway.configure(&fuse).expect("written");
-    rig.gateway.reload().expect("a signal");
-    rig.until("it is taken over, and the session goes on", |s| {
-        rig.log().contains("configuration reloaded") && online(s) == 1 && sessions(s) == 1
-    })
-    .await;
+    for (reloads, text) in [(1_u8, &fuse), (2, &other), (3, &fuse)] {
+        rig.gateway.configure(text).expect("written");
+        rig.gateway.reload().expect("a signal");
+        rig.until("it is taken over, and the session goes on", |s| {
+            rig.log().matches("configuration reloaded").count() == usize::from(reloads)
+                && online(s) == 1
+                && sessions(s) == 1
+        })
+        .await;
+        rig.count(5).await;
+        rig.register(5 * i64::from(reloads + 1)).await;
+    }
     rig.gateway.configure("[gatewy]\n").expect("written");
     rig.gateway.reload().expect("a signal");
     rig.until("it is refused", |_| rig.log().contains("is not used"))
         .await;
     rig.count(5).await;
-    rig.register(10).await;
+    rig.register(25).await;
     assert_eq!(watch.end(), [CLOSED], "the relay moved at a reload");
 
     let watch = rig.chip.watch("RELAY");
