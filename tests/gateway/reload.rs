@@ -109,6 +109,8 @@ async fn a_reload_neither_forgets_a_shared_fuse_nor_overlooks_its_change() {
     // A changed model builds the station anew. From here on the sum is judged at every look, whatever is waited for.
     let other = toml.replace("model = \"Test\"", "model = \"Other\"");
     let mark = csms.mark();
+    let written = || ["box", "box2"].map(|id| world.writes(id).expect("a charger"));
+    let before = written().map(|writes| writes.len());
     let booted = |frame: &Frame| {
         frame
             .call("BootNotification")
@@ -127,6 +129,13 @@ async fn a_reload_neither_forgets_a_shared_fuse_nor_overlooks_its_change() {
         offers(10) && online(s) == 1 && sessions(s) == 2
     })
     .await;
+    for (writes, before) in written().iter().zip(before) {
+        let limits = writes[before..].iter().map(|write| write.values[0]);
+        assert!(
+            limits.clone().all(|limit| limit == 100),
+            "a vehicle was interrupted: {limits:?}"
+        );
+    }
 
     let lower = other.replace("\"20A\"", "\"16A\"");
     gateway.configure(&lower).expect("written");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Account {
     grants: BTreeMap<Place, MilliAmps>,
-    profiles: BTreeMap<(CpId, i32), (Option<EvseId>, ChargingProfile)>,
+    profiles: Vec<Entry>,
     /// What the chargers offered when last looked at.
     offered: BTreeMap<Place, MilliAmps>,
     /// What a charger that has fallen back offered before.
@@ -19,6 +19,25 @@ pub struct Account {
     pub judged: u64,
     /// Most that was ever offered to vehicles together.
     pub most: MilliAmps,
+}
+
+/// A charging profile that is or may be in force.
+#[derive(Debug)]
+struct Entry {
+    cp: CpId,
+    evse: Option<EvseId>,
+    profile: ChargingProfile,
+    /// It is. Otherwise a kill decides: it is not confirmed, or what takes it away is not.
+    sure: bool,
+}
+
+impl Entry {
+    /// Whether a profile that is set takes its place.
+    fn gives_way(&self, cp: &CpId, evse: Option<EvseId>, profile: &ChargingProfile) -> bool {
+        let slot = |of: &ChargingProfile| (of.purpose, of.stack_level);
+        self.cp == *cp
+            && (self.profile.id == profile.id || (self.evse == evse && slot(&self.profile) == slot(profile)))
+    }
 }
 
 impl Account {
@@ -32,39 +51,61 @@ impl Account {
         self.grants.insert(place, amps);
     }
 
-    /// The CSMS asks: whatever may be replaced counts no more.
+    /// The CSMS asks: until it is answered it is not sure what is in force.
     pub fn asked(&mut self, cp: &CpId, command: &Command) {
         match command {
-            Command::SetProfile { evse, profile } => self.profiles.retain(|(owner, _), (at, old)| {
-                let same =
-                    (at == evse && old.purpose == profile.purpose && old.stack_level == profile.stack_level)
-                        || old.id == profile.id;
-                owner != cp || !same
-            }),
-            Command::ClearProfiles(_) => self.profiles.retain(|(owner, _), _| owner != cp),
+            Command::SetProfile { evse, profile } => {
+                for entry in &mut self.profiles {
+                    entry.sure &= !entry.gives_way(cp, *evse, profile);
+                }
+                self.profiles.push(Entry {
+                    cp: cp.clone(),
+                    evse: *evse,
+                    profile: profile.clone(),
+                    sure: false,
+                });
+            }
+            Command::ClearProfiles(_) => {
+                let own = self.profiles.iter_mut().filter(|entry| entry.cp == *cp);
+                own.for_each(|entry| entry.sure = false);
+            }
             _ => {}
         }
     }
 
     /// The station accepted, which it says only when it is durable.
     pub fn answered(&mut self, cp: &CpId, command: &Command) {
-        if let Command::SetProfile { evse, profile } = command {
-            self.profiles
-                .insert((cp.clone(), profile.id), (*evse, profile.clone()));
+        match command {
+            Command::SetProfile { evse, profile } => {
+                self.profiles.retain(|entry| !entry.gives_way(cp, *evse, profile));
+                self.profiles.push(Entry {
+                    cp: cp.clone(),
+                    evse: *evse,
+                    profile: profile.clone(),
+                    sure: true,
+                });
+            }
+            Command::ClearProfiles(_) => self.profiles.retain(|entry| entry.cp != *cp || entry.sure),
+            _ => {}
         }
     }
 
     /// The most an EVSE may be told.
     pub fn allowed(&self, place: &Place) -> MilliAmps {
         let granted = self.grants.get(place).copied().unwrap_or_default();
+        // The highest that is sure, or what may stand above it. Where none is sure there may be none.
         let prevailing = |purpose: ProfilePurpose| {
-            self.profiles
-                .iter()
-                .filter(|((cp, _), (evse, profile))| {
-                    *cp == place.0 && evse.is_none_or(|e| e == place.1) && profile.purpose == purpose
-                })
-                .max_by_key(|(_, (evse, profile))| (profile.stack_level, evse.is_some()))
-                .map(|(_, (_, profile))| MilliAmps(profile.schedule.periods[0].limit_milli))
+            let of = |entry: &&Entry| {
+                entry.cp == place.0
+                    && entry.evse.is_none_or(|evse| evse == place.1)
+                    && entry.profile.purpose == purpose
+            };
+            let rank = |entry: &&Entry| (entry.profile.stack_level, entry.evse.is_some());
+            let amps = |entry: &Entry| MilliAmps(entry.profile.schedule.periods[0].limit_milli);
+            let own = || self.profiles.iter().filter(of);
+            let sure = own().filter(|entry| entry.sure).max_by_key(rank)?;
+            let above = own().filter(|entry| !entry.sure && rank(entry) >= rank(&sure));
+            Some(above.map(amps).fold(amps(sure), MilliAmps::max))
         };
         [ProfilePurpose::ChargePointMax, ProfilePurpose::TxDefault]
             .into_iter()
