@@ -159,6 +159,7 @@ fn charge_point(csms: CsmsSetup) -> CpSetup {
             auth: AuthMode::Reader,
             meter_stale_after: seconds(30),
             has_lock: true,
+            switches_phases: false,
         }],
         csms: vec![csms],
         keys: BTreeMap::new(),

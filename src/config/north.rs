@@ -217,6 +217,8 @@ fn evse_setup(
         },
         meter_stale_after: keys.meter_stale_after.value?,
         has_lock: profile_of(keys, devices).is_some_and(Profile::has_lock),
+        switches_phases: keys.phases.value == Some(3)
+            && profile_of(keys, devices).is_some_and(Profile::switches_phases),
     })
 }
 

@@ -113,6 +113,12 @@ impl Profile {
         !self.recipes().unlock.is_empty()
     }
 
+    /// Whether the charger can be told to use one phase or three.
+    #[must_use]
+    pub fn switches_phases(&self) -> bool {
+        self.phase_switch.is_some()
+    }
+
     /// The watchdog, if the device has one.
     #[must_use]
     pub fn watchdog(&self) -> Option<&Watchdog> {

@@ -90,6 +90,14 @@ pub enum Command {
         /// Whether.
         held: bool,
     },
+    /// Use one phase or three (MQTT) -> [`Outcome::Simple`]: accepted means that the charger is told. It outlives a
+    /// restart.
+    SetPhases {
+        /// Which.
+        evse: EvseId,
+        /// 1 or 3; `None`: as wired.
+        phases: Option<u8>,
+    },
     /// A token as if it had been presented there -> [`Outcome::Simple`]: accepted means it is judged like a card.
     Present {
         /// Where.
@@ -149,6 +157,7 @@ impl Command {
             | Self::SetParams(_)
             | Self::SetLimit { .. }
             | Self::Hold { .. }
+            | Self::SetPhases { .. }
             | Self::Present { .. }
             | Self::TellLog { .. }
             | Self::TellFirmware { .. }

@@ -305,6 +305,8 @@ pub struct EvseSetup {
     pub meter_stale_after: Duration,
     /// The charger can be told to release the plug.
     pub has_lock: bool,
+    /// Three phases are wired, and the charger can be told to use one.
+    pub switches_phases: bool,
 }
 
 /// The contacts of the site on one device.

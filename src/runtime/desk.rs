@@ -118,6 +118,14 @@ impl StationDesk {
                     json!(amps),
                 )
             }
+            Ask::Phases(phases) => (
+                Command::SetPhases {
+                    evse: evse.evse,
+                    phases,
+                },
+                json!(evse.phases_allowed),
+                json!(phases),
+            ),
             Ask::Unlock => (unlock(evse.evse), Value::Null, json!("unlocked")),
             Ask::Authorize(token) => {
                 let token = IdToken::new(token, TokenKind::Local);

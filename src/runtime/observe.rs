@@ -265,7 +265,7 @@ impl Light<'_> {
             phases_active: u8::try_from(carrying)
                 .ok()
                 .filter(|_| current_a != Phases::default()),
-            phases_allowed: Some(setup.phases),
+            phases_allowed: Some(evse.phases_allowed),
             mode: None,
             priority: None,
             temperature_c: value(Quantity::Temperature, Phase::Total),
@@ -410,7 +410,7 @@ fn reach(setup: &EvseSetup) -> Reach {
         min_a: Milli(setup.min_current.0),
         max_a: Milli(setup.max_current.0),
         phases: setup.phases,
-        switches_phases: false,
+        switches_phases: setup.switches_phases,
         unlocks: setup.has_lock,
     }
 }

@@ -73,6 +73,7 @@ impl Station {
             }
             Command::SetLimit { evse, entry } => Outcome::Simple(self.set_limit(evse, entry)),
             Command::Hold { evse, held } => Outcome::Simple(self.hold_back(evse, held)),
+            Command::SetPhases { evse, phases } => Outcome::Simple(self.set_phases(evse, phases)),
             Command::Present { evse, token } => Outcome::Simple(self.present(evse, token)),
             Command::GetLog(request) => return self.get_log(id, *request),
             Command::UpdateFirmware(request) => return self.update_firmware(id, *request),

@@ -79,6 +79,7 @@ pub(super) struct Evse {
     pub(super) entries: Vec<LimitEntry>,
     pub(super) applied: AppliedLimit,
     pub(super) actuator: Actuator,
+    pub(super) switch: super::phases::Switch,
     pub(super) teller: Teller,
     pub(super) lease: super::lease::Lease,
 }
@@ -131,6 +132,7 @@ impl Evse {
                 amps: MilliAmps::ZERO,
                 source: LimitSource::NotAuthorised,
             },
+            switch: super::phases::Switch::default(),
             teller: Teller::default(),
             lease: super::lease::Lease::default(),
         }
@@ -206,6 +208,11 @@ impl Evse {
     /// Whether a device is known not to answer.
     pub(super) fn is_down(&self, role: Role) -> bool {
         self.links.get(&role) == Some(&false)
+    }
+
+    /// Whether a device is known to answer.
+    pub(super) fn is_up(&self, role: Role) -> bool {
+        self.links.get(&role) == Some(&true)
     }
 
     /// Whether the last believed reading of the billing register is too old.

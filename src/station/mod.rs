@@ -12,6 +12,7 @@
 //! | `tx`, `running`, `samples`, `energy` | transactions, their records and meter values, the billing register |
 //! | `plausible` | what no device can truly have measured |
 //! | `composite`, `smart`, `limits` | the limit stack, charging profiles, what the charger is told |
+//! | `local`, `phases` | what somebody on the site has set: a limit, a hold, one phase or three |
 //! | `contacts` | emergency stop, tamper contact, dimming by the grid operator |
 //! | `lease` | when the charger's watchdog may be fed |
 //! | `logs`, `firmware` | records on their way to the back end, updates on their way to an installer |
@@ -34,6 +35,7 @@ mod local;
 mod logs;
 mod outbox;
 mod persist;
+mod phases;
 mod plausible;
 mod reserve;
 mod running;
@@ -217,6 +219,7 @@ impl Station {
             let card = evse.observe(role, observations, now);
             if back && role == Role::Charger {
                 evse.actuator.forget();
+                evse.switch.back();
             }
             card
         });
@@ -339,6 +342,7 @@ impl Station {
         self.sample_aligned_if_due();
         for id in &ids {
             self.follow_first_look(*id);
+            self.switch_phases(*id);
             self.steer(*id);
             self.follow_charging_state(*id);
             self.save_tx_if_due(*id);
@@ -383,6 +387,9 @@ impl Station {
 
     fn driven(&mut self, ticket: u64, result: &Result<(), crate::domain::DriveError>) {
         let now = self.now.mono;
+        for evse in self.evses.values_mut() {
+            evse.switch.driven(ticket, result);
+        }
         let failed = self
             .evses
             .iter_mut()
@@ -403,6 +410,7 @@ impl Station {
         if role == Role::Charger && up && before != Some(true) {
             // It may have been without power and have forgotten everything.
             evse.actuator.forget();
+            evse.switch.back();
         }
     }
 

@@ -13,7 +13,7 @@
 //! | `list`, `list/<token>` | version and entries of the local authorisation list |
 //! | `tamper/<device>` | the run of the process in which its housing was found open |
 //! | `reservation/<id>` | an EVSE kept for a token |
-//! | `local/<evse>`, `held/<evse>` | a limit, a hold that somebody on the site has set |
+//! | `local/<evse>`, `held/<evse>`, `phases/<evse>` | a limit, a hold, one phase or three, as somebody on the site has set |
 //! | `upload` | an upload is under way |
 //! | `firmware`, `firmware/last`, `firmware/count` | the update under way, the end of the last one, how many there were |
 
@@ -88,6 +88,11 @@ impl Station {
                 (Some("held"), Some(evse)) => {
                     if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
                         evse.held = true;
+                    }
+                }
+                (Some("phases"), Some(evse)) => {
+                    if let Some(evse) = number(evse).and_then(|id| self.evses.get_mut(&EvseId(id))) {
+                        evse.switch.restore(value);
                     }
                 }
                 (Some("upload"), None) => self.logs.restore(value),

@@ -59,6 +59,8 @@ pub struct EvseSnapshot {
     pub limits: Vec<LimitSnapshot>,
     /// What the charger was last told.
     pub commanded: Option<MilliAmps>,
+    /// Phases that the vehicle may use: fewer than wired once the charger has confirmed it.
+    pub phases_allowed: u8,
     /// The most the charger may be offering right now: a lower limit counts only once it was confirmed.
     pub in_force: MilliAmps,
     /// It would use current if it were given some; for the sharing of fuses.
@@ -174,6 +176,7 @@ impl Station {
                 })
                 .collect(),
             commanded: evse.actuator.told(),
+            phases_allowed: evse.phases_allowed(),
             in_force: evse.may_draw(now),
             wants_current: evse.wants_current(),
             waking: evse.wakes.is_some(),

@@ -50,6 +50,7 @@ current = { at = 101, type = "u16", scale = 0.01, quantity = "current", phases =
 power = { at = 104, type = "u32", quantity = "power" }
 energy = { at = 106, type = "u64", scale = 0.001, unit = "Wh", quantity = "energy_import" }
 limit = { at = 120, type = "u16", access = "rw", scale = 0.1, unit = "A", role = "limit_read_back", off = 0, allowed = [0, [60, 320]] }
+phases_used = { at = 121, type = "u16", access = "rw" }
 
 [state]
 point = "state"
@@ -68,6 +69,12 @@ max_a = 32
 
 [recipes]
 limit = [{ write = "limit", value = "limit", verify = "limit", settle_ms = 500 }]
+
+[phase_switch]
+one = [{ write = "phases_used", value = 1, verify = "phases_used", settle_ms = 500 }]
+three = [{ write = "phases_used", value = 3, verify = "phases_used", settle_ms = 500 }]
+before_ms = 100
+after_ms = 100
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

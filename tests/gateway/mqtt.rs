@@ -171,10 +171,24 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
         got["status"] == "rejected" && got["error"].as_str().is_some_and(|e| e.contains("16 A")),
         "{got}"
     );
-    say(&broker, "phases", "1").await;
+    say(&broker, "phases", "2").await;
     assert_eq!(witness.response("phases").await["status"], "rejected");
+    say(&broker, "phases", "1").await;
+    let got = witness.response("phases").await;
+    assert_eq!(
+        (&got["status"], &got["data"]["old"]),
+        (&json!("ok"), &json!(3)),
+        "{got}"
+    );
+    witness
+        .until("cp/kill-1/state", |v| {
+            v["phases_allowed"] == 1 && v["limit_a"] == 10
+        })
+        .await;
+    assert_eq!(world.register("box", 3, 121), Ok(Some(1)));
+    until(&gateway, "10 A on one phase", |_| offers(10)).await;
 
-    // A hold outlives the process, and so does the limit behind it.
+    // A hold outlives the process, and so do the limit behind it and the phases.
     say(&broker, "enabled", "OFF").await;
     assert_eq!(witness.response("enabled").await["status"], "ok");
     witness
@@ -184,7 +198,11 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
     witness.until("status", |v| v == "offline").await;
     gateway.start().expect("the gateway starts");
     witness.until("status", |v| v == "online").await;
-    witness.until("cp/kill-1/state", |v| v["enabled"] == false).await;
+    witness
+        .until("cp/kill-1/state", |v| {
+            v["enabled"] == false && v["phases_allowed"] == 1
+        })
+        .await;
     say(&broker, "enabled", "ON").await;
     assert_eq!(witness.response("enabled").await["status"], "ok");
     until(&gateway, "10 A again", |_| offers(10)).await;

@@ -30,6 +30,7 @@ pub fn cp() -> CpSetup {
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(30),
         has_lock: true,
+        switches_phases: false,
     };
     CpSetup {
         id: CpId::new("CP1"),

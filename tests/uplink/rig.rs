@@ -173,6 +173,7 @@ impl Plan {
             auth: AuthMode::Reader,
             meter_stale_after: Duration::from_secs(30),
             has_lock: true,
+            switches_phases: false,
         };
         let cp = CpSetup {
             id: CpId::new(CP),

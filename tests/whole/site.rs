@@ -51,6 +51,7 @@ fn evse((_, id, charger, meter): &(&str, u16, &str, Option<&str>), auth: &AuthMo
         auth: auth.clone(),
         meter_stale_after: Duration::from_secs(15),
         has_lock: false,
+        switches_phases: false,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Driver {
     pub(super) current: Current,
     /// The phases last commanded.
     pub(super) phases: Option<u8>,
+    /// The phases it has confirmed since it was last heard to come back.
+    pub(super) phased: Option<u8>,
     /// Whether the fallback was last told to hold, where that depends on a setting.
     pub(super) fallback_told: Option<bool>,
     pub(super) watchdog: Watchdog,
@@ -100,6 +102,7 @@ impl Driver {
             flights: Flights::default(),
             current: Current::new(),
             phases: None,
+            phased: None,
             fallback_told: None,
             feed: None,
             watch: Watch::default(),
@@ -227,7 +230,11 @@ impl Driver {
                 Priority::Stop
             }
             DeviceCommand::Phases(phases) => {
-                self.phases = Some(phases);
+                if self.phased == Some(phases) && !self.lanes.has(Errand::Phases) {
+                    // It does so already: a pause would be for nothing.
+                    return self.done(vec![ticket], &Ok(()));
+                }
+                (self.phases, self.phased) = (Some(phases), None);
                 return self.errand(now, Errand::Phases, Priority::Write, vec![ticket]);
             }
             DeviceCommand::Unlock => return self.errand(now, Errand::Unlock, Priority::Write, vec![ticket]),
@@ -327,6 +334,7 @@ impl Driver {
 
     /// Switches to the last commanded phases again.
     pub(super) fn rephase(&mut self, now: Mono) {
+        self.phased = None;
         if self.phases.is_some() && !self.lanes.has(Errand::Phases) {
             self.lanes
                 .put(Priority::Write, Errand::Phases, Job::new(Vec::new(), now));

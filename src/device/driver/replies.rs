@@ -171,7 +171,10 @@ impl Driver {
     /// Phases are switched, or could not be: the current is offered again either way.
     fn phased(&mut self, now: Mono, result: &Result<(), DriveError>) {
         match result {
-            Ok(()) => self.book.assume_phases(self.phases.unwrap_or(1)),
+            Ok(()) => {
+                self.phased = self.phases;
+                self.book.assume_phases(self.phases.unwrap_or(1));
+            }
             Err(DriveError::Unsupported) => {
                 self.phases = None;
                 self.book.assume_phases(u8::MAX);

@@ -96,6 +96,7 @@ pub(super) fn charge_point(plan: &Plan) -> CpSetup {
         meter: plan.metered.then(|| DeviceId::new("meter")),
         reader: None,
         has_lock: false,
+        switches_phases: false,
         contacts: Vec::new(),
         phases: 3,
         first_phase: Phase::L1,

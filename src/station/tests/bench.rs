@@ -113,6 +113,7 @@ pub(super) fn evse(id: u16) -> EvseSetup {
         auth: AuthMode::Reader,
         meter_stale_after: Duration::from_secs(5),
         has_lock: true,
+        switches_phases: true,
     }
 }
 

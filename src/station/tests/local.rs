@@ -81,3 +81,78 @@ fn a_token_is_presented_only_where_cards_are() {
     assert!(matches!(told, Some(Outcome::Simple(Accepted::No(_)))), "{told:?}");
     assert_eq!(presented(AuthMode::Reader), Some(Outcome::Simple(Accepted::Yes)));
 }
+
+fn use_phases(b: &mut Bench, phases: Option<u8>) -> Option<Outcome> {
+    b.ask(Command::SetPhases {
+        evse: EvseId(1),
+        phases,
+    })
+}
+
+#[test]
+fn one_phase_is_told_once_and_again_after_a_restart_when_the_vehicle_is_seen() {
+    let mut b = charging();
+    b.look();
+    assert_eq!(use_phases(&mut b, Some(1)), Some(Outcome::Simple(Accepted::Yes)));
+    b.run(10);
+    b.expect(
+        "answer yes
+         drive 1 1 phases",
+    );
+    assert_eq!(b.show(1).phases_allowed, 1);
+    b.restart(5);
+    assert_eq!(b.show(1).phases_allowed, 3, "not confirmed in this run");
+    b.run(10);
+    assert!(b.look().contains(&"drive 1 1 phases".to_owned()));
+    assert_eq!(b.show(1).phases_allowed, 1);
+    use_phases(&mut b, None);
+    b.run(1);
+    assert!(b.look().contains(&"drive 1 3 phases".to_owned()));
+    b.restart(5);
+    b.run(10);
+    assert!(
+        !b.look().iter().any(|line| line.contains("phases")),
+        "it was taken back"
+    );
+}
+
+#[test]
+fn a_charger_that_does_not_switch_is_asked_again_when_it_comes_back_and_not_before() {
+    let mut b = charging();
+    b.bus = false;
+    use_phases(&mut b, Some(1));
+    let Some((_, ticket, DeviceCommand::Phases(1))) = b.drives.pop_front() else {
+        panic!("not told");
+    };
+    b.bus = true;
+    let result = Err(DriveError::NotObeyed { wrote: 1, read: 3 });
+    b.act(Input::Driven { ticket, result });
+    b.look();
+    b.run(120);
+    assert!(
+        !b.look().iter().any(|line| line.contains("phases")),
+        "each try is a pause"
+    );
+    assert_eq!(b.show(1).phases_allowed, 3);
+    for up in [false, true] {
+        b.act(Input::Link {
+            evse: EvseId(1),
+            role: Role::Charger,
+            up,
+            cause: None,
+        });
+    }
+    assert!(b.look().contains(&"drive 1 1 phases".to_owned()));
+    assert_eq!(b.show(1).phases_allowed, 1);
+}
+
+#[test]
+fn a_charger_without_a_switch_is_not_told() {
+    let mut s = setup(1);
+    s.evses[0].switches_phases = false;
+    let mut b = Bench::new(s).ready();
+    assert!(matches!(
+        use_phases(&mut b, Some(1)),
+        Some(Outcome::Simple(Accepted::No(_)))
+    ));
+}

@@ -104,6 +104,8 @@ pub enum Ask {
     Enabled(Option<bool>),
     /// Limit per phase; `None`: no limit of ours any more.
     Limit(Option<Milli>, Until),
+    /// Use one phase or three; `None`: as wired.
+    Phases(Option<u8>),
     /// Release the plug.
     Unlock,
     /// Present a token.
@@ -301,7 +303,7 @@ enum Work {
 fn moves_contactor(ask: &Ask) -> bool {
     match ask {
         Ask::Enabled(allowed) => *allowed != Some(false),
-        Ask::Reset(_) => true,
+        Ask::Reset(_) | Ask::Phases(_) => true,
         Ask::Limit(..) | Ask::Unlock | Ask::Authorize(_) => false,
     }
 }
@@ -484,7 +486,8 @@ fn order(about: &About, said: &Said, picture: &Picture, now: Now) -> Result<Orde
             _ => Ask::Reset(ResetKind::OnIdle),
         },
         Key::Phases if !reach.switches_phases => return Err("this charger cannot switch phases".to_owned()),
-        Key::Phases => return Err("switching phases is not offered".to_owned()),
+        Key::Phases if said.value.is_null() => Ask::Phases(None),
+        Key::Phases => Ask::Phases(Some(phases(&said.value)?)),
         Key::Mode => return Err("there is no choice of charging modes here".to_owned()),
         Key::Priority => return Err("there is no choice of priorities here".to_owned()),
         Key::Departure => return Err("departure times are not planned with here".to_owned()),
@@ -494,6 +497,15 @@ fn order(about: &About, said: &Said, picture: &Picture, now: Now) -> Result<Orde
         point: id.clone(),
         ask,
     })
+}
+
+/// One phase or three.
+fn phases(value: &Value) -> Result<u8, String> {
+    match number(value)? {
+        Milli(1000) => Ok(1),
+        Milli(3000) => Ok(3),
+        _ => Err("one phase or three can be used: 1 or 3".to_owned()),
+    }
 }
 
 /// A limit within what the installation and the vehicle allow; 0 pauses.

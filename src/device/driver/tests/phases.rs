@@ -118,3 +118,23 @@ fn phases_are_not_switched_while_a_limit_settles() {
     assert_eq!(values(&bench), [120, 0, 120]);
     assert_eq!(bench.registers[&SWITCH], 1);
 }
+
+#[test]
+fn phases_that_are_in_use_already_cost_no_pause() {
+    let mut bench = Bench::settled(maps::two_phased());
+    bench.limit(1, 16);
+    bench.run_for(1_000);
+    bench.drive(2, DeviceCommand::Phases(1));
+    bench.run_for(10_000);
+    bench.forget();
+    bench.drive(3, DeviceCommand::Phases(1));
+    bench.run_for(10_000);
+    assert_eq!(
+        (bench.writes(LIMIT), bench.writes(SWITCH)),
+        (Vec::new(), Vec::new())
+    );
+    assert_eq!(bench.done.last(), Some(&(3, Ok(()))));
+    bench.drive(4, DeviceCommand::Phases(3));
+    bench.run_for(10_000);
+    assert_eq!(bench.registers[&SWITCH], 3);
+}

@@ -172,6 +172,28 @@ fn what_device_and_installation_do_not_allow_is_rejected_with_the_reason() {
 }
 
 #[test]
+fn one_phase_or_three_where_the_charger_can_switch() {
+    let mut picture = picture();
+    for point in picture.points.values_mut() {
+        point.reach.switches_phases = true;
+    }
+    let told = |payload: &str| {
+        let message = message("as/ha/cp/garage/phases/set", payload);
+        let now = now(0);
+        match gate().judge(now, now.mono, &message, &Topics::new("r", "gw"), &picture) {
+            Heard::Order(order, _) => Ok(order.ask),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    assert_eq!(told("1"), Ok(Ask::Phases(Some(1))));
+    assert_eq!(told("{\"value\": 3}"), Ok(Ask::Phases(Some(3))));
+    assert_eq!(told("none"), Ok(Ask::Phases(None)));
+    for wrong in ["2", "0", "1.5", "one"] {
+        assert!(told(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn only_who_is_in_the_allow_list_gets_through_and_only_with_what_stands_there() {
     assert!(ask("as/scada/cp/garage/limit_a/set", "10").is_ok());
     let error = ask("as/scada/cp/garage/enabled/set", "0").unwrap_err();
