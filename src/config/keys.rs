@@ -289,6 +289,10 @@ settings! {
     keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker; after one and a half of it the broker tells `offline`.";
     refresh: Duration = time(5_000, HOUR), Is("60s"), "\"60s\"", "Everything is published at least this often, whether or not it has changed.";
     flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
+    keep_records: Duration = time(HOUR, 3_650 * DAY), Is("90d"), "\"90d\"",
+        "How long a `record` waits for a broker that is away. Older ones are given up, told in the log and counted; the journal of sessions and every CSMS keep theirs.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What the broker may cost in a calendar month (UTC), both ways, as counted at the socket. When the days so far have used it up, measured values are told less often; events, records, availability, statuses, limits and answers to commands always are. See metrics.md.";
     commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
         "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.allow]]`.";
     ha_discovery: String = Kind::OneOf(&["device", "entity", "off"]), Is("off"), "\"device\"",
@@ -321,6 +325,8 @@ settings! {
     host_id: String = Kind::Text { max: 128 }, Absent("births are published whoever listens"), "\"scada\"",
         "The primary host. Births wait until it says on `spBv1.0/STATE/HOST_ID` that it is online; when it goes, the next broker is tried.";
     aliases: bool = Kind::Bool, Is("false"), "true", "Data carries numbers instead of names: shorter, and harder to read by eye.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What all brokers together may cost in a calendar month (UTC), as `mqtt.monthly_budget`. Measured values are told less often when it is used up; births, deaths and everything else are not touched. See metrics.md.";
     commands: String = Kind::OneOf(&["off", "on"]), Is("off"), "\"on\"",
         "`on`: hosts may write `Control/...` of charge points. Who is a host is for the broker's access list to say.";
     reconnect_min: Duration = time(100, DAY), Is("1s"), "\"1s\"",

@@ -183,6 +183,14 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         let state_dir = places.state_dir?;
         let mut buses = south::build(&buses, &devices)?;
         gpio::place(&mut buses, &state_dir);
+        let mut budgets = north::budgets(&points);
+        budgets.extend(mqtt.budget().map(|bytes| (SiteSetup::BROKER.to_owned(), bytes)));
+        let (sparkplug, budget) = sparkplug.unzip();
+        budgets.extend(
+            budget
+                .flatten()
+                .map(|bytes| (SiteSetup::SPARKPLUG.to_owned(), bytes)),
+        );
         let mut setup = SiteSetup {
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
@@ -196,7 +204,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             device_dir: places.device_dir,
             inhibit_shutdown: gateway.inhibit_shutdown.value?,
             metrics,
-            budgets: north::budgets(&points),
+            budgets,
         };
         supply::place(&mut setup);
         let log = LogSetup {
