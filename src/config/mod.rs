@@ -172,7 +172,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let firmware = firmware::read(&root, &mut context);
     let metrics = metrics::read(&root, &mut context);
     let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
-    let sparkplug = sparkplug::read(&root, &mut context);
+    let (sparkplug, sparkplug_budget) = sparkplug::read(&root, &mut context).unzip();
     let Context {
         mut found,
         library,
@@ -183,18 +183,11 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
         let state_dir = places.state_dir?;
         let mut buses = south::build(&buses, &devices)?;
         gpio::place(&mut buses, &state_dir);
-        let mut budgets = north::budgets(&points);
-        budgets.extend(mqtt.budget().map(|bytes| (SiteSetup::BROKER.to_owned(), bytes)));
-        let (sparkplug, budget) = sparkplug.unzip();
-        budgets.extend(
-            budget
-                .flatten()
-                .map(|bytes| (SiteSetup::SPARKPLUG.to_owned(), bytes)),
-        );
         let mut setup = SiteSetup {
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            budgets: north::budgets(&points, mqtt.budget(), sparkplug_budget.flatten()),
             mqtt: mqtt.value()?,
             sparkplug,
             state_dir,
@@ -204,7 +197,6 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             device_dir: places.device_dir,
             inhibit_shutdown: gateway.inhibit_shutdown.value?,
             metrics,
-            budgets,
         };
         supply::place(&mut setup);
         let log = LogSetup {

@@ -1,19 +1,19 @@
 //! The hub in simulated time, before a broker at the other end of a pipe.
 
-mod broker;
-
 use super::*;
 use crate::domain::{BrokerSetup, ClockQuality, CommandRights, CpId, Mono, MqttVersion, Now, Slug, Wall};
-use crate::telemetry::client::Traffic;
+use crate::sim::broker::{Broker, Way};
+use crate::telemetry::client::{Pipe, Traffic};
 use crate::telemetry::mqtt::{Audit, Entry, Order, RING_BYTES};
 use crate::telemetry::{
     At, Easel, Happening, Milli, Picture, Point, Reach, Record, RecordKind, Status, What as Happened,
 };
-use broker::{Broker, Line};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use tokio::time::{sleep, sleep_until as until};
 
+/// What the systems on both sides hold between them.
+const SOCKET_BYTES: usize = 16 * 1024;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// One turn of a test: a picture, and three events.
 const STEP: Duration = Duration::from_secs(15);
@@ -124,6 +124,19 @@ fn happening(seq: u64) -> Happening {
     }
 }
 
+/// What takes the place of TCP.
+fn pipe(broker: &Broker, way: Way) -> Pipe {
+    let broker = broker.clone();
+    Arc::new(move || {
+        if way == Way::Away {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
+        let (theirs, ours) = tokio::io::duplex(SOCKET_BYTES);
+        tokio::spawn(broker.clone().serve(ours));
+        Ok(theirs)
+    })
+}
+
 struct Bench {
     broker: Broker,
     easel: Easel,
@@ -134,8 +147,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(line: Line) -> Self {
-        let (broker, traffic) = (Broker::at(line), Arc::new(Traffic::default()));
+    fn new(way: Way) -> Self {
+        let (broker, traffic) = (Broker::new(way), Arc::new(Traffic::default()));
         let rights = CommandRights {
             keys: BTreeSet::new(),
             operations: BTreeSet::from(["info".to_owned()]),
@@ -168,7 +181,7 @@ impl Bench {
         let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
         let hub = spawn(Hub {
             dial: Dial {
-                pipe: Some(broker.pipe()),
+                pipe: Some(pipe(&broker, way)),
                 ..Dial::new(setup.broker.clone(), tls, traffic.clone())
             },
             setup,
@@ -222,7 +235,7 @@ impl Bench {
 
 #[tokio::test(start_paused = true)]
 async fn n4_three_days_without_a_broker_cost_no_more_than_the_ring() {
-    let bench = Bench::new(Line::Away);
+    let bench = Bench::new(Way::Away);
     let status = bench.three_days().await;
     assert!(!status.online && status.waiting > 8_000, "{status:?}");
     assert_eq!(
@@ -234,7 +247,7 @@ async fn n4_three_days_without_a_broker_cost_no_more_than_the_ring() {
 
 #[tokio::test(start_paused = true)]
 async fn n4_three_days_of_a_broker_that_takes_nothing_cost_no_more_than_the_ring() {
-    let bench = Bench::new(Line::Hung);
+    let bench = Bench::new(Way::Hung);
     let status = bench.three_days().await;
     assert!(status.waiting > 8_000, "{status:?}");
     assert_eq!(
@@ -252,7 +265,7 @@ async fn n4_three_days_of_a_broker_that_takes_nothing_cost_no_more_than_the_ring
 /// 100 bytes a second are less than events, states and records need together.
 #[tokio::test(start_paused = true)]
 async fn n4_three_days_of_a_broker_that_takes_100_bytes_a_second_cost_no_more_than_the_ring() {
-    let bench = Bench::new(Line::Slow(100));
+    let bench = Bench::new(Way::Slow(100));
     bench.online().await;
     let status = bench.three_days().await;
     assert!(status.online, "{status:?}");
@@ -272,7 +285,7 @@ async fn n4_three_days_of_a_broker_that_takes_100_bytes_a_second_cost_no_more_th
 #[tokio::test(start_paused = true)]
 async fn over_budget_measured_values_are_told_seldom_and_everything_else_at_once() {
     const STATE: &str = "retrovolt/gw/cp/left/state";
-    let bench = Bench::new(Line::Slow(1 << 20));
+    let bench = Bench::new(Way::Slow(1 << 20));
     bench.online().await;
     let (mut seq, mut power) = (0, 2_000);
     let mut bytes = Vec::new();
