@@ -1,6 +1,7 @@
 //! A small MQTT broker, 3.1.1 and 5, that is as bad as it is told to be: away, hung, or slow. Over TCP, or over a pipe in
 //! simulated time. It grants and confirms everything, and passes nothing on.
 
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::time::{Instant, interval, timeout_at};
+use tokio::time::interval;
 
 /// What the system holds of what was not taken yet; Linux doubles it.
 const RECEIVE_BYTES: u32 = 4_096;
@@ -121,11 +122,10 @@ impl Broker {
         loop {
             tick.tick().await;
             // Whatever is there by now; nothing is an answer, too.
-            let read = timeout_at(Instant::now() + TICK / 2, stream.read(&mut chunk)).await;
-            match read {
-                Ok(Ok(0) | Err(_)) => return,
-                Ok(Ok(read)) => talk.bytes.extend_from_slice(&chunk[..read]),
-                Err(_) => {}
+            match stream.read(&mut chunk).now_or_never() {
+                Some(Ok(0) | Err(_)) => return,
+                Some(Ok(read)) => talk.bytes.extend_from_slice(&chunk[..read]),
+                None => {}
             }
             let mut answer = std::mem::take(&mut self.seen().to_say);
             while let Some((head, body)) = talk.take() {

@@ -11,7 +11,7 @@ use retrovolt::domain::MilliAmps;
 use retrovolt::sim::broker::{Broker, Way};
 use retrovolt::sim::clock::RealClock;
 use retrovolt::sim::csms::{Csms, Kind, Reach};
-use retrovolt::sim::status::{online, sessions, up, waiting};
+use retrovolt::sim::status::{online, sessions, up};
 use retrovolt::sim::{DeviceSpec, EvSpec, GatewayProcess, World, WorldSpec};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -182,6 +182,14 @@ async fn everybody_charges(gateway: &GatewayProcess, csms: &Csms, world: &World)
             .expect("a begin");
     }
     until(gateway, "every begin is answered", |s| waiting(s) == 0).await;
+}
+
+/// Rows that wait for a CSMS; those for the broker wait as long as it hangs.
+fn waiting(status: &Value) -> u64 {
+    let readers = status["ledger"]["readers"].as_array().into_iter().flatten();
+    let of_csms = |reader: &&Value| !reader["reader"].as_str().unwrap_or_default().ends_with("/@mqtt");
+    let pending = |reader: &Value| reader["pending"].as_u64().unwrap_or_default();
+    readers.filter(of_csms).map(pending).sum()
 }
 
 /// Batches of a station that are still to become rows.
