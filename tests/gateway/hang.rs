@@ -184,12 +184,13 @@ async fn everybody_charges(gateway: &GatewayProcess, csms: &Csms, world: &World)
     until(gateway, "every begin is answered", |s| waiting(s) == 0).await;
 }
 
-/// Rows that wait for a CSMS; those for the broker wait as long as it hangs.
+/// What waits for the disk or a CSMS; rows for the broker wait as long as that hangs.
 fn waiting(status: &Value) -> u64 {
     let readers = status["ledger"]["readers"].as_array().into_iter().flatten();
     let of_csms = |reader: &&Value| !reader["reader"].as_str().unwrap_or_default().ends_with("/@mqtt");
     let pending = |reader: &Value| reader["pending"].as_u64().unwrap_or_default();
-    readers.filter(of_csms).map(pending).sum()
+    let unwritten: u64 = (0..CHARGERS).map(|station| unwritten(status, station)).sum();
+    readers.filter(of_csms).map(pending).sum::<u64>() + unwritten
 }
 
 /// Batches of a station that are still to become rows.

@@ -54,18 +54,16 @@ impl Board {
     }
 
     fn is_news(&mut self, old: &Value, leaf: &Leaf, extent: Extent) -> bool {
-        match movement(old, leaf) {
-            Movement::None => false,
-            Movement::Measured if extent == Extent::Words => {
-                let held = self.held.get(&leaf.topic).unwrap_or(old);
-                if movement(held, leaf) != Movement::None {
-                    self.held.insert(Arc::clone(&leaf.topic), leaf.value.clone());
-                    self.thinned += 1;
-                }
-                false
-            }
-            Movement::Measured | Movement::Other => true,
+        let moved = movement(old, leaf);
+        if extent != Extent::Words || moved == Movement::Other {
+            return moved != Movement::None;
         }
+        let held = self.held.get(&leaf.topic).unwrap_or(old);
+        if movement(held, leaf) != Movement::None {
+            self.held.insert(Arc::clone(&leaf.topic), leaf.value.clone());
+            self.thinned += 1;
+        }
+        false
     }
 
     /// Messages of measured values that were not published because of the budget.
