@@ -343,7 +343,7 @@ async fn over_budget_measured_values_are_told_seldom_and_everything_else_at_once
     }
     assert_eq!(bench.broker.count("retrovolt/gw/response/ha/info"), 4);
     let status = bench.hub.status.borrow().clone();
-    assert!(status.thinned > 1_000 && status.dropped == 0, "{status:?}");
+    assert!(status.thinned > 900 && status.dropped == 0, "{status:?}");
     println!("bytes an hour, free, sparing, bare, free: {bytes:?}");
     assert!(
         bytes[1] * 2 < bytes[0] && bytes[2] < bytes[1] && bytes[3] > bytes[1] * 2,
