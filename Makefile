@@ -107,8 +107,8 @@ noise: ## promise S1 at campaign size: 1,000,000 damaged frames
 sparkplug: setup ## promise U8 at campaign size: 100,000 messages of a node over 20 reconnects, read by a foreign host
 	RETROVOLT_SPARKPLUG=100000 cargo nextest run --profile campaign --test sparkplug twenty_reconnects
 
-bench: setup ## what the bus poller and memory figures are measured with; fails where a goal is missed (docs/benches.md)
-	cargo bench --no-fail-fast --bench bus --bench memory -- --check
+bench: setup ## what the figures of bus poller, broker and memory are measured with; fails where a goal is missed (docs/benches.md)
+	cargo bench --no-fail-fast --bench bus --bench broker --bench memory -- --check
 
 FUZZ ?= 60
 

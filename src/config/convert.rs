@@ -449,6 +449,8 @@ fn meant_unit(dimension: Dimension, word: &str) -> Option<&'static str> {
             ("minutes", "min"),
             ("hr", "h"),
             ("hours", "h"),
+            ("day", "d"),
+            ("days", "d"),
         ],
         Dimension::Current => &[
             ("amp", "A"),

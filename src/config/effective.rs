@@ -46,10 +46,10 @@ pub fn effective(setup: &SiteSetup) -> String {
         page.metrics(listen);
     }
     if let Some(mqtt) = &setup.mqtt {
-        page.mqtt(mqtt);
+        page.mqtt(mqtt, setup.budgets.get(SiteSetup::BROKER));
     }
     if let Some(sparkplug) = &setup.sparkplug {
-        page.sparkplug(sparkplug);
+        page.sparkplug(sparkplug, setup.budgets.get(SiteSetup::SPARKPLUG));
     }
     page.0
 }
@@ -203,9 +203,7 @@ impl Page {
         }
         for csms in &point.csms {
             self.csms(csms);
-            if let Some(budget) = budgets.get(&format!("{}/{}", point.id, csms.name)) {
-                self.text("monthly_budget", &data(*budget));
-            }
+            self.budget(budgets.get(&format!("{}/{}", point.id, csms.name)));
         }
         self.names("[charge_point.ocpp16]", &point.keys);
         self.names("[charge_point.ocpp201]", &point.variables);
@@ -326,6 +324,12 @@ impl Page {
         self.line("accept_remote", remote);
     }
 
+    fn budget(&mut self, budget: Option<&u64>) {
+        if let Some(budget) = budget {
+            self.text("monthly_budget", &data(*budget));
+        }
+    }
+
     fn broker(&mut self, broker: &BrokerSetup) {
         let (scheme, port) = (if broker.tls { "mqtts" } else { "mqtt" }, broker.port);
         let host = if broker.host.contains(':') {
@@ -350,7 +354,7 @@ impl Page {
         self.time("keep_alive", broker.keep_alive);
     }
 
-    fn sparkplug(&mut self, sparkplug: &SparkplugSetup) {
+    fn sparkplug(&mut self, sparkplug: &SparkplugSetup, budget: Option<&u64>) {
         self.header("[sparkplug]");
         self.text("group", &sparkplug.group);
         self.text("edge_node", &sparkplug.edge_node);
@@ -358,6 +362,7 @@ impl Page {
             self.text("host_id", host);
         }
         self.line("aliases", sparkplug.aliases);
+        self.budget(budget);
         self.text("commands", if sparkplug.commands { "on" } else { "off" });
         self.time("reconnect_min", sparkplug.retry.0);
         self.time("reconnect_max", sparkplug.retry.1);
@@ -367,13 +372,15 @@ impl Page {
         }
     }
 
-    fn mqtt(&mut self, mqtt: &MqttSetup) {
+    fn mqtt(&mut self, mqtt: &MqttSetup, budget: Option<&u64>) {
         self.header("[mqtt]");
         self.broker(&mqtt.broker);
         self.text("gateway_id", &mqtt.gateway);
         self.text("prefix", &mqtt.prefix);
         self.time("refresh", mqtt.refresh);
         self.line("flat", mqtt.flat);
+        self.time("keep_records", mqtt.keep_records);
+        self.budget(budget);
         self.text(
             "commands",
             if mqtt.commands.is_some() {

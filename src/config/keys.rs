@@ -263,32 +263,51 @@ settings! {
         "Your consent to an address that other machines reach: whoever reaches it can read all metrics, and there is no password and no TLS.";
 }
 
-settings! {
+/// The settings of a broker, in whatever table there is one, and behind them those that table has of its own.
+macro_rules! with_broker {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident in $path:literal, many: $many:literal, tables: [$($sub:expr),*], client_id: $client:expr, $absent:literal, $example:literal;
+        $($own:tt)*
+    ) => {
+        settings! {
+            $(#[doc = $doc])+
+            $name in $path, many: $many, tables: [$($sub),*];
+            url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
+                "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
+            user: String = Kind::Text { max: 255 }, Absent("none"), "\"retrovolt\"", "Account on the broker.";
+            password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
+            password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
+                "File that holds the password, readable by the gateway only.";
+            password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
+                "Name of a systemd credential that holds the password (`LoadCredential=`).";
+            ca_file: PathBuf = Kind::Path, Absent("the system's authorities and `gateway.trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
+                "PEM file with authorities that are trusted for this broker beside the others.";
+            certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
+                "PEM file with our client certificate and its chain, with `mqtts://`.";
+            key_file: PathBuf = Kind::Path, Absent("needed with `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
+                "PEM file with its private key, readable by the gateway only.";
+            client_id: String = $client, Absent($absent), $example, "Client id. Two clients of a broker with the same one throw each other off.";
+            protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"auto\"",
+                "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
+            keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker; after one and a half of it the broker takes us for gone.";
+            $($own)*
+        }
+    };
+}
+
+with_broker! {
     /// What is published on an MQTT broker, and what may come back from there (docs/mqtt.md). Without this table there is no MQTT.
-    MqttKeys in "mqtt", many: false, tables: [MqttAllowKeys::TABLE];
-    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
-        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
-    user: String = Kind::Text { max: 128 }, Absent("none"), "\"retrovolt\"", "Account on the broker.";
-    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
-    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
-        "File that holds the password, readable by the gateway only.";
-    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
-        "Name of a systemd credential that holds the password (`LoadCredential=`).";
-    ca_file: PathBuf = Kind::Path, Absent("the system's authorities and `gateway.trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
-        "PEM file with authorities that are trusted for this broker beside the others.";
-    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
-        "PEM file with our client certificate and its chain, with `mqtts://`.";
-    key_file: PathBuf = Kind::Path, Absent("needed with `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
-        "PEM file with its private key, readable by the gateway only.";
-    client_id: String = Kind::Id, Absent("`retrovolt-` and `gateway_id`"), "\"retrovolt-garage\"", "Client id; unique on the broker.";
+    MqttKeys in "mqtt", many: false, tables: [MqttAllowKeys::TABLE], client_id: Kind::Id, "`retrovolt-` and `gateway_id`", "\"retrovolt-garage\"";
     gateway_id: String = Kind::Id, Absent("the name of the host"), "\"garage\"",
         "Second level of every topic: small letters, digits, `_` and `-`, at most 32.";
     prefix: String = Kind::Id, Is("retrovolt"), "\"retrovolt\"", "First level of every topic, in the same characters.";
-    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"auto\"",
-        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
-    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker; after one and a half of it the broker tells `offline`.";
     refresh: Duration = time(5_000, HOUR), Is("60s"), "\"60s\"", "Everything is published at least this often, whether or not it has changed.";
     flat: bool = Kind::Bool, Is("false"), "true", "Publishes the main values once more under `flat/`, one topic and one plain value each.";
+    keep_records: Duration = time(HOUR, 3_650 * DAY), Is("90d"), "\"90d\"",
+        "How long a `record` waits for a broker that is away. Older ones are given up, told in the log and counted; the journal of sessions and every CSMS keep theirs.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What the broker may cost in a calendar month (UTC), both ways, as counted at the socket. When the days so far have used it up, measured values are told less often; events, records, availability, statuses, limits and answers to commands always are. See metrics.md.";
     commands: String = Kind::OneOf(&["off", "allow-list"]), Is("off"), "\"allow-list\"",
         "`off`: no command topic is subscribed; `allow-list`: those of each `[[mqtt.allow]]`.";
     ha_discovery: String = Kind::OneOf(&["device", "entity", "off"]), Is("off"), "\"device\"",
@@ -321,6 +340,8 @@ settings! {
     host_id: String = Kind::Text { max: 128 }, Absent("births are published whoever listens"), "\"scada\"",
         "The primary host. Births wait until it says on `spBv1.0/STATE/HOST_ID` that it is online; when it goes, the next broker is tried.";
     aliases: bool = Kind::Bool, Is("false"), "true", "Data carries numbers instead of names: shorter, and harder to read by eye.";
+    monthly_budget: u64 = Kind::Data { min: 1_000, max: 1_000_000_000_000 }, Absent("no limit, everything is told"), "\"50MB\"",
+        "What all brokers together may cost in a calendar month (UTC), as `mqtt.monthly_budget`. Measured values are told less often when it is used up; births, deaths and everything else are not touched. See metrics.md.";
     commands: String = Kind::OneOf(&["off", "on"]), Is("off"), "\"on\"",
         "`on`: hosts may write `Control/...` of charge points. Who is a host is for the broker's access list to say.";
     reconnect_min: Duration = time(100, DAY), Is("1s"), "\"1s\"",
@@ -328,26 +349,7 @@ settings! {
     reconnect_max: Duration = time(100, DAY), Is("1min"), "\"1min\"", "Longest such wait.";
 }
 
-settings! {
+with_broker! {
     /// An MQTT broker of Sparkplug. Several are tried in this order.
-    SparkplugBrokerKeys in "sparkplug.broker", many: true, tables: [];
-    url: String = Kind::Text { max: 300 }, Required, "\"mqtts://broker.example.com:8883\"",
-        "The broker: `mqtt://` or, by TLS, `mqtts://`; without a port 1883 and 8883.";
-    client_id: String = Kind::Text { max: 128 }, Absent("`retrovolt-sparkplug-` and the edge node id"), "\"gw-1\"",
-        "MQTT client id. Two clients with the same one throw each other off.";
-    user: String = Kind::Text { max: 255 }, Absent("none"), "\"gw\"", "Account on the broker.";
-    password: String = Kind::Secret, Absent("none"), "\"...\"", "Its password. Better kept out of this file: see the next two.";
-    password_file: PathBuf = Kind::Path, Absent("see `password`"), "\"/etc/retrovolt/secrets/mqtt.password\"",
-        "File that holds the password, readable by the gateway only.";
-    password_credential: String = Kind::Text { max: 255 }, Absent("see `password`"), "\"mqtt.password\"",
-        "Name of a systemd credential that holds the password (`LoadCredential=`).";
-    ca_file: PathBuf = Kind::Path, Absent("the system's own certificates and `trust_dir`"), "\"/etc/retrovolt/mqtt-ca.pem\"",
-        "PEM file with certificates that are trusted for this broker beside the others.";
-    certificate_file: PathBuf = Kind::Path, Absent("none is shown"), "\"/etc/retrovolt/secrets/mqtt.crt\"",
-        "PEM file with a client certificate and its chain; together with `key_file`.";
-    key_file: PathBuf = Kind::Path, Absent("see `certificate_file`"), "\"/etc/retrovolt/secrets/mqtt.key\"",
-        "PEM file with its private key, readable by the gateway only.";
-    protocol: String = Kind::OneOf(&["auto", "5", "3.1.1"]), Is("auto"), "\"3.1.1\"",
-        "MQTT version; `auto` is 5, and 3.1.1 with a broker that refuses 5.";
-    keep_alive: Duration = time(5_000, HOUR), Is("30s"), "\"30s\"", "Longest silence toward the broker.";
+    SparkplugBrokerKeys in "sparkplug.broker", many: true, tables: [], client_id: Kind::Text { max: 128 }, "`retrovolt-sparkplug-` and the edge node id", "\"gw-1\"";
 }

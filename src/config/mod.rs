@@ -172,7 +172,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let firmware = firmware::read(&root, &mut context);
     let metrics = metrics::read(&root, &mut context);
     let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
-    let sparkplug = sparkplug::read(&root, &mut context);
+    let (sparkplug, sparkplug_budget) = sparkplug::read(&root, &mut context).unzip();
     let Context {
         mut found,
         library,
@@ -187,6 +187,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             buses,
             charge_points: north::build(&points, &devices, firmware.as_ref())?,
             fuses: fuse::build(&fuses)?,
+            budgets: north::budgets(&points, mqtt.budget(), sparkplug_budget.flatten()),
             mqtt: mqtt.value()?,
             sparkplug,
             state_dir,
@@ -196,7 +197,6 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             device_dir: places.device_dir,
             inhibit_shutdown: gateway.inhibit_shutdown.value?,
             metrics,
-            budgets: north::budgets(&points),
         };
         supply::place(&mut setup);
         let log = LogSetup {

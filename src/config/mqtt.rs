@@ -34,8 +34,8 @@ pub(super) enum Read {
     Absent,
     /// Something in it is wrong, and told.
     Bad,
-    /// It is good.
-    Good(Box<MqttSetup>),
+    /// It is good; and what the broker may cost in a month.
+    Good(Box<MqttSetup>, Option<u64>),
 }
 
 impl Read {
@@ -44,7 +44,15 @@ impl Read {
         match self {
             Self::Absent => Some(None),
             Self::Bad => None,
-            Self::Good(setup) => Some(Some(*setup)),
+            Self::Good(setup, _) => Some(Some(*setup)),
+        }
+    }
+
+    /// What the broker may cost in a month, bytes.
+    pub fn budget(&self) -> Option<u64> {
+        match self {
+            Self::Good(_, budget) => *budget,
+            Self::Absent | Self::Bad => None,
         }
     }
 }
@@ -85,11 +93,14 @@ pub(super) fn read(
             gateway,
             refresh: keys.refresh.value?,
             flat: keys.flat.value?,
+            keep_records: keys.keep_records.value?,
             commands: commands?,
             ha: ha?,
         })
     })();
-    setup.map_or(Read::Bad, |setup| Read::Good(Box::new(setup)))
+    setup.map_or(Read::Bad, |setup| {
+        Read::Good(Box::new(setup), keys.monthly_budget.value)
+    })
 }
 
 /// What Home Assistant is told, and as whom it may send commands.

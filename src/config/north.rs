@@ -14,7 +14,7 @@ use super::{contacts, gpio, ocpp16, ocpp201};
 use crate::device::{Kind, Profile};
 use crate::domain::{
     AuthMode, ContactSetup, CpId, CpSetup, DeviceId, EvseId, EvseSetup, FirmwareSetup, IdToken, MilliAmps,
-    OcppVersion, Phase, TokenKind,
+    OcppVersion, Phase, SiteSetup, TokenKind,
 };
 use std::collections::BTreeMap;
 
@@ -234,9 +234,17 @@ pub(super) fn build(
         .collect()
 }
 
-/// What back ends may cost in a month, by their readers.
-pub(super) fn budgets(points: &[ChargePoint]) -> BTreeMap<String, u64> {
-    let mut budgets = BTreeMap::new();
+/// What back ends may cost in a month, by their readers, and the brokers by their names.
+pub(super) fn budgets(
+    points: &[ChargePoint],
+    mqtt: Option<u64>,
+    sparkplug: Option<u64>,
+) -> BTreeMap<String, u64> {
+    let brokers = [(SiteSetup::BROKER, mqtt), (SiteSetup::SPARKPLUG, sparkplug)];
+    let mut budgets: BTreeMap<String, u64> = brokers
+        .into_iter()
+        .filter_map(|(name, budget)| Some((name.to_owned(), budget?)))
+        .collect();
     for point in points {
         for csms in &point.csms {
             let names = point.keys.id.value.as_ref().zip(csms.keys.name.value.as_ref());

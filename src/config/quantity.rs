@@ -5,7 +5,13 @@ use std::time::Duration;
 /// A unit as written and how many thousandths of the base (or milliseconds) it is.
 type Units = &'static [(&'static str, i64)];
 
-const TIME: Units = &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000)];
+const TIME: Units = &[
+    ("ms", 1),
+    ("s", 1_000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 const CURRENT: Units = &[("A", 1_000), ("mA", 1)];
 const DATA: Units = &[
     ("B", 1),
@@ -69,7 +75,7 @@ impl Dimension {
     /// The units as a list for a person.
     pub const fn unit_names(self) -> &'static str {
         match self {
-            Self::Time => "ms, s, min or h",
+            Self::Time => "ms, s, min, h or d",
             Self::Current => "A or mA",
             Self::Voltage => "V",
             Self::Data => "kB, MB, GB, KiB, MiB or GiB",
@@ -169,6 +175,10 @@ fn thousandths(milli: i64) -> String {
 }
 
 fn show_time(ms: u64) -> String {
+    // One day stays 24 hours: a wait, not a date.
+    if ms > 86_400_000 && ms.is_multiple_of(86_400_000) {
+        return format!("{}d", ms / 86_400_000);
+    }
     for (unit, size) in [("h", 3_600_000), ("min", 60_000), ("s", 1000)] {
         if ms >= size && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);

@@ -6,8 +6,8 @@ use super::keys::{SparkplugBrokerKeys, SparkplugKeys};
 use super::setting::{Given, Section};
 use crate::domain::{BrokerSetup, SparkplugSetup};
 
-/// Reads the table; `None` where it is not there, or something in it is wrong.
-pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Option<SparkplugSetup> {
+/// Reads the table, and what its brokers may cost in a month; `None` where it is not there, or something in it is wrong.
+pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Option<(SparkplugSetup, Option<u64>)> {
     let sections = root.tables(SparkplugKeys::TABLE, &mut context.found);
     let section = sections.first()?;
     let keys = SparkplugKeys::read(section, &mut context.found);
@@ -30,7 +30,7 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Option<Spar
         .map(|section| of(section, &node, context))
         .collect();
     let brokers: Vec<BrokerSetup> = brokers.into_iter().collect::<Option<_>>()?;
-    Some(SparkplugSetup {
+    let setup = SparkplugSetup {
         brokers,
         group: keys.group.value?,
         edge_node: keys.edge_node.value?,
@@ -38,7 +38,8 @@ pub(super) fn read(root: &Section<'_>, context: &mut Context<'_>) -> Option<Spar
         aliases: keys.aliases.value?,
         commands: keys.commands.value?.as_str() == "on",
         retry: (keys.reconnect_min.value?, keys.reconnect_max.value?),
-    })
+    };
+    Some((setup, keys.monthly_budget.value))
 }
 
 /// An id is one level of a topic.

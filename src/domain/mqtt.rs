@@ -79,6 +79,8 @@ pub struct MqttSetup {
     pub refresh: Duration,
     /// The main values are published once more as plain text, one topic each.
     pub flat: bool,
+    /// How long records wait for a broker that is away.
+    pub keep_records: Duration,
     /// Who may send commands; `None`: no command topic is subscribed.
     pub commands: Option<BTreeMap<String, CommandRights>>,
     /// What Home Assistant is told.

@@ -42,7 +42,8 @@ pub struct SiteSetup {
     pub inhibit_shutdown: Duration,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<Listen>,
-    /// What back ends may cost in a month, bytes, by the reader (`CP/CSMS`) or as [`SiteSetup::BROKER`].
+    /// What back ends may cost in a month, bytes, by the reader (`CP/CSMS`) or as
+    /// [`SiteSetup::BROKER`] and [`SiteSetup::SPARKPLUG`].
     pub budgets: BTreeMap<String, u64>,
 }
 
@@ -67,6 +68,8 @@ impl fmt::Display for Listen {
 impl SiteSetup {
     /// The name of the MQTT broker among back ends; no CSMS can have it, for its name has a slash.
     pub const BROKER: &str = "mqtt";
+    /// The name of the brokers of Sparkplug among back ends.
+    pub const SPARKPLUG: &str = "sparkplug";
 
     /// A device by its name, with its bus.
     #[must_use]

@@ -164,7 +164,7 @@ fn announce(back_end: &str, account: &Account, budget: Option<u64>) {
                 back_end,
                 used,
                 budget,
-                "bytes near the budget: periodic samples are told every quarter of an hour"
+                "bytes near the budget: periodic samples and measured values are told seldom"
             );
         }
         Thrift::Bare => {
@@ -172,7 +172,7 @@ fn announce(back_end: &str, account: &Account, budget: Option<u64>) {
                 back_end,
                 used,
                 budget,
-                "bytes over the budget so far: no periodic samples are told"
+                "bytes over the budget so far: periodic samples and measured values are told hardly or not at all"
             );
         }
     }

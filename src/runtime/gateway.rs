@@ -541,7 +541,8 @@ impl Gateway {
                 tracing::warn!("pulse counts may not have reached the ledger; their files have them");
             }
         }
-        measure::close(self.measures, &self.clock, &self.store).await;
+        let bytes = self.sideways.bytes();
+        measure::close(self.measures, &self.clock, &self.store, bytes).await;
         if timeout(FAREWELL, self.store.close()).await.is_err() {
             tracing::error!(
                 "the ledger did not close in time; what was acknowledged is durable all the same"

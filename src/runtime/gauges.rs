@@ -6,13 +6,15 @@ use super::budget;
 use super::clock::SystemClock;
 use super::panel::{LinkDial, Panel};
 use super::process::{self, Kernel};
+use super::records;
 use super::router::South;
 use super::vitals::{LEDGER, Marks, names_of_late};
 use crate::domain::{BusSetup, BusTally, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, Now, ReaderId, Stamp};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{
-    AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, Source, bus_state,
+    AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, RecordQueue, Source,
+    SparkplugFigures, bus_state,
 };
 use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug, Totals};
 use crate::uplink::LinkStatus;
@@ -43,10 +45,13 @@ pub(super) struct Wires {
     pub state_dir: PathBuf,
     pub panel: watch::Receiver<Panel>,
     pub accounts: watch::Receiver<Vec<AccountFigures>>,
-    pub broker: watch::Receiver<Option<MqttFigures>>,
+    pub brokers: watch::Receiver<Brokers>,
     pub south: watch::Receiver<South>,
     pub marks: watch::Receiver<Marks>,
 }
+
+/// How the broker and the edge node of Sparkplug are; `None`: there is none.
+pub(super) type Brokers = (Option<MqttFigures>, Option<SparkplugFigures>);
 
 /// The reader of the instruments.
 pub(super) struct Gauges {
@@ -179,6 +184,21 @@ impl Gauges {
             oldest_s: ages.max(),
             dropped: self.wires.panel.borrow().given_up(),
         }
+    }
+
+    /// Rows of the ledger that wait for the broker.
+    fn records(&self) -> Vec<RecordQueue> {
+        let now = self.wires.clock.now();
+        let memory = self.memory();
+        let readers = memory.stats.iter().flat_map(|(_, stats)| &stats.readers);
+        readers
+            .filter(|reader| reader.reader == records::reader_of(&reader.cp))
+            .map(|reader| RecordQueue {
+                cp: Slug::of(reader.cp.as_str()),
+                rows: reader.pending,
+                oldest_s: reader.oldest.and_then(|oldest| self.age_s(now, oldest)),
+            })
+            .collect()
     }
 
     /// How long ago something was; `None`: no clock tells.
@@ -335,6 +355,7 @@ impl Source for Gauges {
                 bytes: stats.bytes,
                 commits: stats.commits,
             });
+            let brokers = self.wires.brokers.borrow().clone();
             Figures {
                 version: env!("CARGO_PKG_VERSION"),
                 commit: option_env!("RETROVOLT_COMMIT").unwrap_or_default(),
@@ -343,7 +364,9 @@ impl Source for Gauges {
                 links: self.links(),
                 accounts: self.wires.accounts.borrow().clone(),
                 ledger,
-                mqtt: self.wires.broker.borrow().clone(),
+                records: self.records(),
+                mqtt: brokers.0,
+                sparkplug: brokers.1,
                 process: self.kernel.process(),
             }
         }

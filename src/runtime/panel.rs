@@ -35,7 +35,8 @@ pub(super) struct Dial<T> {
 }
 
 impl<T: Sum> Dial<T> {
-    fn new(live: watch::Receiver<T>) -> Self {
+    /// The count of whoever counts now.
+    pub fn new(live: watch::Receiver<T>) -> Self {
         Self {
             gone: T::default(),
             live,
@@ -43,7 +44,7 @@ impl<T: Sum> Dial<T> {
     }
 
     /// Who counts under this name now; whoever did before has ended.
-    fn turn(&mut self, live: watch::Receiver<T>) {
+    pub fn turn(&mut self, live: watch::Receiver<T>) {
         if !live.same_channel(&self.live) {
             self.gone.add(&self.live.borrow());
             self.live = live;

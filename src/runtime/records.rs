@@ -4,7 +4,7 @@ use super::clock::SystemClock;
 use super::narrator::{name_of, reason_word};
 use super::pseudonym::Pseudonyms;
 use crate::domain::{
-    Batch, Begin, BootId, Clock, CpId, End, Event, EvseId, IdToken, Phase, Quantity, ReaderId, Row,
+    Batch, Begin, BootId, Clock, CpId, End, Event, EvseId, IdToken, Now, Phase, Quantity, ReaderId, Row,
     SamplePoint, Stamp,
 };
 use crate::store::{Store, StoreError};
@@ -13,11 +13,16 @@ use crate::telemetry::{At, Milli, Record, RecordKind, Slug};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Rows of one charge point that are taken at a time.
 const ROWS: usize = 32;
+/// Rows that are looked at at a time for ones that have waited too long.
+const OLD_ROWS: usize = 256;
+/// First and later looks for them: by the first, a clock has usually spoken.
+const OLD_LOOKS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 /// How often it is looked for new rows, and wait before a question the store could not answer is asked again.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -32,15 +37,20 @@ pub(super) struct Records {
     names: Pseudonyms,
     clock: Arc<SystemClock>,
     cursors: Mutex<BTreeMap<CpId, u64>>,
+    /// Records that have waited too long, since the start of the process.
+    given_up: Arc<AtomicU64>,
+    /// It has been told since a broker last took one.
+    told: AtomicBool,
 }
 
 impl Records {
-    /// Registers a reader for each charge point.
+    /// Registers a reader for each charge point; `given_up` counts over reloads.
     pub async fn open(
         store: Store,
         names: Pseudonyms,
         clock: Arc<SystemClock>,
         points: &[CpId],
+        given_up: Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
         let mut cursors = BTreeMap::new();
         for cp in points {
@@ -51,6 +61,8 @@ impl Records {
             names,
             clock,
             cursors: Mutex::new(cursors),
+            given_up,
+            told: AtomicBool::new(false),
         })
     }
 
@@ -69,10 +81,7 @@ impl Records {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut epochs: BTreeMap<BootId, i64> = self.store.epochs().await?.into_iter().collect();
-        if let Some(epoch) = self.clock.epoch() {
-            epochs.insert(self.clock.now().boot, epoch);
-        }
+        let epochs = self.epochs().await?;
         let entry = |row: &Row| Entry {
             cp: row.cp.clone(),
             seq: row.seq,
@@ -80,6 +89,111 @@ impl Records {
         };
         Ok(rows.iter().map(entry).collect())
     }
+
+    /// When each run began that a clock has told of.
+    async fn epochs(&self) -> Result<BTreeMap<BootId, i64>, StoreError> {
+        let mut epochs: BTreeMap<BootId, i64> = self.store.epochs().await?.into_iter().collect();
+        if let Some(epoch) = self.clock.epoch() {
+            epochs.insert(self.clock.now().boot, epoch);
+        }
+        Ok(epochs)
+    }
+
+    /// Gives up what a broker has not taken within `keep`, for as long as it runs: one that is gone for good would fill
+    /// the disk. Only the cursors of MQTT move.
+    pub async fn keep(self: Arc<Self>, keep: Duration) {
+        tokio::time::sleep(OLD_LOOKS.0).await;
+        loop {
+            match self.give_up(self.clock.now(), keep).await {
+                Ok(0) => {}
+                Ok(lost) => self.tell(lost, keep),
+                Err(error) => tracing::warn!("MQTT cannot look for old records: {error}; trying again"),
+            }
+            tokio::time::sleep(OLD_LOOKS.1).await;
+        }
+    }
+
+    fn tell(&self, lost: u64, keep: Duration) {
+        let days = keep.as_secs() / 86_400;
+        if self.told.swap(true, Ordering::Relaxed) {
+            tracing::debug!("MQTT: {lost} more records are given up");
+        } else {
+            tracing::warn!(
+                "MQTT: {lost} records have waited longer than keep_records ({days} days) for the broker and are given up; more will \
+                 follow until it is back; the journal of sessions and the CSMSs keep theirs"
+            );
+        }
+    }
+
+    /// Moves each cursor past what is older than `keep`. Returns how many records that were; one that is on its way to
+    /// the broker at this moment may be among them.
+    async fn give_up(&self, now: Now, keep: Duration) -> Result<u64, StoreError> {
+        let epochs = self.epochs().await?;
+        let mut lost = 0;
+        for (cp, after) in self.cursors() {
+            let (bound, records) = self.too_old(&cp, after, now, keep, &epochs).await?;
+            if bound > after {
+                let cursors = vec![(reader_of(&cp), bound)];
+                let batch = Batch {
+                    cursors,
+                    ..Batch::default()
+                };
+                self.store.commit(batch).await?;
+                self.advance(cp, bound);
+                lost += records;
+            }
+        }
+        self.given_up.fetch_add(lost, Ordering::Relaxed);
+        Ok(lost)
+    }
+
+    /// Up to where rows are older than `keep`, and how many records they are. What lies before such a row is older still,
+    /// even if no clock ever told when it was.
+    async fn too_old(
+        &self,
+        cp: &CpId,
+        after: u64,
+        now: Now,
+        keep: Duration,
+        epochs: &BTreeMap<BootId, i64>,
+    ) -> Result<(u64, u64), StoreError> {
+        let (mut bound, mut lost) = (after, 0);
+        let (mut last, mut undated) = (after, 0);
+        loop {
+            let rows = self.store.rows(cp, last, OLD_ROWS).await?;
+            for row in &rows {
+                undated += u64::from(is_record(&row.event));
+                match age(row.at, now, epochs) {
+                    Some(age) if age > keep => {
+                        bound = row.seq;
+                        lost += std::mem::take(&mut undated);
+                    }
+                    Some(_) => return Ok((bound, lost)),
+                    None => {}
+                }
+                last = row.seq;
+            }
+            if rows.len() < OLD_ROWS {
+                return Ok((bound, lost));
+            }
+        }
+    }
+
+    fn advance(&self, cp: CpId, seq: u64) {
+        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursor = cursors.entry(cp).or_default();
+        *cursor = seq.max(*cursor);
+    }
+}
+
+/// How long ago something was; `None`: no clock tells.
+fn age(at: Stamp, now: Now, epochs: &BTreeMap<BootId, i64>) -> Option<Duration> {
+    if at.boot == now.boot {
+        return Some(now.mono.since(at.mono));
+    }
+    let (then, trusted) = time_of(at, epochs);
+    let ms = now.wall.unix_ms.saturating_sub(then.0).max(0);
+    (trusted && now.wall.quality.is_trusted()).then_some(Duration::from_millis(ms.unsigned_abs()))
 }
 
 impl Ledger for Records {
@@ -108,13 +222,18 @@ impl Ledger for Records {
                 tracing::error!("cannot note what the broker has got: {error}; trying again");
                 tokio::time::sleep(LOOK).await;
             }
-            let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+            self.told.store(false, Ordering::Relaxed);
             for (cp, seq) in entries {
-                cursors.insert(cp, seq);
+                self.advance(cp, seq);
             }
         }
         .boxed()
     }
+}
+
+/// Whether a row is one for the broker.
+fn is_record(event: &Event) -> bool {
+    matches!(event, Event::Began(_) | Event::Sampled { .. } | Event::Ended(_))
 }
 
 /// A row as published; `None`: it is about something else.
@@ -234,5 +353,120 @@ mod tests {
         assert_eq!((untrusted.ts, untrusted.ts_trusted), (At(42), false));
         let other = Event::Security(SecurityEvent::new("StartupOfTheDevice", None));
         assert_eq!(record(&row(other, ClockQuality::Ntp), &epochs, &names), None);
+    }
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// A row of a charge point, so many hours after its run began.
+    async fn write(store: &Store, boot: u32, hour: u64, quality: ClockQuality, event: Event) -> u64 {
+        let mono = hour * HOUR_MS;
+        let unix_ms = 1_772_000_000_000 + i64::try_from(mono).unwrap();
+        let row = NewRow {
+            cp: CpId::new("CP-1"),
+            at: Stamp {
+                boot: BootId(boot),
+                mono: Mono(mono),
+                wall: Wall { unix_ms, quality },
+            },
+            event,
+        };
+        let batch = Batch {
+            rows: vec![row],
+            ..Batch::default()
+        };
+        store.commit(batch).await.unwrap()
+    }
+
+    fn at(boot: u32, hour: u64, quality: ClockQuality) -> Now {
+        let mono = hour * HOUR_MS;
+        Now {
+            boot: BootId(boot),
+            mono: Mono(mono),
+            wall: Wall {
+                unix_ms: 1_772_000_000_000 + i64::try_from(mono).unwrap(),
+                quality,
+            },
+        }
+    }
+
+    async fn records(store: &Store) -> Records {
+        let names = Pseudonyms::new(store.token_names().clone());
+        let clock = Arc::new(SystemClock::new(BootId(9), None, 0));
+        let points = [CpId::new("CP-1")];
+        Records::open(store.clone(), names, clock, &points, Arc::default())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_has_not_taken_in_time_is_given_up_and_counted_and_no_csms_loses_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let csms = ReaderId::new("CP-1/main");
+        store.register(&csms, &CpId::new("CP-1")).await.unwrap();
+        let records = records(&store).await;
+        let security = || Event::Security(SecurityEvent::new("StartupOfTheDevice", None));
+        // The second was written while no clock told anything; the third says that it is old.
+        let mut seqs = Vec::new();
+        for (hour, quality) in [
+            (0, ClockQuality::Ntp),
+            (1, ClockQuality::Unset),
+            (2, ClockQuality::Ntp),
+        ] {
+            seqs.push(write(&store, 1, hour, quality, began()).await);
+            write(&store, 1, hour, quality, security()).await;
+        }
+        write(&store, 1, 30, ClockQuality::Ntp, began()).await;
+        let day = Duration::from_secs(24 * 3_600);
+        let young = records.give_up(at(2, 24, ClockQuality::Ntp), day).await.unwrap();
+        assert_eq!(young, 0, "a day old, not more");
+        let blind = records
+            .give_up(at(2, 900, ClockQuality::Restored), day)
+            .await
+            .unwrap();
+        assert_eq!(blind, 0, "no clock vouches for it");
+        let lost = records.give_up(at(2, 27, ClockQuality::Ntp), day).await.unwrap();
+        assert_eq!((lost, records.given_up.load(Ordering::Relaxed)), (3, 3));
+        let again = records.give_up(at(2, 27, ClockQuality::Ntp), day).await.unwrap();
+        assert_eq!(again, 0, "once");
+        let left = records.look().await.unwrap();
+        let told: Vec<u64> = left
+            .iter()
+            .filter(|e| e.record.is_some())
+            .map(|e| e.seq)
+            .collect();
+        assert_eq!(told, [seqs[2] + 2], "what is younger is still to come");
+        // A confirmation that comes late takes nothing back.
+        let records = Arc::new(records);
+        records.clone().done(vec![(CpId::new("CP-1"), seqs[0])]).await;
+        assert_eq!(records.look().await.unwrap().len(), left.len());
+        let stats = store.stats().await.unwrap();
+        let pending = |reader: &ReaderId| {
+            stats
+                .readers
+                .iter()
+                .find(|r| r.reader == *reader)
+                .unwrap()
+                .pending
+        };
+        assert_eq!((pending(&csms), pending(&reader_of(&CpId::new("CP-1")))), (7, 1));
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_long_backlog_of_this_run_goes_by_running_time_without_any_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path()).unwrap();
+        let records = records(&store).await;
+        for hour in 0..600 {
+            write(&store, 9, hour, ClockQuality::Unset, began()).await;
+        }
+        let now = at(9, 600, ClockQuality::Unset);
+        let lost = records
+            .give_up(now, Duration::from_secs(10 * 3_600))
+            .await
+            .unwrap();
+        assert_eq!(lost, 590);
+        store.close().await;
     }
 }

@@ -5,19 +5,24 @@ use super::desk::StationDesk;
 use super::fuses::Stations;
 use super::gateway::GatewayError;
 use super::observe::Scene;
+use super::panel::{self, Sum};
 use super::pseudonym::Pseudonyms;
 use super::records::{self, Records};
-use crate::domain::{BrokerSetup, Clock, MqttSetup, ReaderId, SiteSetup, SparkplugSetup};
+use crate::domain::{BrokerSetup, Bytes, Clock, MqttSetup, ReaderId, SiteSetup, SparkplugSetup, Thrift};
 use crate::store::Store;
 use crate::telemetry::Easel;
 use crate::telemetry::client::{Dial, MakeTls, Traffic};
 use crate::telemetry::ha::{Herald, Settings};
-use crate::telemetry::mqtt::{self, Hub, HubHandle};
+use crate::telemetry::metrics::{MqttFigures, SparkplugFigures};
+use crate::telemetry::mqtt::{self, Hub, HubHandle, HubStatus};
 use crate::telemetry::sparkplug::{self, Plan};
 use crate::uplink;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What back ends are given of the house.
 #[derive(Clone)]
@@ -39,6 +44,47 @@ struct Made {
     setup: MqttSetup,
     trust_dir: Option<PathBuf>,
     points: Vec<crate::domain::CpId>,
+    /// There is a monthly budget: measured values may come seldom.
+    budgeted: bool,
+}
+
+/// What a back end costs, and how sparing it is to be.
+#[derive(Default)]
+struct Purse {
+    /// Bytes over all connections.
+    traffic: Arc<Traffic>,
+    thrift: watch::Sender<Thrift>,
+}
+
+impl Purse {
+    fn spare(&self, thrift: Thrift) {
+        self.thrift
+            .send_if_modified(|told| std::mem::replace(told, thrift) != thrift);
+    }
+}
+
+impl Sum for HubStatus {
+    fn add(&mut self, gone: &Self) {
+        self.dropped += gone.dropped;
+        self.confirmed += gone.confirmed;
+        self.rejected += gone.rejected;
+        self.thinned += gone.thinned;
+    }
+}
+
+/// A running hub.
+struct Running {
+    made: Made,
+    handle: HubHandle,
+    /// Gives up what waits too long.
+    keeper: JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self) {
+        self.keeper.abort();
+        self.handle.end().await;
+    }
 }
 
 /// What a running edge node was made from.
@@ -52,12 +98,15 @@ struct EdgeMade {
 /// The running back ends.
 #[derive(Default)]
 pub(super) struct Sideways {
-    hub: Option<(Made, HubHandle)>,
+    hub: Option<Running>,
+    /// What all hubs have counted.
+    counted: Option<panel::Dial<HubStatus>>,
+    records_given_up: Arc<AtomicU64>,
     edge: Option<(EdgeMade, sparkplug::Handle)>,
     /// The one desk of all who send commands: it numbers their records.
     desk: Option<Arc<StationDesk>>,
-    /// Bytes over all connections to the broker.
-    traffic: Arc<Traffic>,
+    hub_purse: Purse,
+    edge_purse: Purse,
 }
 
 /// The readers of the ledger that telemetry keeps.
@@ -78,16 +127,16 @@ impl Sideways {
             setup: mqtt,
             trust_dir: setup.trust_dir.clone(),
             points: setup.charge_points.iter().map(|cp| cp.id.clone()).collect(),
+            budgeted: setup.budgets.contains_key(SiteSetup::BROKER),
         });
-        if self.hub.as_ref().map(|(made, _)| made) == wanted.as_ref() {
+        if self.hub.as_ref().map(|hub| &hub.made) == wanted.as_ref() {
             return Ok(());
         }
-        if let Some((_, handle)) = self.hub.take() {
-            handle.end().await;
+        if let Some(hub) = self.hub.take() {
+            hub.end().await;
         }
         if let Some(made) = wanted {
-            let handle = self.begin(&made, world.clone()).await?;
-            self.hub = Some((made, handle));
+            self.hub = Some(self.begin(made, world.clone()).await?);
         }
         Ok(())
     }
@@ -106,12 +155,15 @@ impl Sideways {
         }
         if let Some(made) = wanted {
             let desk = self.desk(&world).await?;
-            let dial = |broker: &BrokerSetup| Dial {
-                setup: broker.clone(),
-                tls: tls(broker, made.trust_dir.as_deref(), world.clock.clone()),
-                traffic: Arc::default(),
+            let purse = &self.edge_purse;
+            let dial = |broker: &BrokerSetup| {
+                let tls = tls(broker, made.trust_dir.as_deref(), world.clock.clone());
+                Dial::new(broker.clone(), tls, purse.traffic.clone())
             };
-            let plan = Plan::of(&made.setup, dial, &made.state_dir, world.seed);
+            let plan = Plan {
+                thrift: purse.thrift.subscribe(),
+                ..Plan::of(&made.setup, dial, &made.state_dir, world.seed)
+            };
             let handle = sparkplug::spawn(plan, world.easel.view(), world.clock, desk);
             self.edge = Some((made, handle));
         }
@@ -127,56 +179,124 @@ impl Sideways {
         Ok(self.desk.insert(Arc::new(desk)).clone())
     }
 
-    async fn begin(&mut self, made: &Made, world: World) -> Result<HubHandle, GatewayError> {
+    async fn begin(&mut self, made: Made, world: World) -> Result<Running, GatewayError> {
         let desk = self.desk(&world).await?;
-        let ledger = Records::open(world.store.clone(), world.names, world.epoch, &made.points).await?;
-        Ok(mqtt::spawn(Hub {
-            dial: Dial {
-                setup: made.setup.broker.clone(),
-                tls: tls(&made.setup.broker, made.trust_dir.as_deref(), world.clock.clone()),
-                traffic: self.traffic.clone(),
-            },
+        let given_up = self.records_given_up.clone();
+        let records = Records::open(
+            world.store.clone(),
+            world.names,
+            world.epoch,
+            &made.points,
+            given_up,
+        )
+        .await?;
+        let records = Arc::new(records);
+        let (broker, purse) = (&made.setup.broker, &self.hub_purse);
+        let tls = tls(broker, made.trust_dir.as_deref(), world.clock.clone());
+        let mut settings = Settings::of(&made.setup, &made.setup.ha);
+        if made.budgeted {
+            // Home Assistant must not take values for lost that only come seldom.
+            settings.refresh *= Thrift::Bare.stretch();
+        }
+        let handle = mqtt::spawn(Hub {
+            dial: Dial::new(broker.clone(), tls, purse.traffic.clone()),
             setup: made.setup.clone(),
             view: world.easel.view(),
-            announcer: Some(Box::new(Herald::new(
-                Settings::of(&made.setup, &made.setup.ha),
-                !world.seed,
-            ))),
-            ledger: Some(Arc::new(ledger)),
+            announcer: Some(Box::new(Herald::new(settings, !world.seed))),
+            ledger: Some(records.clone()),
             desk: Some(desk),
             clock: world.clock,
+            thrift: purse.thrift.subscribe(),
             seed: world.seed,
-        }))
+        });
+        match &mut self.counted {
+            Some(counted) => counted.turn(handle.status.clone()),
+            none => *none = Some(panel::Dial::new(handle.status.clone())),
+        }
+        let keeper = tokio::spawn(records.keep(made.setup.keep_records));
+        Ok(Running { made, handle, keeper })
     }
 
     /// Ends all.
     pub async fn end(&mut self) {
-        if let Some((_, handle)) = self.hub.take() {
-            handle.end().await;
+        if let Some(hub) = self.hub.take() {
+            hub.end().await;
         }
         if let Some((_, handle)) = self.edge.take() {
             handle.stop().await;
         }
     }
 
+    /// Bytes of the back ends that there are, or have been in this run.
+    pub fn bytes(&self) -> BTreeMap<String, Bytes> {
+        let purses = [
+            (SiteSetup::BROKER, &self.hub_purse, self.hub.is_some()),
+            (SiteSetup::SPARKPLUG, &self.edge_purse, self.edge.is_some()),
+        ];
+        purses
+            .into_iter()
+            .map(|(name, purse, runs)| (name, purse.traffic.bytes(), runs))
+            .filter(|(_, bytes, runs)| *runs || bytes.total() > 0)
+            .map(|(name, bytes, _)| (name.to_owned(), bytes))
+            .collect()
+    }
+
+    /// Tells the back ends how sparing they are to be.
+    pub fn spare(&self, thrift: impl Fn(&str) -> Thrift) {
+        self.hub_purse.spare(thrift(SiteSetup::BROKER));
+        self.edge_purse.spare(thrift(SiteSetup::SPARKPLUG));
+    }
+
+    /// For metrics; counts go on over reloads.
+    pub fn figures(&self) -> (Option<MqttFigures>, Option<SparkplugFigures>) {
+        let hub = self.hub.as_ref().zip(self.counted.as_ref());
+        let mqtt = hub.map(|(_, counted)| {
+            let status = counted.sum();
+            MqttFigures {
+                connected: status.online,
+                publishes: [
+                    ("confirmed", status.confirmed),
+                    ("rejected", status.rejected),
+                    ("dropped", status.dropped),
+                    ("thinned", status.thinned),
+                ]
+                .into(),
+                bytes: self.hub_purse.traffic.bytes(),
+                waiting_bytes: status.bytes as u64,
+                records_given_up: self.records_given_up.load(Ordering::Relaxed),
+            }
+        });
+        let sparkplug = self.edge.as_ref().map(|(_, handle)| SparkplugFigures {
+            connected: handle.status().borrow().is_connected(),
+            bytes: self.edge_purse.traffic.bytes(),
+        });
+        (mqtt, sparkplug)
+    }
+
     /// The edge node, for `retrovolt status`.
     pub fn edge_status(&self) -> Option<serde_json::Value> {
         let (_, handle) = self.edge.as_ref()?;
-        serde_json::to_value(&*handle.status().borrow()).ok()
+        let mut told = serde_json::to_value(&*handle.status().borrow()).ok()?;
+        told["bytes_sent"] = self.edge_purse.traffic.sent().into();
+        told["bytes_received"] = self.edge_purse.traffic.received().into();
+        Some(told)
     }
 
     /// For `retrovolt status`.
     pub fn status(&self) -> Option<serde_json::Value> {
-        let (_, handle) = self.hub.as_ref()?;
-        let status = handle.status.borrow().clone();
+        let hub = self.hub.as_ref()?;
+        let status = hub.handle.status.borrow().clone();
+        let traffic = &self.hub_purse.traffic;
         Some(serde_json::json!({
             "online": status.online,
             "detail": status.detail,
             "events_waiting": status.waiting,
             "bytes_waiting": status.bytes,
             "events_dropped": status.dropped,
-            "bytes_sent": self.traffic.sent(),
-            "bytes_received": self.traffic.received(),
+            "thinned": status.thinned,
+            "records_given_up": self.records_given_up.load(Ordering::Relaxed),
+            "bytes_sent": traffic.sent(),
+            "bytes_received": traffic.received(),
         }))
     }
 }

@@ -3,6 +3,7 @@
 
 mod ascii;
 mod body;
+pub mod broker;
 pub mod clock;
 pub mod csms;
 mod device;

@@ -69,7 +69,7 @@ pub struct Health {
 /// A back end with a monthly budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Budget {
-    /// `CHARGE_POINT/CSMS`, or `mqtt`.
+    /// `CHARGE_POINT/CSMS`, `mqtt` or `sparkplug`.
     pub back_end: String,
     /// Bytes of this month (UTC), both ways, at the socket.
     pub month_bytes: u64,

@@ -1,7 +1,7 @@
 //! The broker, and who may send commands over it.
 
 use super::*;
-use retrovolt::domain::{MqttSetup, MqttVersion};
+use retrovolt::domain::{MqttSetup, MqttVersion, SiteSetup};
 
 fn site(lines: &str) -> Site {
     Site::new(&format!("{GOOD}\n[mqtt]\n{lines}\n"))
@@ -168,4 +168,27 @@ fn the_effective_configuration_says_it_again_without_the_secret() {
     );
     let again = Site::new(&text.replace("\"***\"", "\"cAnArY\"")).good();
     assert_eq!(again.setup.mqtt, loaded.setup.mqtt, "{text}");
+}
+
+#[test]
+fn records_wait_90_days_unless_told_otherwise_and_a_budget_is_that_of_the_broker() {
+    let url = "url = \"mqtt://localhost\"\ngateway_id = \"garage\"";
+    let day = Duration::from_secs(86_400);
+    assert_eq!(setup(url).keep_records, 90 * day);
+    let lines = format!("{url}\nkeep_records = \"7d\"\nmonthly_budget = \"20MB\"");
+    assert_eq!(setup(&lines).keep_records, 7 * day);
+    let budgets = |lines: &str| site(lines).good().setup.budgets;
+    assert_eq!(budgets(&lines).get(SiteSetup::BROKER), Some(&20_000_000));
+    assert_eq!(budgets(url).get(SiteSetup::BROKER), None);
+    let short = told(&format!("{url}\nkeep_records = \"90\""), "mqtt.keep_records");
+    assert!(
+        short.contains("has no unit") && short.contains("from 1h to 3650d"),
+        "{short}"
+    );
+    let none = told(&format!("{url}\nkeep_records = \"10min\""), "mqtt.keep_records");
+    assert!(none.contains("too small"), "{none}");
+    let scada = "[sparkplug]\ngroup = \"a\"\nedge_node = \"b\"\nmonthly_budget = \"1GB\"\n\
+                 [[sparkplug.broker]]\nurl = \"mqtt://localhost\"\n";
+    let budgets = Site::new(&format!("{GOOD}\n{scada}")).good().setup.budgets;
+    assert_eq!(budgets.get(SiteSetup::SPARKPLUG), Some(&1_000_000_000));
 }

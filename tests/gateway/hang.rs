@@ -1,15 +1,17 @@
-//! S7 over the whole process: stops reach the chargers' registers while the disk and the CSMS hang.
+//! S7 over the whole process: stops reach the chargers' registers while the disk, the CSMS, the broker and metrics hang.
 //!
 //! The disk hangs as SQLite sees it: another connection holds the write lock of the ledger, so that no batch becomes
-//! durable. The CSMS takes every CALL and answers none; in the last round there is no link at all.
+//! durable. The CSMS takes every CALL and answers none; in the last round there is no link at all. The broker of MQTT and that
+//! of Sparkplug grant a connection and read nothing from then on; a scraper asks for metrics and does not take them.
 
 use crate::kills::QUICK_BOX;
 use crate::site::{Point, gateway_toml, process, until, uptime};
 use retrovolt::device::Profile;
 use retrovolt::domain::MilliAmps;
+use retrovolt::sim::broker::{Broker, Way};
 use retrovolt::sim::clock::RealClock;
 use retrovolt::sim::csms::{Csms, Kind, Reach};
-use retrovolt::sim::status::{online, sessions, up, waiting};
+use retrovolt::sim::status::{online, sessions, up};
 use retrovolt::sim::{DeviceSpec, EvSpec, GatewayProcess, World, WorldSpec};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -17,6 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use tokio::time::{Instant, interval};
 
 /// Charge points, each with a charger of its own.
@@ -33,11 +37,14 @@ async fn s7_stops_reach_the_chargers_while_disk_and_csms_hang() {
     let dir = TempDir::new().expect("a folder");
     let csms = Csms::start().await.expect("a CSMS");
     let world = Arc::new(garage(dir.path()).await);
-    let mut gateway = process(dir.path(), &configuration(dir.path(), &csms, &world));
+    let (broker, address) = Broker::listen(Way::Hung).await.expect("a port");
+    let toml = configuration(dir.path(), &csms, &world) + &sideways(dir.path(), address.port());
+    let mut gateway = process(dir.path(), &toml);
     gateway.start().expect("the gateway starts");
     let mut took = Vec::new();
     for round in 0..=ROUNDS {
         everybody_charges(&gateway, &csms, &world).await;
+        let scraper = scraper(dir.path()).await;
         let disk = hang(dir.path());
         let commits = until(&gateway, "the ledger is asked", |s| {
             s["ledger"]["commits"].is_u64()
@@ -70,7 +77,7 @@ async fn s7_stops_reach_the_chargers_while_disk_and_csms_hang() {
             uptime(s) > since && (0..CHARGERS).all(|n| unwritten(s, n) > 0)
         })
         .await;
-        drop(disk);
+        drop((disk, scraper));
         csms.set_reach(Reach::Up);
         for number in 1..=CHARGERS {
             world.unplug(&charger(number)).expect("a charger");
@@ -84,6 +91,14 @@ async fn s7_stops_reach_the_chargers_while_disk_and_csms_hang() {
     let expected = u64::from(CHARGERS) * u64::from(ROUNDS + 1);
     assert!(verdict.is_clean(), "{verdict:#?}");
     assert_eq!((verdict.begun, verdict.ended), (expected, expected));
+    assert!(
+        broker.connections() >= 2,
+        "MQTT and Sparkplug reach the broker that hangs"
+    );
+    until(&gateway, "events wait for the broker", |s| {
+        s["mqtt"]["events_waiting"].as_u64() > Some(u64::from(CHARGERS))
+    })
+    .await;
     took.sort_unstable();
     let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
     println!("{} stops, median {median:?}, longest {longest:?}", took.len());
@@ -169,11 +184,56 @@ async fn everybody_charges(gateway: &GatewayProcess, csms: &Csms, world: &World)
     until(gateway, "every begin is answered", |s| waiting(s) == 0).await;
 }
 
+/// What waits for the disk or a CSMS; rows for the broker wait as long as that hangs.
+fn waiting(status: &Value) -> u64 {
+    let readers = status["ledger"]["readers"].as_array().into_iter().flatten();
+    let of_csms = |reader: &&Value| !reader["reader"].as_str().unwrap_or_default().ends_with("/@mqtt");
+    let pending = |reader: &Value| reader["pending"].as_u64().unwrap_or_default();
+    let unwritten: u64 = (0..CHARGERS).map(|station| unwritten(status, station)).sum();
+    readers.filter(of_csms).map(pending).sum::<u64>() + unwritten
+}
+
 /// Batches of a station that are still to become rows.
 fn unwritten(status: &Value, station: u8) -> u64 {
     status["charge_points"][usize::from(station)]["station"]["unwritten"]
         .as_u64()
         .unwrap_or_default()
+}
+
+/// Asks for metrics and does not read them.
+async fn scraper(dir: &Path) -> UnixStream {
+    let mut stream = UnixStream::connect(dir.join("m.sock"))
+        .await
+        .expect("the endpoint");
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request).await.expect("it listens");
+    stream
+}
+
+/// Everything that is only told and never waited for.
+fn sideways(dir: &Path, broker: u16) -> String {
+    let dir = dir.display();
+    format!(
+        r#"
+[metrics]
+listen = "unix:{dir}/m.sock"
+
+[mqtt]
+url = "mqtt://127.0.0.1:{broker}"
+gateway_id = "hang"
+keep_alive = "5s"
+refresh = "5s"
+flat = true
+
+[sparkplug]
+group = "hang"
+edge_node = "gw"
+
+[[sparkplug.broker]]
+url = "mqtt://127.0.0.1:{broker}"
+keep_alive = "5s"
+"#
+    )
 }
 
 /// Takes the write lock of the ledger until it is dropped.

@@ -14,6 +14,7 @@ mod bad_certificates;
     reason = "shared with the tests of the MQTT client"
 )]
 mod broker;
+mod broker_budget;
 mod budget;
 mod canaries;
 mod deploy;
@@ -36,6 +37,7 @@ mod own_lines;
 mod reload;
 mod rig;
 mod secrets;
+mod secure_broker;
 mod secure_csms;
 mod site;
 mod slave;

@@ -63,9 +63,9 @@ spacing = "100ms"
 }
 
 /// A subscriber that keeps everything it gets.
-struct Witness {
-    there: Subscriber,
-    all: Vec<Got>,
+pub struct Witness {
+    pub there: Subscriber,
+    pub all: Vec<Got>,
 }
 
 impl Witness {
@@ -78,7 +78,8 @@ impl Witness {
         }
     }
 
-    async fn until(&mut self, topic: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    /// The first message on a topic of the gateway that is wanted.
+    pub async fn until(&mut self, topic: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let got = self.there.next().await;
             self.all.push(got.clone());

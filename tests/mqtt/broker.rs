@@ -199,11 +199,7 @@ pub fn as_user(setup: BrokerSetup, user: &str, password: &str) -> BrokerSetup {
 /// A dial without TLS.
 pub fn dial(setup: BrokerSetup) -> Dial {
     let tls: MakeTls = Arc::new(|| Err("no TLS in this test".to_owned()));
-    Dial {
-        setup,
-        tls,
-        traffic: Arc::new(Traffic::default()),
-    }
+    Dial::new(setup, tls, Arc::new(Traffic::default()))
 }
 
 /// `mosquitto_sub`.

@@ -38,6 +38,7 @@ async fn the_shell_example_shows_status_changes_as_they_happen() {
         setup: mqtt(broker.setup("gw")),
         desk: None,
         ledger: None,
+        thrift: super::hub::free(),
     };
     let hub = hub_of(parts, &easel);
     online(&hub).await;

@@ -5,7 +5,8 @@ use super::client::passwords;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use retrovolt::domain::{
-    BrokerSetup, Clock, ClockQuality, CommandRights, CpId, Mono, MqttSetup, MqttVersion, Now, Slug, Wall,
+    BrokerSetup, Clock, ClockQuality, CommandRights, CpId, Mono, MqttSetup, MqttVersion, Now, Slug, Thrift,
+    Wall,
 };
 use retrovolt::telemetry::mqtt::{Audit, Desk, Entry, Hub, HubHandle, Ledger, Order, RING_BYTES, spawn};
 use retrovolt::telemetry::{
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// The system's clock, taken as set.
@@ -86,6 +88,7 @@ pub fn mqtt(broker: BrokerSetup) -> MqttSetup {
         gateway: "gw".to_owned(),
         refresh: Duration::from_secs(60),
         flat: false,
+        keep_records: Duration::from_secs(90 * 86_400),
         commands: None,
         ha: Default::default(),
     }
@@ -95,6 +98,12 @@ pub struct Parts {
     pub setup: MqttSetup,
     pub desk: Option<Arc<dyn Desk>>,
     pub ledger: Option<Arc<dyn Ledger>>,
+    pub thrift: watch::Receiver<Thrift>,
+}
+
+/// A broker without a budget.
+pub fn free() -> watch::Receiver<Thrift> {
+    watch::channel(Thrift::Free).1
 }
 
 pub fn hub_of(parts: Parts, easel: &Easel) -> HubHandle {
@@ -106,6 +115,7 @@ pub fn hub_of(parts: Parts, easel: &Easel) -> HubHandle {
         ledger: parts.ledger,
         desk: parts.desk,
         clock: Arc::new(Running(Instant::now())),
+        thrift: parts.thrift,
         seed: 1,
     })
 }
@@ -115,6 +125,7 @@ fn hub(setup: MqttSetup, easel: &Easel) -> HubHandle {
         setup,
         desk: None,
         ledger: None,
+        thrift: free(),
     };
     hub_of(parts, easel)
 }
@@ -426,6 +437,7 @@ async fn commands_are_judged_by_broker_and_gateway_and_every_verdict_is_on_recor
             setup,
             desk: Some(clerk.clone()),
             ledger: None,
+            thrift: free(),
         },
         &easel,
     );
@@ -510,6 +522,7 @@ async fn without_authorisation_no_command_topic_is_subscribed() {
         setup: mqtt(broker.setup("retrovolt-gw")),
         desk: Some(Arc::new(Clerk::default())),
         ledger: None,
+        thrift: free(),
     };
     let hub = hub_of(parts, &easel);
     online(&hub).await;
@@ -589,6 +602,7 @@ async fn a_day_of_records_survives_outages_and_repeats_are_told_by_their_number(
             setup: mqtt(broker.setup("gw")),
             desk: None,
             ledger: Some(book.clone()),
+            thrift: free(),
         },
         &easel,
     );

@@ -1,17 +1,18 @@
 //! What the gateway counts of itself: instruments, bytes and budgets, the endpoint for metrics.
 
 use super::{Gateway, LEDGER_WAIT};
-use crate::domain::{Clock, Listen, SiteSetup, Thrift};
+use crate::domain::{Bytes, Clock, Listen, SiteSetup};
 use crate::runtime::budget::Accounts;
 use crate::runtime::clock::SystemClock;
-use crate::runtime::gauges::{Gauges, Wires};
+use crate::runtime::gauges::{Brokers, Gauges, Wires};
 use crate::runtime::panel::{LinkDial, Panel};
 use crate::runtime::router::South;
 use crate::runtime::vitals::Vitals;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Picture;
-use crate::telemetry::metrics::{AccountFigures, Exhibit, MqttFigures, serve};
+use crate::telemetry::metrics::{AccountFigures, Exhibit, serve};
 use crate::uplink::ToUplink;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,8 +27,7 @@ pub(super) struct Measures {
     panel: watch::Sender<Panel>,
     accounts: Accounts,
     shown: watch::Sender<Vec<AccountFigures>>,
-    broker: watch::Sender<Option<MqttFigures>>,
-    broker_thrift: watch::Sender<Thrift>,
+    brokers: watch::Sender<Brokers>,
     /// Reads the instruments.
     pub gauges: Arc<Gauges>,
     endpoint: Option<(Listen, JoinHandle<()>)>,
@@ -45,14 +45,14 @@ impl Measures {
         let accounts = Accounts::load(store, clock.now()).await?;
         let (panel, panel_rx) = watch::channel(Panel::default());
         let (shown, accounts_rx) = watch::channel(Vec::new());
-        let (broker, broker_rx) = watch::channel(None);
+        let (brokers, brokers_rx) = watch::channel(Brokers::default());
         let gauges = Gauges::new(Wires {
             clock: Arc::clone(clock),
             store: store.clone(),
             state_dir: setup.state_dir.clone(),
             panel: panel_rx,
             accounts: accounts_rx,
-            broker: broker_rx,
+            brokers: brokers_rx,
             south: south.clone(),
             marks: vitals.watch(),
         });
@@ -60,8 +60,7 @@ impl Measures {
             panel,
             accounts,
             shown,
-            broker,
-            broker_thrift: watch::Sender::default(),
+            brokers,
             gauges: Arc::new(gauges),
             endpoint: None,
         })
@@ -85,16 +84,11 @@ impl Measures {
         }
     }
 
-    /// Books what went through the sockets.
-    fn book(&mut self, clock: &SystemClock) {
+    /// Books what went through the sockets, those of telemetry among them.
+    fn book(&mut self, clock: &SystemClock, sideways: BTreeMap<String, Bytes>) {
         let mut counts = self.panel.borrow().bytes();
-        if let Some(broker) = &*self.broker.borrow() {
-            counts.insert(SiteSetup::BROKER.to_owned(), broker.bytes);
-        }
+        counts.extend(sideways);
         self.accounts.book(clock.now(), &counts);
-        let thrift = self.accounts.thrift(SiteSetup::BROKER);
-        self.broker_thrift
-            .send_if_modified(|told| std::mem::replace(told, thrift) != thrift);
         let figures = self.accounts.figures();
         self.shown.send_if_modified(|shown| {
             *shown = figures;
@@ -126,13 +120,18 @@ impl Gateway {
             }
         });
         self.measures.accounts.allow(&self.setup.budgets);
+        self.sideways
+            .spare(|back_end| self.measures.accounts.thrift(back_end));
         let picture = self.easel.view().picture;
         self.measures.serve(self.setup.metrics.as_ref(), &picture);
     }
 
     /// Books bytes and tells every link how sparing it is to be. Never waits: who has no room is told at the next turn.
     pub fn count_bytes(&mut self) {
-        self.measures.book(&self.clock);
+        self.measures.book(&self.clock, self.sideways.bytes());
+        self.sideways
+            .spare(|back_end| self.measures.accounts.thrift(back_end));
+        self.measures.brokers.send_replace(self.sideways.figures());
         for link in self.points.values_mut().flat_map(|point| &mut point.links) {
             let wanted = self.measures.accounts.thrift(link.reader.as_str());
             if link.thrift != wanted && link.uplink.to.try_send(ToUplink::Thrift(wanted)).is_ok() {
@@ -171,13 +170,18 @@ impl Gateway {
 }
 
 /// The end of a gateway's accounts: what was counted last is written.
-pub(super) async fn close(mut measures: Measures, clock: &SystemClock, store: &Store) {
+pub(super) async fn close(
+    mut measures: Measures,
+    clock: &SystemClock,
+    store: &Store,
+    sideways: BTreeMap<String, Bytes>,
+) {
     if let Some((_, task)) = measures.endpoint.take() {
         task.abort();
         // Its socket's file goes with it.
         let _ = task.await;
     }
-    measures.book(clock);
+    measures.book(clock, sideways);
     if let Some(batch) = measures.accounts.unwritten()
         && let Ok(Err(error)) = timeout(LEDGER_WAIT, store.commit(batch)).await
     {

@@ -201,8 +201,46 @@ pub(super) fn tls(error: &io::Error, setup: &BrokerSetup) -> Option<LinkError> {
             | A::CertificateUnknown
             | A::UnknownCA
             | A::AccessDenied
+            // A signature that does not verify: an authority of the same name has signed ours, or the key is another's.
+            | A::DecryptError
             | A::NoCertificate,
         ) => LinkError::OurCertificate { host, reason },
         _ => LinkError::Tls { host, port, reason },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::MqttVersion;
+    use std::time::Duration;
+
+    fn told(alert: AlertDescription) -> LinkError {
+        let setup = BrokerSetup {
+            host: "broker".to_owned(),
+            port: 8883,
+            tls: true,
+            client_id: "gw".to_owned(),
+            user: None,
+            password: None,
+            ca_file: None,
+            identity: None,
+            version: MqttVersion::Auto,
+            keep_alive: Duration::from_secs(30),
+        };
+        let error = io::Error::other(TlsError::AlertReceived(alert));
+        tls(&error, &setup).expect("it is of TLS")
+    }
+
+    #[test]
+    fn what_a_broker_has_against_our_certificate_is_told_as_that_and_nothing_else_is() {
+        use AlertDescription as A;
+        for alert in [A::CertificateRequired, A::UnknownCA, A::DecryptError] {
+            assert!(
+                matches!(told(alert), LinkError::OurCertificate { .. }),
+                "{alert:?}"
+            );
+        }
+        assert!(matches!(told(A::ProtocolVersion), LinkError::Tls { .. }));
+    }
 }

@@ -20,6 +20,8 @@ mod v4;
 mod v5;
 
 pub use error::LinkError;
+#[cfg(test)]
+pub(crate) use socket::Pipe;
 pub use socket::{MakeTls, Traffic};
 
 use crate::domain::{BrokerSetup, MqttVersion};
@@ -115,9 +117,24 @@ pub struct Dial {
     pub tls: MakeTls,
     /// Bytes over all connections.
     pub traffic: Arc<Traffic>,
+    /// What stands in the place of TCP.
+    #[cfg(test)]
+    pub(crate) pipe: Option<Pipe>,
 }
 
 impl Dial {
+    /// A broker over TCP.
+    #[must_use]
+    pub fn new(setup: BrokerSetup, tls: MakeTls, traffic: Arc<Traffic>) -> Self {
+        Self {
+            setup,
+            tls,
+            traffic,
+            #[cfg(test)]
+            pipe: None,
+        }
+    }
+
     /// Connects once. With [`MqttVersion::Auto`] a broker that refuses 5, or closes on it, is asked again in 3.1.1.
     ///
     /// # Errors
@@ -146,7 +163,7 @@ impl Dial {
                 wait_s: PATIENCE.as_secs(),
             })
         };
-        let pace = self.setup.keep_alive * 2;
+        let pace = pace(&self.setup);
         let (handle, pump) = if version == MqttVersion::V311 {
             let (client, facts) = timeout(PATIENCE, v4::connect(&self.setup, will, socket))
                 .await
@@ -165,6 +182,11 @@ impl Dial {
             pump,
         })
     }
+}
+
+/// A broker that takes nothing and says nothing for so long is given up: a healthy connection has a ping in half of it.
+fn pace(setup: &BrokerSetup) -> Duration {
+    setup.keep_alive * 2
 }
 
 enum Handle {

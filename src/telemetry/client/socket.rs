@@ -2,6 +2,7 @@
 
 use super::error::{self, Failure, LinkError};
 use super::{Dial, PATIENCE};
+use crate::domain::Bytes;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -37,7 +38,20 @@ impl Traffic {
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
+
+    /// Both ways.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        Bytes {
+            sent: self.sent(),
+            received: self.received(),
+        }
+    }
 }
+
+/// Opens what stands in the place of TCP, for tests in simulated time.
+#[cfg(test)]
+pub(crate) type Pipe = Arc<dyn Fn() -> io::Result<tokio::io::DuplexStream> + Send + Sync>;
 
 /// What MQTT is spoken over.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -48,6 +62,14 @@ pub(super) type Socket = Box<dyn Duplex>;
 /// Opens TCP and, where wanted, TLS.
 pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
     let setup = &dial.setup;
+    #[cfg(test)]
+    if let Some(pipe) = &dial.pipe {
+        let stream = pipe().map_err(|error| Failure::Told(error::tcp(&error, setup)))?;
+        return Ok(Box::new(Counted {
+            inner: stream,
+            traffic: Arc::clone(&dial.traffic),
+        }));
+    }
     let late = || {
         io::Error::new(
             io::ErrorKind::TimedOut,
@@ -87,12 +109,12 @@ pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
     Ok(Box::new(stream))
 }
 
-struct Counted {
-    inner: TcpStream,
+struct Counted<S> {
+    inner: S,
     traffic: Arc<Traffic>,
 }
 
-impl AsyncRead for Counted {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,7 +128,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
         self.traffic.sent.fetch_add(written as u64, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use super::{Incoming, LARGEST, Message, Qos, WINDOW};
 use crate::domain::BrokerSetup;
 use rumqttc4::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
-    Packet, PublishNotice, PublishOptions, QoS, StateError, SubscribeReasonCode,
+    NetworkOptions, Packet, PublishNotice, PublishOptions, QoS, StateError, SubscribeReasonCode,
 };
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,10 @@ pub(super) async fn connect(
     let (client, mut events) = AsyncClient::builder(options)
         .capacity(usize::from(WINDOW))
         .build();
+    // Whether a slow broker still takes anything is for the pump to judge, not after five seconds.
+    let mut network = NetworkOptions::new();
+    network.set_connection_timeout(super::pace(setup).as_secs());
+    events.set_network_options(network);
     match events.poll().await {
         Ok(_) => Ok((Client(client), events)),
         Err(error) => Err(failure(error)),

@@ -6,8 +6,8 @@ use super::{Farewell, Incoming, LARGEST, Message, Qos, WINDOW};
 use crate::domain::BrokerSetup;
 use rumqttc5::{
     AsyncClient, ClientError, ConnectProperties, ConnectReturnCode, ConnectionError, DisconnectProperties,
-    DisconnectReasonCode, Event, EventLoop, LastWill, MqttOptions, Packet, PublishNotice, PublishNoticeError,
-    PublishOptions, QoS, StateError, SubscribeReasonCode,
+    DisconnectReasonCode, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, PublishNotice,
+    PublishNoticeError, PublishOptions, QoS, StateError, SubscribeReasonCode,
 };
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -62,6 +62,10 @@ pub(super) async fn connect(
             None,
         ));
     }
+    // Whether a slow broker still takes anything is for the pump to judge, not after five seconds.
+    let mut network = NetworkOptions::new();
+    network.set_connection_timeout(super::pace(setup).as_secs());
+    options.set_network_options(network);
     // One connection only: the second time there is no socket.
     let socket = Arc::new(Mutex::new(Some(socket)));
     options.set_socket_connector(move |_, _| {

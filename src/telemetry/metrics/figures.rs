@@ -31,6 +31,10 @@ pub struct Figures {
     pub ledger: Option<LedgerFigures>,
     /// The link to a broker; `None`: there is none.
     pub mqtt: Option<MqttFigures>,
+    /// Rows of the ledger that wait for the broker, by charge point.
+    pub records: Vec<RecordQueue>,
+    /// The edge node of Sparkplug; `None`: there is none.
+    pub sparkplug: Option<SparkplugFigures>,
     /// The process.
     pub process: ProcessFigures,
 }
@@ -53,7 +57,7 @@ pub struct LinkFigures {
 /// One back end's account.
 #[derive(Clone, Debug)]
 pub struct AccountFigures {
-    /// `CP/CSMS`, or `mqtt`.
+    /// `CP/CSMS`, `mqtt` or `sparkplug`.
     pub back_end: String,
     /// What it has cost.
     pub account: Account,
@@ -79,6 +83,30 @@ pub struct MqttFigures {
     pub publishes: BTreeMap<&'static str, u64>,
     /// Through the socket.
     pub bytes: Bytes,
+    /// What waits in memory, bytes.
+    pub waiting_bytes: u64,
+    /// Records that had waited too long.
+    pub records_given_up: u64,
+}
+
+/// The edge node of Sparkplug.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SparkplugFigures {
+    /// It is connected to one of its brokers.
+    pub connected: bool,
+    /// Through the socket, to all of them.
+    pub bytes: Bytes,
+}
+
+/// Rows of the ledger that wait for the broker.
+#[derive(Clone, Debug)]
+pub struct RecordQueue {
+    /// The charge point.
+    pub cp: Slug,
+    /// How many, counted up to 10,000.
+    pub rows: u64,
+    /// Age of the oldest.
+    pub oldest_s: Option<u64>,
 }
 
 /// What the kernel says of the process.
@@ -119,11 +147,17 @@ pub fn page(figures: &Figures, picture: &Picture) -> Page {
     }
     accounts(&mut page, &figures.accounts);
     if let Some(mqtt) = &figures.mqtt {
-        page.add("retrovolt_mqtt_connected", &[], mqtt.connected);
-        for (result, count) in &mqtt.publishes {
-            page.add("retrovolt_mqtt_publishes", &[result], *count);
-        }
-        both_ways(&mut page, "retrovolt_mqtt_bytes", &[], mqtt.bytes);
+        mqtt_samples(&mut page, mqtt);
+    }
+    for queue in &figures.records {
+        let labels = ["mqtt", queue.cp.as_str(), ""];
+        page.add("retrovolt_queue_messages", &labels, queue.rows);
+        let oldest_s = queue.oldest_s.unwrap_or(0);
+        page.add("retrovolt_queue_oldest_seconds", &labels, oldest_s);
+    }
+    if let Some(sparkplug) = &figures.sparkplug {
+        page.add("retrovolt_sparkplug_connected", &[], sparkplug.connected);
+        both_ways(&mut page, "retrovolt_sparkplug_bytes", &[], sparkplug.bytes);
     }
     process(&mut page, &figures.process);
     page
@@ -304,6 +338,16 @@ fn link_samples(page: &mut Page, link: &LinkFigures) {
         &queue,
         link.oldest_s.unwrap_or(0),
     );
+}
+
+fn mqtt_samples(page: &mut Page, mqtt: &MqttFigures) {
+    page.add("retrovolt_mqtt_connected", &[], mqtt.connected);
+    for (result, count) in &mqtt.publishes {
+        page.add("retrovolt_mqtt_publishes", &[result], *count);
+    }
+    both_ways(page, "retrovolt_mqtt_bytes", &[], mqtt.bytes);
+    page.add("retrovolt_mqtt_waiting_bytes", &[], mqtt.waiting_bytes);
+    page.add("retrovolt_mqtt_records_given_up", &[], mqtt.records_given_up);
 }
 
 fn accounts(page: &mut Page, accounts: &[AccountFigures]) {

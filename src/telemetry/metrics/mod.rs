@@ -13,8 +13,8 @@ mod server;
 mod table;
 
 pub use figures::{
-    AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, bus_state,
-    page as samples,
+    AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, RecordQueue,
+    SparkplugFigures, bus_state, page as samples,
 };
 pub use page::{Format, Page};
 pub use server::{Exhibit, Source, serve};

@@ -122,17 +122,21 @@ metrics! {
 
     Gauge "retrovolt_traffic_month_bytes" ["back_end", "direction"] "Bytes of the running month (UTC), over restarts.", "health budgets.month_bytes";
     Gauge "retrovolt_budget_bytes" ["back_end"] "What the back end may cost in a month.", "health budgets.budget_bytes";
-    Gauge "retrovolt_budget_stage" ["back_end"] "What is given up for the budget: 0 nothing, 1 most periodic samples, 2 all of them.", "health budgets.stage";
+    Gauge "retrovolt_budget_stage" ["back_end"] "What is given up for the budget: 0 nothing, 1 most periodic samples or measured values, 2 nearly all of them.", "health budgets.stage";
 
-    Gauge "retrovolt_queue_messages" ["kind", "cp", "csms"] "Rows of the ledger that a back end has not got yet, counted up to 10000.", "health queue.messages,cp/CP/csms queued";
+    Gauge "retrovolt_queue_messages" ["kind", "cp", "csms"] "Rows of the ledger that a CSMS or the broker (kind csms, mqtt) has not got yet, counted up to 10000.", "health queue.messages,cp/CP/csms queued";
     Gauge "retrovolt_queue_oldest_seconds" ["kind", "cp", "csms"] "Age of the oldest of them; 0: none waits.", "health queue.oldest_s";
     Counter "retrovolt_queue_dropped" [] "Samples given up since the start because the database did not answer.", "health queue.dropped";
     Gauge "retrovolt_ledger_bytes" [] "Size of the database.", "";
     Counter "retrovolt_ledger_commits" [] "Batches made durable since the start.", "";
 
     Gauge "retrovolt_mqtt_connected" [] "Whether the broker is connected.", "";
-    Counter "retrovolt_mqtt_publishes" ["result"] "Messages published to the broker.", "";
-    Counter "retrovolt_mqtt_bytes" ["direction"] "Bytes to and from the broker.", "";
+    Counter "retrovolt_mqtt_publishes" ["result"] "Messages for the broker by what became of them: confirmed, rejected by it, dropped for want of room, thinned because of the monthly budget.", "";
+    Counter "retrovolt_mqtt_bytes" ["direction"] "Bytes through the socket, TLS included, headers of TCP and IP not.", "";
+    Gauge "retrovolt_mqtt_waiting_bytes" [] "States and events that wait in memory, at most 4 MiB.", "";
+    Counter "retrovolt_mqtt_records_given_up" [] "Records that had waited longer than keep_records for the broker.", "";
+    Gauge "retrovolt_sparkplug_connected" [] "Whether the edge node is connected to one of its brokers.", "";
+    Counter "retrovolt_sparkplug_bytes" ["direction"] "Bytes to and from all brokers of Sparkplug, as those of MQTT.", "";
 
     Counter "process_cpu_seconds" [] "User and system time of the process.", "health cpu_pct";
     Gauge "process_resident_memory_bytes" [] "Resident memory of the process.", "health rss_bytes";

@@ -6,23 +6,38 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How much is told of what has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Everything, whether or not it has moved.
+    All,
+    /// What has moved.
+    Moved,
+    /// What has moved but measured values: the broker is near its budget.
+    Words,
+}
+
 /// What the broker has been told.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     told: BTreeMap<Arc<str>, Value>,
+    /// What would have been told had there been bytes to spend.
+    held: BTreeMap<Arc<str>, Value>,
+    thinned: u64,
 }
 
 impl Board {
-    /// What is to be published of these leaves, and the topics that are no more. `all`: whether or not it has moved.
-    pub(super) fn compare(&mut self, leaves: Vec<Leaf>, all: bool) -> Vec<Message> {
+    /// What is to be published of these leaves, and the topics that are no more.
+    pub(super) fn compare(&mut self, leaves: Vec<Leaf>, extent: Extent) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut told = BTreeMap::new();
         for leaf in leaves {
             match self.told.remove(&leaf.topic) {
-                Some(old) if !all && !moved(&old, &leaf) => {
+                Some(old) if extent != Extent::All && !self.is_news(&old, &leaf, extent) => {
                     told.insert(leaf.topic, old);
                 }
                 _ => {
+                    self.held.remove(&leaf.topic);
                     messages.push(Message {
                         qos: leaf.qos,
                         ..Message::retained(Arc::clone(&leaf.topic), leaf.payload())
@@ -32,9 +47,28 @@ impl Board {
             }
         }
         let gone = std::mem::replace(&mut self.told, told);
+        self.held.retain(|topic, _| self.told.contains_key(topic));
         // An empty payload deletes what the broker has kept.
         messages.extend(gone.into_keys().map(|topic| Message::retained(topic, "")));
         messages
+    }
+
+    fn is_news(&mut self, old: &Value, leaf: &Leaf, extent: Extent) -> bool {
+        let moved = movement(old, leaf);
+        if extent != Extent::Words || moved == Movement::Other {
+            return moved != Movement::None;
+        }
+        let held = self.held.get(&leaf.topic).unwrap_or(old);
+        if movement(held, leaf) != Movement::None {
+            self.held.insert(Arc::clone(&leaf.topic), leaf.value.clone());
+            self.thinned += 1;
+        }
+        false
+    }
+
+    /// Messages of measured values that were not published because of the budget.
+    pub(super) fn thinned(&self) -> u64 {
+        self.thinned
     }
 
     /// Forgets all: the broker may have, too.
@@ -46,57 +80,84 @@ impl Board {
     }
 }
 
-fn moved(old: &Value, leaf: &Leaf) -> bool {
+/// What has moved in a leaf; the later, the more it is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Movement {
+    None,
+    /// Measured values only, one of them out of its dead band.
+    Measured,
+    Other,
+}
+
+fn movement(old: &Value, leaf: &Leaf) -> Movement {
     match leaf.watch {
         Watch::All => {
             let name = leaf.topic.rsplit('/').find(|level| level.parse::<u8>().is_err());
-            differs(name.unwrap_or(""), old, &leaf.value)
+            difference(name.unwrap_or(""), old, &leaf.value)
         }
-        Watch::Only(keys) => keys.iter().any(|key| {
-            let (old, new) = (old.get(key), leaf.value.get(key));
-            match (old, new) {
-                (Some(old), Some(new)) => differs(key, old, new),
-                _ => old != new,
-            }
-        }),
+        Watch::Only(keys) => {
+            let of = |key: &&str| match (old.get(key), leaf.value.get(key)) {
+                (Some(old), Some(new)) => difference(key, old, new),
+                (None, None) => Movement::None,
+                _ => Movement::Other,
+            };
+            keys.iter().map(of).max().unwrap_or(Movement::None)
+        }
     }
 }
 
-/// Whether a value differs from the one that was told, by the dead band of its name.
-fn differs(name: &str, old: &Value, new: &Value) -> bool {
+/// How a value differs from the one that was told, by the dead band of its name.
+fn difference(name: &str, old: &Value, new: &Value) -> Movement {
     match (old, new) {
         (Value::Object(a), Value::Object(b)) => {
-            let longer = a.len() != b.len();
-            longer
-                || b.iter()
-                    .filter(|(key, _)| *key != "ts")
-                    .any(|(key, new)| a.get(key).is_none_or(|old| differs(key, old, new)))
+            if a.len() != b.len() {
+                return Movement::Other;
+            }
+            let of = |(key, new): (&String, &Value)| {
+                a.get(key)
+                    .map_or(Movement::Other, |old| difference(key, old, new))
+            };
+            let values = b.iter().filter(|(key, _)| *key != "ts");
+            values.map(of).max().unwrap_or(Movement::None)
         }
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() != b.len() || a.iter().zip(b).any(|(old, new)| differs(name, old, new))
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let values = a.iter().zip(b).map(|(old, new)| difference(name, old, new));
+            values.max().unwrap_or(Movement::None)
         }
-        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
-            (Some(a), Some(b)) => beyond(name, a, b),
-            _ => a != b,
-        },
-        _ => old != new,
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64(), b.as_f64());
+            match (band(name, a.unwrap_or(0.0)), a.zip(b)) {
+                (Some(band), Some((old, new))) => {
+                    // A tenth cannot be written exactly in binary.
+                    let apart = (new - old).abs();
+                    let beyond = apart > 0.0 && (apart >= band - 1e-9 || new == 0.0);
+                    if beyond {
+                        Movement::Measured
+                    } else {
+                        Movement::None
+                    }
+                }
+                _ if a == b => Movement::None,
+                _ => Movement::Other,
+            }
+        }
+        _ if old == new => Movement::None,
+        _ => Movement::Other,
     }
 }
 
-/// Whether a number has left the dead band around the one that was told. Zero is told at once.
-fn beyond(name: &str, old: f64, new: f64) -> bool {
-    let band = match name {
+/// The dead band around a measured value that was told; zero is told at once. `None`: nothing of this name is measured.
+fn band(name: &str, old: f64) -> Option<f64> {
+    Some(match name {
         "power_w" | "grid_power_w" => f64::max(10.0, old.abs() / 100.0),
         "voltage_v" => 1.0,
         "current_a" | "headroom_a" => 0.1,
         "energy_wh" | "energy_import_wh" | "energy_export_wh" | "session_energy_wh" => 10.0,
         "temperature_c" => 0.5,
         "frequency_hz" => 0.05,
-        _ => 0.0,
-    };
-    let difference = (new - old).abs();
-    // A tenth cannot be written exactly in binary.
-    difference > 0.0 && (difference >= band - 1e-9 || new == 0.0)
+        "soc_pct" => 0.0,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +176,7 @@ mod tests {
     }
 
     fn told(board: &mut Board, value: Value) -> bool {
-        !board.compare(vec![leaf(value)], false).is_empty()
+        !board.compare(vec![leaf(value)], Extent::Moved).is_empty()
     }
 
     #[test]
@@ -153,11 +214,11 @@ mod tests {
     #[test]
     fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
         let mut board = Board::default();
-        board.compare(vec![leaf(json!({}))], false);
+        board.compare(vec![leaf(json!({}))], Extent::Moved);
         board.forget();
-        let gone = board.compare(Vec::new(), true);
+        let gone = board.compare(Vec::new(), Extent::All);
         assert_eq!(gone, [Message::retained("r/gw/cp/a/state", "")]);
-        assert!(board.compare(Vec::new(), true).is_empty(), "once");
+        assert!(board.compare(Vec::new(), Extent::All).is_empty(), "once");
     }
 
     #[test]
@@ -167,13 +228,46 @@ mod tests {
             watch: Watch::Only(&["last_error"]),
             ..leaf(json!({ "requests": requests, "last_error": error }))
         };
-        assert_eq!(board.compare(vec![bus(1, Value::Null)], false).len(), 1);
-        assert!(board.compare(vec![bus(2, Value::Null)], false).is_empty());
-        assert_eq!(board.compare(vec![bus(2, json!("late"))], false).len(), 1);
+        assert_eq!(board.compare(vec![bus(1, Value::Null)], Extent::Moved).len(), 1);
+        assert!(board.compare(vec![bus(2, Value::Null)], Extent::Moved).is_empty());
+        assert_eq!(board.compare(vec![bus(2, json!("late"))], Extent::Moved).len(), 1);
         assert_eq!(
-            board.compare(vec![bus(3, json!("late"))], true).len(),
+            board.compare(vec![bus(3, json!("late"))], Extent::All).len(),
             1,
             "a refresh"
+        );
+    }
+
+    #[test]
+    fn near_the_budget_measured_values_wait_and_words_do_not() {
+        let mut board = Board::default();
+        let state = |power: i64, volts: i64, status: &str, limit: i64| {
+            leaf(
+                json!({ "ts": power, "power_w": power, "voltage_v": [volts, null, null], "soc_pct": volts, "status": status, "limit_a": limit }),
+            )
+        };
+        let mut news = |power, volts, status: &str, limit| {
+            let told = board.compare(vec![state(power, volts, status, limit)], Extent::Words);
+            (told.len(), board.thinned())
+        };
+        assert_eq!(news(7_000, 230, "charging", 16), (1, 0), "the first");
+        assert_eq!(news(3_000, 225, "charging", 16), (0, 1), "measured");
+        assert_eq!(news(3_000, 225, "charging", 16), (0, 1), "looked at again");
+        assert_eq!(news(0, 225, "charging", 16), (0, 2), "measured, be it zero");
+        assert_eq!(
+            news(0, 225, "suspended_ev", 16),
+            (1, 2),
+            "a status takes all with it"
+        );
+        assert_eq!(news(0, 225, "suspended_ev", 10), (1, 2), "a limit");
+        assert_eq!(news(5, 225, "suspended_ev", 10), (0, 2), "within its band");
+        let whole = board.compare(vec![state(5, 225, "suspended_ev", 10)], Extent::All);
+        assert_eq!(whole.len(), 1, "the refresh tells everything");
+        let gone = json!({ "ts": 1, "power_w": null, "voltage_v": [225, null, null], "soc_pct": 225, "status": "suspended_ev", "limit_a": 10 });
+        assert_eq!(
+            board.compare(vec![leaf(gone)], Extent::Words).len(),
+            1,
+            "that it is not known any more"
         );
     }
 }

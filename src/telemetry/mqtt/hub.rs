@@ -1,20 +1,23 @@
 //! The task between the picture and the broker.
 
 mod answers;
+mod pace;
+mod rows;
 
-use super::super::client::{Dial, Farewell, Link, LinkError, Message, WINDOW};
+use super::super::client::{Dial, Farewell, Link, LinkError, Message, Qos, WINDOW};
 use super::super::event::Event;
 use super::super::picture::View;
-use super::board::Board;
+use super::board::{Board, Extent};
 use super::leaves::leaves;
 use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
-use super::{Announcer, Desk, Entry, Ledger, Topics};
-use crate::domain::{Backoff, Clock, CpId, MqttSetup, Rng};
+use super::{Announcer, Desk, Ledger, Topics, told};
+use crate::domain::{Backoff, Clock, MqttSetup, Rng, Thrift};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use pace::{Pace, Parcel};
+use rows::{Reading, read_on};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -45,6 +48,8 @@ pub struct Hub {
     pub desk: Option<Arc<dyn Desk>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// How sparing the broker is to be told measured values.
+    pub thrift: watch::Receiver<Thrift>,
     /// For waits.
     pub seed: u64,
 }
@@ -62,6 +67,12 @@ pub struct HubStatus {
     pub bytes: usize,
     /// Events given up for want of room.
     pub dropped: u64,
+    /// Messages that the broker has, since the start of this hub.
+    pub confirmed: u64,
+    /// Messages that the broker refused.
+    pub rejected: u64,
+    /// Messages of measured values not published because of the budget.
+    pub thinned: u64,
 }
 
 /// A running hub from outside.
@@ -107,7 +118,7 @@ impl From<LinkError> for End {
     }
 }
 
-type Sent = BoxFuture<'static, (What, Result<(), LinkError>)>;
+type Sent = BoxFuture<'static, (What, Parcel, Result<(), LinkError>)>;
 type Done = BoxFuture<'static, (About, Result<(Value, Value), String>)>;
 
 /// What a receipt is about.
@@ -115,19 +126,6 @@ type Done = BoxFuture<'static, (About, Result<(Value, Value), String>)>;
 enum What {
     Kept(Slot),
     Row,
-}
-
-/// Where the reading of the ledger stands.
-enum Reading {
-    /// Nothing asked: not connected, or there is none.
-    Idle,
-    Fetching(BoxFuture<'static, Vec<Entry>>),
-    Sending {
-        rows: Vec<Entry>,
-        next: usize,
-        open: usize,
-    },
-    Noting(BoxFuture<'static, ()>),
 }
 
 struct Task {
@@ -138,6 +136,9 @@ struct Task {
     gate: Option<Gatekeeper>,
     reading: Reading,
     sent: FuturesUnordered<Sent>,
+    pace: Pace,
+    confirmed: u64,
+    rejected_by_broker: u64,
     orders: FuturesUnordered<Done>,
     rng: Rng,
     stopped: watch::Receiver<bool>,
@@ -146,6 +147,8 @@ struct Task {
     opening: bool,
     /// Everything is told again then, on the wish of an announcer.
     again: Option<Instant>,
+    /// Everything was told last.
+    refreshed: Instant,
     rejected: (Instant, u32, u64),
     /// The announcer is asked once more then.
     announce_at: Option<Instant>,
@@ -162,12 +165,16 @@ impl Task {
             gate: rights.map(Gatekeeper::new),
             reading: Reading::Idle,
             sent: FuturesUnordered::new(),
+            pace: Pace::default(),
+            confirmed: 0,
+            rejected_by_broker: 0,
             orders: FuturesUnordered::new(),
             rng: Rng::new(hub.seed),
             stopped,
             status,
             opening: true,
             again: None,
+            refreshed: Instant::now(),
             rejected: (Instant::now(), 0, 0),
             announce_at: None,
             hub,
@@ -203,6 +210,7 @@ impl Task {
             let end = self.serve(link).await;
             self.outbox.lost();
             self.sent.clear();
+            self.pace = Pace::default();
             self.reading = Reading::Idle;
             match end {
                 End::Stop => return,
@@ -219,12 +227,29 @@ impl Task {
     }
 
     fn show(&self, online: bool, detail: String) {
-        self.status.send_replace(HubStatus {
-            online,
-            detail,
-            waiting: self.outbox.events(),
-            bytes: self.outbox.bytes(),
-            dropped: self.outbox.dropped(),
+        self.status.send_modify(|shown| {
+            shown.online = online;
+            shown.detail = detail;
+        });
+        self.count();
+    }
+
+    /// Shows what has been counted.
+    fn count(&self) {
+        self.status.send_if_modified(|shown| {
+            let now = HubStatus {
+                online: shown.online,
+                detail: std::mem::take(&mut shown.detail),
+                waiting: self.outbox.events(),
+                bytes: self.outbox.bytes(),
+                dropped: self.outbox.dropped(),
+                confirmed: self.confirmed,
+                rejected: self.rejected_by_broker,
+                thinned: self.board.thinned(),
+            };
+            let differs = (now.waiting, now.dropped) != (shown.waiting, shown.dropped);
+            *shown = now;
+            differs
         });
     }
 
@@ -240,7 +265,10 @@ impl Task {
             tokio::select! {
                 () = told_to_stop(&mut self.stopped) => return Err(End::Stop),
                 link = &mut connecting => return Ok(link?),
-                happening = self.hub.view.happenings.recv() => self.happened(happening)?,
+                happening = self.hub.view.happenings.recv() => {
+                    self.happened(happening)?;
+                    self.count();
+                }
             }
         }
     }
@@ -312,19 +340,35 @@ impl Task {
     }
 
     fn tell_all(&mut self) {
-        self.look(true);
+        self.look(Extent::All);
+    }
+
+    /// What of the picture is told between two refreshes.
+    fn extent(&self) -> Extent {
+        match *self.hub.thrift.borrow() {
+            Thrift::Free => Extent::Moved,
+            Thrift::Sparing | Thrift::Bare => Extent::Words,
+        }
+    }
+
+    /// When everything is told whether or not it has changed.
+    fn next_refresh(&self) -> Instant {
+        self.refreshed + self.hub.setup.refresh * self.hub.thrift.borrow().stretch()
     }
 
     /// Takes over what is new in the picture.
-    fn look(&mut self, all: bool) {
+    fn look(&mut self, extent: Extent) {
         let picture = Arc::clone(&self.hub.view.picture.borrow_and_update());
         let news = |announcer: &mut Box<dyn Announcer>| announcer.news(&picture);
         // While it waits for something, it will see by itself.
         if self.announce_at.is_none() && self.hub.announcer.as_mut().is_some_and(news) {
             self.announce();
         }
+        if extent == Extent::All {
+            self.refreshed = Instant::now();
+        }
         let leaves = leaves(&self.topics, &picture, self.hub.setup.flat);
-        for message in self.board.compare(leaves, all) {
+        for message in self.board.compare(leaves, extent) {
             self.outbox.state(message);
         }
     }
@@ -333,11 +377,12 @@ impl Task {
         if let Err(end) = self.open(&link).await {
             return end;
         }
-        let mut refresh = Instant::now() + self.hub.setup.refresh;
         loop {
             if let Err(end) = self.flush(&link) {
                 return end;
             }
+            self.count();
+            let refresh = self.next_refresh();
             let turned = tokio::select! {
                 biased;
                 () = told_to_stop(&mut self.stopped) => {
@@ -345,23 +390,21 @@ impl Task {
                     return End::Stop;
                 }
                 incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
-                Some((what, how)) = self.sent.next() => self.confirmed(what, how),
+                Some((what, parcel, how)) = self.sent.next() => self.confirmed(what, &parcel, how),
                 Some((about, how)) = self.orders.next() => { self.carried_out(&about, how); Ok(()) }
                 happening = self.hub.view.happenings.recv() => self.happened(happening),
                 changed = self.hub.view.picture.changed() => {
                     if changed.is_err() {
                         Err(End::Stop)
                     } else {
-                        self.look(false);
+                        self.look(self.extent());
                         Ok(())
                     }
                 }
                 () = read_on(&mut self.reading) => { self.ask_on(); Ok(()) }
-                () = sleep_until(refresh) => {
-                    refresh = Instant::now() + self.hub.setup.refresh;
-                    self.look(true);
-                    Ok(())
-                }
+                // A stage has changed: the next refresh is due sooner or later.
+                _ = told(&mut self.hub.thrift) => Ok(()),
+                () = sleep_until(refresh) => { self.tell_all(); Ok(()) }
                 () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
                     self.announce();
                     Ok(())
@@ -377,13 +420,6 @@ impl Task {
             if let Err(end) = turned {
                 return end;
             }
-        }
-    }
-
-    /// After a batch of the ledger is noted, the next one is asked for.
-    fn ask_on(&mut self) {
-        if let (Reading::Idle, Some(ledger)) = (&self.reading, &self.hub.ledger) {
-            self.reading = Reading::Fetching(Arc::clone(ledger).next());
         }
     }
 
@@ -403,20 +439,14 @@ impl Task {
             } else {
                 break;
             };
+            if !self.pace.has_room(&message) {
+                break;
+            }
             match link.publish(&message) {
-                Ok(receipt) => {
-                    if let What::Kept(slot) = what {
-                        self.outbox.sent(slot);
-                    }
-                    self.sent
-                        .push(async move { (what, receipt.done().await) }.boxed());
-                }
+                Ok(receipt) => self.on_its_way(what, &message, receipt.done().boxed()),
                 Err(LinkError::Full) => break,
                 Err(error @ LinkError::Rejected { .. }) => {
-                    if let What::Kept(slot) = what {
-                        self.outbox.sent(slot);
-                    }
-                    self.sent.push(async move { (what, Err(error)) }.boxed());
+                    self.on_its_way(what, &message, std::future::ready(Err(error)).boxed());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -424,55 +454,31 @@ impl Task {
         Ok(())
     }
 
-    /// The next row of the batch on its way; rows that are nothing for the broker are passed over.
-    fn next_row(&mut self) -> Option<Message> {
-        let Reading::Sending { rows, next, open } = &mut self.reading else {
-            return None;
-        };
-        while let Some(entry) = rows.get(*next) {
-            *next += 1;
-            if let Some((point, record)) = &entry.record {
-                *open += 1;
-                let payload = serde_json::to_vec(record).unwrap_or_default();
-                return Some(Message::passing(self.topics.point(point, "record"), payload));
-            }
+    fn on_its_way(&mut self, what: What, message: &Message, done: BoxFuture<'static, Result<(), LinkError>>) {
+        match what {
+            What::Kept(slot) => self.outbox.sent(slot),
+            What::Row => self.row_sent(),
         }
-        self.note_rows();
-        None
+        let parcel = self.pace.sent(message);
+        self.sent.push(async move { (what, parcel, done.await) }.boxed());
     }
 
-    /// Once the broker has confirmed every row of a batch, its cursors move.
-    fn note_rows(&mut self) {
-        let Reading::Sending { rows, next, open } = &self.reading else {
-            return;
-        };
-        let (true, Some(ledger)) = (*open == 0 && *next == rows.len(), &self.hub.ledger) else {
-            return;
-        };
-        let mut last: BTreeMap<CpId, u64> = BTreeMap::new();
-        for entry in rows {
-            let seq = last.entry(entry.cp.clone()).or_default();
-            *seq = entry.seq.max(*seq);
-        }
-        self.reading = Reading::Noting(Arc::clone(ledger).done(last.into_iter().collect()));
-    }
-
-    fn confirmed(&mut self, what: What, how: Result<(), LinkError>) -> Result<(), End> {
+    fn confirmed(&mut self, what: What, parcel: &Parcel, how: Result<(), LinkError>) -> Result<(), End> {
         match how {
             Err(error @ LinkError::Rejected { .. }) => {
                 // It would be rejected again; holding all others up for it would help nobody.
                 tracing::warn!("MQTT: {error}");
+                self.rejected_by_broker += 1;
             }
-            other => other?,
+            other => {
+                other?;
+                self.confirmed += 1;
+            }
         }
+        self.pace.confirmed(parcel);
         match what {
             What::Kept(slot) => self.outbox.confirmed(slot),
-            What::Row => {
-                if let Reading::Sending { open, .. } = &mut self.reading {
-                    *open = open.saturating_sub(1);
-                }
-                self.note_rows();
-            }
+            What::Row => self.row_confirmed(),
         }
         Ok(())
     }
@@ -484,10 +490,10 @@ impl Task {
                 if self.flush(&link).is_err() {
                     return;
                 }
-                let Some((what, how)) = self.sent.next().await else {
+                let Some((what, parcel, how)) = self.sent.next().await else {
                     return;
                 };
-                if self.confirmed(what, how).is_err() {
+                if self.confirmed(what, &parcel, how).is_err() {
                     return;
                 }
             }
@@ -506,21 +512,5 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-/// Goes on with the ledger; pending while there is nothing to wait for.
-async fn read_on(reading: &mut Reading) {
-    match reading {
-        Reading::Idle | Reading::Sending { .. } => std::future::pending().await,
-        Reading::Fetching(rows) => {
-            let rows = rows.await;
-            *reading = Reading::Sending {
-                rows,
-                next: 0,
-                open: 0,
-            };
-        }
-        Reading::Noting(done) => {
-            done.await;
-            *reading = Reading::Idle;
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

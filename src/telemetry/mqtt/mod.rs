@@ -29,11 +29,12 @@ use super::client::{Incoming, Message};
 use super::event::Record;
 use super::picture::Picture;
 use super::units::Slug;
-use crate::domain::CpId;
+use crate::domain::{CpId, Thrift};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Somebody who announces what is here to a consumer in that consumer's own way, on the same connection.
 pub trait Announcer: Send {
@@ -78,4 +79,12 @@ pub trait Desk: Send + Sync {
 
     /// Keeps the record of a verdict.
     fn note(&self, audit: &Audit);
+}
+
+/// The next stage of the budget; pending where nobody judges any more.
+pub(super) async fn told(thrift: &mut watch::Receiver<Thrift>) -> Thrift {
+    match thrift.changed().await {
+        Ok(()) => *thrift.borrow_and_update(),
+        Err(_) => std::future::pending().await,
+    }
 }

@@ -23,7 +23,7 @@ use super::host::{Host, State};
 use super::sheet::Sheets;
 use super::topic::{Inbound, Topics};
 use super::voice::Voice;
-use crate::domain::{Backoff, Mono, Now};
+use crate::domain::{Backoff, Mono, Now, Thrift};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub const HOST_PATIENCE: Duration = Duration::from_secs(30);
 const ORDERS: usize = 32;
 /// One write of a metric in this time.
 pub const WRITE_SPACING: Duration = Duration::from_secs(1);
+/// Near the budget measured values are told so often, times what the stage says.
+const MEASURED_EVERY: Duration = Duration::from_secs(60);
 /// Metrics of one command at most; one with more is refused as a whole.
 const WRITES: usize = 64;
 
@@ -86,6 +88,8 @@ pub enum Input {
         /// The error is in words.
         result: Result<(), String>,
     },
+    /// How sparing the brokers are to be told measured values.
+    Thrift(Thrift),
     /// Take leave.
     Stop,
 }
@@ -151,6 +155,19 @@ pub struct Snapshot {
     pub kept: (usize, u64),
 }
 
+impl Snapshot {
+    /// It is connected to a broker, be it that its births still wait.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.stage, WAITING | ONLINE)
+    }
+}
+
+/// In a word: births wait for the primary host.
+const WAITING: &str = "waits for the primary host";
+/// In a word: births were published.
+const ONLINE: &str = "online";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Idle { until: Mono },
@@ -177,6 +194,9 @@ pub struct EdgeNode {
     voice: Voice,
     stage: Stage,
     sheets: Option<Sheets>,
+    thrift: Thrift,
+    /// Measured values were told last.
+    measured: Mono,
     server: usize,
     /// Servers tried since the last birth.
     tried: usize,
@@ -205,6 +225,8 @@ impl EdgeNode {
             topics,
             stage: Stage::Idle { until: Mono(0) },
             sheets: None,
+            thrift: Thrift::Free,
+            measured: Mono(0),
             server: 0,
             tried: 0,
             bd_seq,
@@ -236,6 +258,7 @@ impl EdgeNode {
                 retained,
             } => self.hear(now, &topic, &payload, retained),
             Input::Answered { id, result } => self.answered(now, id, result),
+            Input::Thrift(thrift) => self.thrift = thrift,
             Input::Stop => {
                 self.leave(now);
                 self.stage = Stage::Stopped;
@@ -269,8 +292,8 @@ impl EdgeNode {
             stage: match self.stage {
                 Stage::Idle { .. } => "not connected",
                 Stage::Connecting => "connecting",
-                Stage::Waiting { .. } => "waits for the primary host",
-                Stage::Live { .. } => "online",
+                Stage::Waiting { .. } => WAITING,
+                Stage::Live { .. } => ONLINE,
                 Stage::Stopped => "stopped",
             },
             server: self.server,
@@ -380,6 +403,7 @@ impl EdgeNode {
 
     fn give_birth(&mut self, now: Now) {
         self.rebirth_due = None;
+        self.measured = now.mono;
         if let Some(sheets) = &self.sheets {
             let said = self.voice.births(wall(now), sheets, self.bd_seq);
             self.births += 1;
@@ -403,11 +427,19 @@ impl EdgeNode {
     /// Tells what is news, or keeps it.
     fn tell(&mut self, now: Now) {
         let Some(sheets) = &self.sheets else { return };
+        let every = match self.thrift {
+            Thrift::Free => Duration::ZERO,
+            sparing => MEASURED_EVERY * sparing.stretch(),
+        };
+        let measured = now.mono.since(self.measured) >= every;
+        if measured {
+            self.measured = now.mono;
+        }
         if matches!(self.stage, Stage::Live { .. }) && self.rebirth_due.is_none() {
-            let said = self.voice.report(wall(now), sheets, self.bd_seq);
+            let said = self.voice.report(wall(now), sheets, self.bd_seq, measured);
             self.say(said);
         } else {
-            self.voice.remember(sheets);
+            self.voice.remember(sheets, measured);
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::units::Slug;
 use super::command::{Order, Wish};
 use super::edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
 use super::keep::Memory;
-use crate::domain::{BrokerSetup, Clock, Mono, SparkplugSetup};
+use crate::domain::{BrokerSetup, Clock, Mono, SparkplugSetup, Thrift};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -41,12 +41,14 @@ pub struct Plan {
     pub servers: Vec<Dial>,
     /// Where the number of connections is kept.
     pub state_dir: PathBuf,
+    /// How sparing the brokers are to be told measured values.
+    pub thrift: watch::Receiver<Thrift>,
     /// Of its waits.
     pub seed: u64,
 }
 
 impl Plan {
-    /// The node as configured; `dial`: how a broker of it is reached.
+    /// The node as configured, with everything told; `dial`: how a broker of it is reached.
     #[must_use]
     pub fn of(
         setup: &SparkplugSetup,
@@ -66,6 +68,7 @@ impl Plan {
             },
             servers: setup.brokers.iter().map(dial).collect(),
             state_dir: state_dir.to_owned(),
+            thrift: watch::channel(Thrift::Free).1,
             seed,
         }
     }
@@ -120,6 +123,7 @@ pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, desk: Arc<dyn Desk>)
         answers: FuturesUnordered::new(),
         trouble: String::new(),
         records: Records::default(),
+        thrift: plan.thrift,
     };
     let task = tokio::spawn(runner.run(view, stopped));
     Handle { stop, status, task }
@@ -143,6 +147,7 @@ struct Runner {
     /// What was said last of the connection, so that it is said once.
     trouble: String,
     records: Records,
+    thrift: watch::Receiver<Thrift>,
 }
 
 /// What a turn of the loop is about.
@@ -154,6 +159,8 @@ enum Turn {
 
 impl Runner {
     async fn run(mut self, mut view: View, mut stopped: watch::Receiver<bool>) {
+        let thrift = *self.thrift.borrow_and_update();
+        self.give(Input::Thrift(thrift)).await;
         let first = view.picture.borrow_and_update().clone();
         self.give(Input::Picture(first)).await;
         loop {
@@ -208,6 +215,7 @@ impl Runner {
                 Ok(message) => Turn::Input(heard(message)),
                 Err(error) => Turn::Lost(error),
             },
+            thrift = mqtt::told(&mut self.thrift) => Turn::Input(Input::Thrift(thrift)),
             () = sleep(wait) => Turn::Input(Input::Tick),
         }
     }

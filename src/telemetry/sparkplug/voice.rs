@@ -3,6 +3,7 @@
 //! * `seq` counts every message of the node but NDEATH: 0 in NBIRTH, one more each time, 0 after 255 (6.4.19 ff.);
 //! * no metric is told that the last birth did not announce: another set of metrics is another birth;
 //! * only what changed is told, and once more when a host wrote to it;
+//! * near the budget a measured value is told only when it is the turn of measured values, or is known no longer;
 //! * what changes while nobody listens is kept and told later as historical.
 
 use super::super::client::{Message, Qos};
@@ -48,8 +49,8 @@ struct Told {
 }
 
 impl Told {
-    /// The lines that are news; they count as told from here on.
-    fn news<'a>(&mut self, lines: &'a [Line]) -> Vec<&'a Line> {
+    /// The lines that are news; they count as told from here on. `measured`: it is the turn of measured values.
+    fn news<'a>(&mut self, lines: &'a [Line], measured: bool) -> Vec<&'a Line> {
         let mut news = Vec::new();
         for line in lines {
             let Some(told) = self.values.get(&line.name) else {
@@ -57,7 +58,8 @@ impl Told {
                 self.take(line);
                 continue;
             };
-            if line.is_news(told.as_ref()) || self.owed.contains(&line.name) {
+            let waits = !measured && line.measured && line.value.is_some() && told.is_some();
+            if (line.is_news(told.as_ref()) && !waits) || self.owed.contains(&line.name) {
                 self.take(line);
                 news.push(line);
             }
@@ -147,14 +149,14 @@ impl Voice {
         all
     }
 
-    /// What is news since the last call, or since the births.
-    pub fn report(&mut self, now: At, sheets: &Sheets, bd_seq: u8) -> Vec<Message> {
+    /// What is news since the last call, or since the births; `measured`: measured values, too.
+    pub fn report(&mut self, now: At, sheets: &Sheets, bd_seq: u8, measured: bool) -> Vec<Message> {
         let known = self.node.born.as_ref();
         if known.is_none_or(|known| !same_shape(known, &sheets.node)) {
             return self.births(now, sheets, bd_seq);
         }
         let mut all = Vec::new();
-        let news = self.node.news(&sheets.node);
+        let news = self.node.news(&sheets.node, measured);
         all.extend(self.data(now, None, &news));
         for id in self.gone(sheets) {
             all.push(self.message("DDEATH", Some(&id), now, Vec::new()));
@@ -170,7 +172,7 @@ impl Voice {
                 .as_ref()
                 .is_some_and(|born| same_shape(born, &sheet.lines))
             {
-                let news = told.news(&sheet.lines);
+                let news = told.news(&sheet.lines, measured);
                 all.extend(self.data(now, Some(id), &news));
             } else {
                 all.push(self.device_birth(now, id, sheet));
@@ -181,9 +183,9 @@ impl Voice {
     }
 
     /// Nobody listens: what is news is kept.
-    pub fn remember(&mut self, sheets: &Sheets) {
+    pub fn remember(&mut self, sheets: &Sheets, measured: bool) {
         let mut keep = |who: Who, told: &mut Told, lines: &[Line]| {
-            for line in told.news(lines) {
+            for line in told.news(lines, measured) {
                 let past = Past {
                     name: line.name.clone(),
                     value: line.value.clone(),

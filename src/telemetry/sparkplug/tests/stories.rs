@@ -5,6 +5,7 @@ use super::super::edge::{Effect, Input, Role};
 use super::super::table::{ENABLED, LIMIT, MODE};
 use super::super::wire::{Metric, Payload, Value};
 use super::*;
+use crate::domain::Thrift;
 
 const NCMD: &str = "spBv1.0/site/NCMD/gw";
 const DCMD: &str = "spBv1.0/site/DCMD/gw/cp-1";
@@ -445,4 +446,48 @@ fn a_meter_called_as_a_charge_point_gets_a_name_of_its_own() {
     bench.online();
     assert!(bench.host.alive.contains_key("cp-1-meter"));
     assert!(bench.host.alive["cp-1"].contains_key("Status"));
+}
+
+#[test]
+fn near_the_budget_measured_values_take_their_turn_and_everything_else_is_told_at_once() {
+    let mut bench = Bench::new(role(), 0);
+    bench.online();
+    bench.give(Input::Thrift(Thrift::Sparing));
+    let power = |bench: &mut Bench, watts: i64| {
+        bench.pass(10_000);
+        bench.change("cp-1", |point| point.state.power_w = Some(Milli(watts * 1_000)))
+    };
+    for step in 1..30 {
+        assert!(power(&mut bench, 1_000 + 100 * step).is_empty(), "{step}");
+    }
+    let status = bench.change("cp-1", |point| point.state.status = Some(Status::Charging));
+    assert_eq!(kinds(&status), ["DDATA cp-1"]);
+    let known = bench.host.tag("cp-1", "Power").value.clone();
+    assert_eq!(known, Some(Value::Double(0.0)), "still what the birth said");
+    assert_eq!(
+        kinds(&power(&mut bench, 9_000)),
+        ["DDATA cp-1"],
+        "after five minutes it is its turn"
+    );
+    assert_eq!(
+        bench.host.tag("cp-1", "Power").value,
+        Some(Value::Double(9_000.0))
+    );
+    // That a value is known no longer, and a death, wait for no turn.
+    let gone = bench.change("cp-1", |point| point.state.power_w = None);
+    assert_eq!(kinds(&gone), ["DDATA cp-1"]);
+    assert_eq!(
+        kinds(&bench.change("cp-2", |point| point.available = false)),
+        ["DDEATH cp-2"]
+    );
+    // Without a connection as few are kept.
+    bench.host.cut();
+    bench.give(Input::Closed);
+    for step in 1..20 {
+        bench.change("cp-1", |point| point.state.power_w = Some(Milli(step * 500_000)));
+    }
+    assert_eq!(bench.node.snapshot().kept.0, 1, "that it is known again");
+    bench.give(Input::Thrift(Thrift::Free));
+    power(&mut bench, 77);
+    assert_eq!(bench.node.snapshot().kept.0, 2);
 }
