@@ -169,7 +169,11 @@ impl Gateway {
             measures,
             time_told,
         };
-        gateway.apply(setup, library).await?;
+        if let Err(error) = gateway.apply(setup, library).await {
+            // What has begun is not to go on beside the next attempt.
+            gateway.stop().await;
+            return Err(error);
+        }
         Ok(gateway)
     }
 

@@ -175,13 +175,16 @@ impl Sideways {
             "events_waiting": status.waiting,
             "bytes_waiting": status.bytes,
             "events_dropped": status.dropped,
+            "taken_over": status.taken_over,
+            "short_lived": status.short_lived,
             "bytes_sent": self.traffic.sent(),
             "bytes_received": self.traffic.received(),
         }))
     }
 }
 
-fn tls(broker: &BrokerSetup, trust_dir: Option<&Path>, clock: Arc<dyn Clock>) -> MakeTls {
+/// What makes TLS settings for a broker.
+pub(super) fn tls(broker: &BrokerSetup, trust_dir: Option<&Path>, clock: Arc<dyn Clock>) -> MakeTls {
     let (broker, trust_dir) = (broker.clone(), trust_dir.map(Path::to_owned));
     Arc::new(move || {
         let (ca, identity) = (broker.ca_file.as_deref(), broker.identity.as_ref());

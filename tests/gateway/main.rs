@@ -7,6 +7,7 @@
 )]
 
 mod bad_certificates;
+mod blocked;
 #[path = "../mqtt/broker.rs"]
 #[allow(
     dead_code,

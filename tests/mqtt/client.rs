@@ -131,7 +131,7 @@ async fn a_broker_of_3_1_1_only_is_spoken_to_in_3_1_1() {
     };
     let error = refused(five).await;
     assert!(
-        matches!(error, LinkError::Version { .. } | LinkError::Closed { .. }),
+        matches!(error, LinkError::Version { .. } | LinkError::NotSpoken { .. }),
         "{error}"
     );
 }
@@ -245,7 +245,7 @@ async fn tls_with_a_foreign_authority_and_without_our_certificate_is_told() {
     let foreign = foreign.connect(None).await.err().unwrap();
     assert!(matches!(foreign, LinkError::Certificate { .. }), "{foreign}");
     let no_tls = refused(broker.setup("gw")).await;
-    assert!(matches!(no_tls, LinkError::Closed { .. }), "{no_tls}");
+    assert!(matches!(no_tls, LinkError::NotSpoken { .. }), "{no_tls}");
     let open = Broker::open().await;
     let to_plain = trusting(dial(open.setup("gw")), &ca, None)
         .connect(None)

@@ -78,7 +78,7 @@ fn failure(error: ConnectionError) -> Failure {
         }
         ConnectionError::ConnectionRefused(C::NotAuthorized) => Failure::Login("not authorised".to_owned()),
         ConnectionError::ConnectionRefused(C::BadClientId) => {
-            Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
+            Failure::ClientId("identifier rejected".to_owned())
         }
         ConnectionError::ConnectionRefused(code) => Failure::Refused(format!("{code:?}")),
         ConnectionError::Io(error)

@@ -62,6 +62,10 @@ pub struct HubStatus {
     pub bytes: usize,
     /// Events given up for want of room.
     pub dropped: u64,
+    /// The last connection was lost to another client with the same id.
+    pub taken_over: bool,
+    /// Connections in a row that were lost soon after they stood.
+    pub short_lived: u32,
 }
 
 /// A running hub from outside.
@@ -98,12 +102,12 @@ pub fn spawn(hub: Hub) -> HubHandle {
 /// Why a connection has ended.
 enum End {
     Stop,
-    Lost(String),
+    Lost(LinkError),
 }
 
 impl From<LinkError> for End {
     fn from(error: LinkError) -> Self {
-        Self::Lost(error.to_string())
+        Self::Lost(error)
     }
 }
 
@@ -149,6 +153,10 @@ struct Task {
     rejected: (Instant, u32, u64),
     /// The announcer is asked once more then.
     announce_at: Option<Instant>,
+    taken_over: bool,
+    short_lived: u32,
+    /// Since when the connection stands.
+    since: Instant,
 }
 
 impl Task {
@@ -170,6 +178,9 @@ impl Task {
             again: None,
             rejected: (Instant::now(), 0, 0),
             announce_at: None,
+            taken_over: false,
+            short_lived: 0,
+            since: Instant::now(),
             hub,
         }
     }
@@ -182,7 +193,8 @@ impl Task {
             let link = match self.reach(wait).await {
                 Ok(link) => link,
                 Err(End::Stop) => return,
-                Err(End::Lost(reason)) => {
+                Err(End::Lost(error)) => {
+                    let reason = error.to_string();
                     // The same reason is not told again and again for three days.
                     if reason != last_told {
                         tracing::warn!("MQTT: {reason}");
@@ -199,17 +211,24 @@ impl Task {
                 link.version()
             );
             last_told.clear();
-            let since = Instant::now();
+            self.since = Instant::now();
             let end = self.serve(link).await;
             self.outbox.lost();
             self.sent.clear();
             self.reading = Reading::Idle;
             match end {
                 End::Stop => return,
-                End::Lost(reason) => {
-                    tracing::warn!("MQTT: {reason}");
-                    self.show(false, reason);
-                    if since.elapsed() >= LASTING {
+                End::Lost(error) => {
+                    tracing::warn!("MQTT: {error}");
+                    let lasted = self.since.elapsed() >= LASTING;
+                    self.short_lived = if lasted {
+                        0
+                    } else {
+                        self.short_lived.saturating_add(1)
+                    };
+                    self.taken_over = matches!(error, LinkError::TakenOver { .. });
+                    self.show(false, error.to_string());
+                    if lasted {
                         backoff.reset();
                     }
                     wait = backoff.next();
@@ -219,12 +238,15 @@ impl Task {
     }
 
     fn show(&self, online: bool, detail: String) {
+        let stands = online && self.since.elapsed() >= LASTING;
         self.status.send_replace(HubStatus {
             online,
             detail,
             waiting: self.outbox.events(),
             bytes: self.outbox.bytes(),
             dropped: self.outbox.dropped(),
+            taken_over: self.taken_over && !stands,
+            short_lived: if stands { 0 } else { self.short_lived },
         });
     }
 
@@ -277,8 +299,7 @@ impl Task {
             .as_ref()
             .map_or_else(Vec::new, |announcer| announcer.filters());
         if self.gate.is_some() {
-            filters.push(self.topics.at("as/+/cp/+/+/set").to_string());
-            filters.push(self.topics.at("as/+/request/+").to_string());
+            filters.extend(self.topics.commands());
         }
         for filter in filters {
             match link.subscribe(&filter).await {
