@@ -19,6 +19,7 @@ mod budget;
 mod canaries;
 mod deploy;
 mod doctor;
+mod doctor_mqtt;
 mod dropin;
 mod every_action;
 mod foreign_csms;
