@@ -188,11 +188,15 @@ async fn mended(
 ) -> Result<(Loaded, Option<Back>), ExitCode> {
     loop {
         notify::ready(&configuration.summary(""));
-        // A file that is just being written is not read by ourselves.
-        if let Knock::Reload(asker) = porch.knock(signals, configuration).await? {
-            match configuration.read_again() {
+        match porch.knock(signals, configuration).await? {
+            Knock::Reload(asker) => match configuration.read_again() {
                 Ok(loaded) => return Ok((loaded, asker)),
                 Err(refused) => tell(asker, refused),
+            },
+            Knock::Again => {
+                if let Some(loaded) = configuration.cured() {
+                    return Ok((loaded, None));
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use super::control::Ask;
 use crate::config::{self, Issue, Keepsake, Loaded, Report, Severity, Whereabouts};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 /// How long the main task waits for the disk.
@@ -46,6 +46,8 @@ pub(super) struct Configuration {
     mode: Mode,
     /// What is wrong with the files, as last read.
     refused: Option<Report>,
+    /// When that was.
+    refused_at: Option<SystemTime>,
     /// Why the last good one cannot be used either.
     beyond: Option<Report>,
     /// Why the gateway cannot start with what is in force.
@@ -58,6 +60,7 @@ impl Configuration {
             options,
             mode: Mode::Safe,
             refused: None,
+            refused_at: None,
             beyond: None,
             blocked: None,
         }
@@ -95,6 +98,7 @@ impl Configuration {
             Err(report) => {
                 tracing::error!("the configuration cannot be used:\n{report}");
                 self.refused = Some(report);
+                self.refused_at = Some(SystemTime::now());
             }
         }
         let places = config::whereabouts(&self.options.config, &self.options.load);
@@ -117,6 +121,20 @@ impl Configuration {
         }
         tracing::error!("safe mode: no bus is touched; mend the file, then `retrovolt reload` or SIGHUP");
         Err(places)
+    }
+
+    /// The files, where nobody has touched them since they were refused and they can be used now: what they name is there at
+    /// last, be it a folder on a disk that is slow to come. What somebody works on waits for his word.
+    pub(super) fn cured(&mut self) -> Option<Loaded> {
+        let loaded = self.read().ok()?;
+        let changed = config::last_change(&self.options.config, &self.options.load)?;
+        if changed >= self.refused_at? {
+            return None;
+        }
+        tracing::info!("what was missing is there: the configuration can be used");
+        warn(&loaded);
+        self.accept();
+        Some(loaded)
     }
 
     /// Reads the files again while nothing runs. `Err`: the answer to whoever asked.
@@ -192,6 +210,7 @@ impl Configuration {
         tracing::error!("the new configuration is not used:\n{report}");
         let answer = refused(&report);
         self.refused = Some(report);
+        self.refused_at = Some(SystemTime::now());
         answer
     }
 

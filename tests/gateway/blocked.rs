@@ -161,12 +161,13 @@ async fn t5_an_older_binary_over_a_newer_ledger_is_safe_mode_and_leaves_it_untou
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t5_a_state_directory_that_cannot_be_used_is_waited_for() {
     let mut yard = Yard::new().await;
-    let state = yard.dir.path().join("state");
-    fs::write(&state, "in the way").expect("a file");
+    // root may write everywhere, so rights are no obstacle to a test.
+    let obstacle = yard.dir.path().join("state/ledger.db");
+    fs::create_dir_all(&obstacle).expect("a folder");
     yard.gateway.start().expect("it starts");
-    is_blocked(&mut yard, 0, "state: ", "chown").await;
+    is_blocked(&mut yard, 0, "ledger.db: ", "chown").await;
     let mark = yard.notify.mark();
-    fs::remove_file(&state).expect("removed");
+    fs::remove_dir(&obstacle).expect("removed");
     yard.notify.until(mark, "READY=1").await;
     until(&yard.gateway, "it serves", |s| {
         online(s) == 1 && up(s, "devices") == 1
@@ -212,7 +213,7 @@ async fn t5_safe_mode_makes_way_for_another_program_in_its_place() {
     let yard = Yard::new().await;
     let program = yard.dir.path().join("retrovolt");
     fs::copy(env!("CARGO_BIN_EXE_retrovolt"), &program).expect("copied");
-    fs::write(yard.dir.path().join("state"), "in the way").expect("a file");
+    fs::create_dir_all(yard.dir.path().join("state/ledger.db")).expect("a folder in the way");
     let own = |env: Option<String>| {
         let gateway = GatewayProcess::new(&program, yard.dir.path(), &yard.toml)
             .expect("written")
@@ -236,6 +237,38 @@ async fn t5_safe_mode_makes_way_for_another_program_in_its_place() {
     assert_eq!(end.code(), Some(75));
     let log = fs::read_to_string(supervised.log()).expect("a log");
     assert!(log.contains("the program was replaced"), "{log}");
+}
+
+/// What a configuration names may come later than the gateway, e.g. on a disk of its own. A file that somebody works on is not
+/// taken before he says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t5_what_a_configuration_misses_is_waited_for_and_an_edited_file_is_not_taken_by_itself() {
+    let mut yard = Yard::new().await;
+    let state = yard.dir.path().join("state");
+    fs::write(&state, "no folder").expect("a file");
+    yard.gateway.start().expect("it starts");
+    let told = yard.notify.until(0, "SAFE MODE").await;
+    assert!(told.contains("is not a folder"), "{told}");
+    fs::remove_file(&state).expect("removed");
+    yard.charging_is_possible().await;
+    yard.stop().await;
+
+    fs::remove_dir_all(&state).expect("removed");
+    yard.gateway
+        .configure(&yard.toml.replace("[[bus]]", "[[buss]]"))
+        .expect("written");
+    let mark = yard.notify.mark();
+    yard.gateway.start().expect("it starts");
+    yard.notify.until(mark, "SAFE MODE").await;
+    yard.gateway.configure(&yard.toml).expect("written");
+    // Two more turns without a word from anybody.
+    let mark = yard.notify.mark();
+    for turn in 0..2 {
+        yard.notify.until(mark + turn, "SAFE MODE").await;
+    }
+    assert_eq!(ask(&yard.gateway, &["reload"]).await.code, 0);
+    yard.charging_is_possible().await;
+    yard.stop().await;
 }
 
 /// What else could be in the way at a start, and is not.

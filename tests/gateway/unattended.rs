@@ -90,6 +90,13 @@ impl Yard {
         .await
     }
 
+    pub async fn charging_is_possible(&self) {
+        until(&self.gateway, "it serves", |s| {
+            online(s) == 1 && up(s, "devices") == 1
+        })
+        .await;
+    }
+
     pub async fn stop(&mut self) {
         let end = self.gateway.stop(PATIENCE).await.expect("it ends");
         assert!(end.success());

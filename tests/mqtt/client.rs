@@ -256,6 +256,26 @@ async fn tls_with_a_foreign_authority_and_without_our_certificate_is_told() {
 }
 
 #[tokio::test]
+async fn who_is_thrown_out_by_another_client_with_its_id_is_told_so() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let broker = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        assert!(socket.read(&mut [0; 256]).await.unwrap() > 0);
+        // CONNACK of MQTT 5, then DISCONNECT with 0x8E, session taken over.
+        socket.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        socket.write_all(&[0xE0, 2, 0x8E, 0]).await.unwrap();
+        socket
+    };
+    let dial = dial(setup(port, "gw"));
+    let (link, _socket) = tokio::join!(dial.connect(None), broker);
+    let mut link = link.unwrap();
+    let end = timeout(PATIENCE, link.next()).await.unwrap();
+    let client_id = "gw".to_owned();
+    assert_eq!(end.unwrap_err(), LinkError::TakenOver { client_id });
+}
+
+#[tokio::test]
 async fn a_broker_that_reads_nothing_holds_nobody_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

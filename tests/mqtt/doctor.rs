@@ -324,20 +324,14 @@ fn doors_and_rights() -> Vec<Fault> {
             examine(subject(broker.setup("gw"))).await
         }),
         fault("MQTT 5 with a broker of 3.1.1", Cause::Version, async {
-            let port = door(|mut tcp| async move {
-                let _ = tcp.read(&mut [0; 1024]).await;
-                let _ = tcp.write_all(&[0x20, 2, 0, 1]).await;
-            })
-            .await;
+            let broker = Broker::nats().await;
             let five = BrokerSetup {
                 version: MqttVersion::V5,
-                ..setup(port, "gw")
+                ..broker.setup("gw")
             };
             examine(subject(five)).await
         }),
         fault("the prefix of client ids", Cause::ClientId, async {
-            let broker = Broker::mosquitto("allow_anonymous true\n", |_| {}).await;
-            drop(broker);
             let port = door(|mut tcp| async move {
                 let _ = tcp.read(&mut [0; 1024]).await;
                 let _ = tcp.write_all(&[0x20, 3, 0, 0x85, 0]).await;

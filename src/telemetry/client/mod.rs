@@ -151,12 +151,7 @@ impl Dial {
     ) -> Result<Link, Failure> {
         let socket = socket::open(self, hear).await?;
         let (events, inbox) = mpsc::channel(INBOX);
-        let silent = || {
-            Failure::Told(LinkError::Silent {
-                host: self.setup.host.clone(),
-                wait_s: PATIENCE.as_secs(),
-            })
-        };
+        let silent = || Failure::Silent(PATIENCE.as_secs());
         let pace = self.setup.keep_alive * 2;
         let (handle, offer, pump) = if version == MqttVersion::V311 {
             let (client, facts) = timeout(PATIENCE, v4::connect(&self.setup, will, socket))

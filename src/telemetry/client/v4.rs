@@ -18,6 +18,9 @@ pub(super) type Notice = PublishNotice;
 
 pub(super) struct Client(AsyncClient);
 
+/// The library waits as long for the answer to CONNECT.
+const LIBRARY_WAIT_S: u64 = 5;
+
 fn quality(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
@@ -80,6 +83,7 @@ fn failure(error: ConnectionError) -> Failure {
         ConnectionError::ConnectionRefused(C::BadClientId) => {
             Failure::ClientId("identifier rejected".to_owned())
         }
+        ConnectionError::NetworkTimeout => Failure::Silent(LIBRARY_WAIT_S),
         ConnectionError::ConnectionRefused(code) => Failure::Refused(format!("{code:?}")),
         ConnectionError::Io(error)
         | ConnectionError::MqttState(

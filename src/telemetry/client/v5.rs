@@ -2,7 +2,7 @@
 
 use super::error::{Failure, LinkError};
 use super::socket::Socket;
-use super::{Farewell, Incoming, LARGEST, Message, Offer, Qos, WINDOW};
+use super::{Farewell, Incoming, LARGEST, Message, Offer, PATIENCE, Qos, WINDOW};
 use crate::domain::BrokerSetup;
 use rumqttc5::mqttbytes::v5::ConnAckProperties;
 use rumqttc5::{
@@ -41,6 +41,7 @@ pub(super) async fn connect(
     let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
     options
         .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
+        .set_connect_timeout(PATIENCE)
         .set_clean_start(true)
         .set_connect_properties(ConnectProperties::new())
         .set_outgoing_inflight_upper_limit(WINDOW)
@@ -92,6 +93,7 @@ pub(super) async fn connect(
 
 fn failure(error: ConnectionError) -> Failure {
     let code = match error {
+        ConnectionError::Timeout(_) => return Failure::Silent(PATIENCE.as_secs()),
         ConnectionError::ConnectionRefused(code) => code,
         ConnectionError::MqttState(StateError::ConnFail { reason }) => reason,
         ConnectionError::Io(error)

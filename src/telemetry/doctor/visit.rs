@@ -106,7 +106,12 @@ impl Visit {
                 Some(link)
             }
             Err(error) => {
-                self.failed(&error);
+                if matches!(error, LinkError::NotSpoken { .. }) && speaks_older(dial).await {
+                    let host = dial.setup.host.clone();
+                    self.failed(&LinkError::Version { host });
+                } else {
+                    self.failed(&error);
+                }
                 None
             }
         }
@@ -505,6 +510,27 @@ impl Visit {
                 "if all checks above are good, wait for its next attempt (at most a minute) and look again",
             ),
         }
+    }
+}
+
+/// Many a broker of 3.1.1 only closes the connection when it is spoken to in 5.
+async fn speaks_older(dial: &Dial) -> bool {
+    if dial.setup.version != MqttVersion::V5 {
+        return false;
+    }
+    let older = Dial {
+        setup: BrokerSetup {
+            version: MqttVersion::V311,
+            ..dial.setup.clone()
+        },
+        ..dial.clone()
+    };
+    match timeout(CONNECT_WAIT / 3, older.connect(None)).await {
+        Ok(Ok(link)) => {
+            link.close(Farewell::Quiet, STEP).await;
+            true
+        }
+        Ok(Err(_)) | Err(_) => false,
     }
 }
 
