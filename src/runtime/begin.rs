@@ -210,7 +210,9 @@ async fn attempt(
     signals: &mut Signals,
 ) -> Result<Result<(Gateway, Opened), Blocked>, ExitCode> {
     let (setup, dir) = (&loaded.setup, &loaded.setup.state_dir);
-    let (store, opened) = match opened(setup, configuration, porch, signals).await? {
+    let state_dir = dir.clone();
+    let opening = tokio::task::spawn_blocking(move || Store::open(&state_dir));
+    let (store, opened) = match opened(opening, setup, configuration, porch, signals).await? {
         Ok(opened) => opened,
         Err(error) => return Ok(Err(Blocked::ledger(&error, dir))),
     };
@@ -234,15 +236,14 @@ async fn attempt(
 
 type Open = Result<(Store, Opened), StoreError>;
 
-/// Opens the ledger beside the main task.
+/// Awaits the ledger, which is opened beside the main task.
 async fn opened(
+    mut opening: JoinHandle<Open>,
     setup: &SiteSetup,
     configuration: &mut Configuration,
     porch: &mut Porch,
     signals: &mut Signals,
 ) -> Result<Open, ExitCode> {
-    let dir = setup.state_dir.clone();
-    let mut opening = tokio::task::spawn_blocking(move || Store::open(&dir));
     if configuration.strict() {
         return ended(&mut opening, signals).await;
     }
@@ -275,7 +276,50 @@ fn still(blocked: &Blocked) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RunOptions;
     use super::*;
+    use crate::config::LoadOptions;
+
+    /// A ledger that takes its time is told as the reason, and comes in the end.
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_is_long_in_opening_is_told_and_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[gateway]\nstate_dir = \"{0}/state\"\nsocket = \"{0}/ctl.sock\"\n",
+            dir.path().display()
+        );
+        let config = dir.path().join("retrovolt.toml");
+        std::fs::write(&config, text).unwrap();
+        let mut configuration = Configuration::new(RunOptions {
+            load: LoadOptions::for_file(&config),
+            config,
+            strict: false,
+            seed: None,
+        });
+        let loaded = configuration.first().expect("a good configuration");
+        let mut signals = Signals::catch().expect("signals");
+        let mut porch = Porch::default();
+        let begin = tokio::time::Instant::now();
+        let opening = tokio::spawn(async {
+            tokio::time::sleep(LONG * 3).await;
+            Err(StoreError::Full)
+        });
+        let result = opened(
+            opening,
+            &loaded.setup,
+            &mut configuration,
+            &mut porch,
+            &mut signals,
+        )
+        .await;
+        assert_eq!(result.expect("no end").map(|_| ()), Err(StoreError::Full));
+        assert!(begin.elapsed() >= LONG * 3, "{:?}", begin.elapsed());
+        let told = configuration.status()["blocked"]["problem"].to_string();
+        assert!(told.contains("ledger.db is not open after 20 s"), "{told}");
+        assert!(loaded.setup.socket.exists(), "it can be asked");
+        porch.close();
+        assert!(!loaded.setup.socket.exists());
+    }
 
     #[test]
     fn every_reason_has_a_next_step_and_only_damage_is_not_tried_again_by_itself() {

@@ -102,7 +102,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts every bus, station and link. A port that is absent or a CSMS out of reach is no error.
+    /// Starts every bus, station and link. A port that is absent or a CSMS out of reach is no error. What has begun when it
+    /// fails is ended: it is not to go on beside the next attempt.
     ///
     /// # Errors
     /// When the ledger cannot be read or the kernel refuses a timer.
@@ -170,7 +171,6 @@ impl Gateway {
             time_told,
         };
         if let Err(error) = gateway.apply(setup, library).await {
-            // What has begun is not to go on beside the next attempt.
             gateway.stop().await;
             return Err(error);
         }

@@ -43,9 +43,7 @@ impl Flaw {
         match self {
             Self::Authority => "name its authority in `ca_file`",
             Self::Name => "write a name that stands in it into `url`, or have one issued for this name",
-            Self::Expired => {
-                "renew it on the broker; before that, look whether the clock of this machine is right"
-            }
+            Self::Expired => "renew it on the broker, unless it is the clock of this machine that is wrong",
             Self::NotYet => "set the clock of this machine",
         }
     }
