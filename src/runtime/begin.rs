@@ -15,6 +15,7 @@ use super::porch::{Back, Knock, Porch, tell};
 use super::signals::Signals;
 use super::{exit, notify};
 use crate::config::{Keepsake, Loaded};
+use crate::device::Library;
 use crate::domain::SiteSetup;
 use crate::ocpp::FLOOR_UNIX_MS;
 use crate::store::{Opened, Store, StoreError};
@@ -122,6 +123,17 @@ pub(super) struct Started {
     pub keepsake: Keepsake,
     pub socket: PathBuf,
     pub state_dir: PathBuf,
+}
+
+impl Gateway {
+    /// Takes over its first configuration. What has begun when that fails is ended: it is not to go on beside the next attempt.
+    pub(super) async fn begun(mut self, setup: SiteSetup, library: &Library) -> Result<Self, GatewayError> {
+        if let Err(error) = self.apply(setup, library).await {
+            self.stop().await;
+            return Err(error);
+        }
+        Ok(self)
+    }
 }
 
 /// Begins; `Err`: the process is to end with this code.

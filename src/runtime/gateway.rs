@@ -102,8 +102,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts every bus, station and link. A port that is absent or a CSMS out of reach is no error. What has begun when it
-    /// fails is ended: it is not to go on beside the next attempt.
+    /// Starts every bus, station and link. A port that is absent or a CSMS out of reach is no error.
     ///
     /// # Errors
     /// When the ledger cannot be read or the kernel refuses a timer.
@@ -142,7 +141,7 @@ impl Gateway {
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
         let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, measures.gauges.clone());
-        let mut gateway = Self {
+        let gateway = Self {
             sideways: Sideways::default(),
             easel,
             scene,
@@ -170,11 +169,7 @@ impl Gateway {
             measures,
             time_told,
         };
-        if let Err(error) = gateway.apply(setup, library).await {
-            gateway.stop().await;
-            return Err(error);
-        }
-        Ok(gateway)
+        gateway.begun(setup, library).await
     }
 
     /// Takes over a changed configuration. What did not change is not touched; a charge point that did is built

@@ -97,7 +97,7 @@ fn source(machine: &Machine<'_>) -> Check {
     }
     let units = ["/usr/lib/systemd/system", "/lib/systemd/system"];
     let is_there = |folder: &&str| machine.exists(format!("{folder}/systemd-timesyncd.service"));
-    if units.iter().any(|folder| is_there(folder)) {
+    if units.iter().any(is_there) {
         let (cause, next) = match machine.time.enabled {
             Some(true) => ("it has failed", "`systemctl status systemd-timesyncd`"),
             Some(false) | None => ("it is switched off", "`timedatectl set-ntp true`"),

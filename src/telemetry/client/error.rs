@@ -362,16 +362,18 @@ fn flaw(certificate: &CertificateError) -> Flaw {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_text_says_what_to_do() {
-        let word = || "x".to_owned();
-        let (host, port, reason) = (word(), 1, word());
+    fn word() -> String {
+        "x".to_owned()
+    }
+
+    fn of_the_way() -> Vec<LinkError> {
+        let port = 1;
         let certificate = |flaw| LinkError::Certificate {
             host: word(),
             flaw,
             reason: word(),
         };
-        let all = [
+        vec![
             LinkError::Nobody { host: word(), port },
             LinkError::Unreachable {
                 host: word(),
@@ -402,6 +404,11 @@ mod tests {
                 port,
                 reason: word(),
             },
+        ]
+    }
+
+    fn of_the_broker() -> Vec<LinkError> {
+        vec![
             LinkError::Version { host: word() },
             LinkError::NotAuthorised {
                 host: word(),
@@ -421,7 +428,11 @@ mod tests {
                 host: word(),
                 wait_s: 9,
             },
-            LinkError::NotSpoken { host, port, reason },
+            LinkError::NotSpoken {
+                host: word(),
+                port: 1,
+                reason: word(),
+            },
             LinkError::Closed { reason: word() },
             LinkError::TakenOver { client_id: word() },
             LinkError::Full,
@@ -433,8 +444,12 @@ mod tests {
                 filter: word(),
                 reason: word(),
             },
-        ];
-        for error in all {
+        ]
+    }
+
+    #[test]
+    fn every_text_says_what_to_do() {
+        for error in of_the_way().into_iter().chain(of_the_broker()) {
             let (seen, next) = error.in_two();
             assert!(!seen.is_empty() && next.len() > 8, "{error:?}: {seen} / {next}");
             assert!(!seen.contains("; "), "{seen}");

@@ -87,16 +87,15 @@ impl Visit {
         let connecting = timeout(CONNECT_WAIT, dial.observed(None, &mut |step| passed.push(step))).await;
         let result = connecting.unwrap_or_else(|_| Err(late(dial, &passed)));
         for step in passed {
-            match step {
+            let (check, evidence) = match step {
                 Passed::Resolved(addresses) => {
                     let shown: Vec<String> = addresses.iter().take(4).map(ToString::to_string).collect();
-                    self.sheet.good("dns", shown.join(", "));
+                    ("dns", shown.join(", "))
                 }
-                Passed::Connected(address) => {
-                    self.sheet.good("tcp", format!("{address} accepts connections"))
-                }
-                Passed::Secured(version) => self.sheet.good("tls", format!("{version}, certificate trusted")),
-            }
+                Passed::Connected(address) => ("tcp", format!("{address} accepts connections")),
+                Passed::Secured(version) => ("tls", format!("{version}, certificate trusted")),
+            };
+            self.sheet.good(check, evidence);
         }
         match result {
             Ok(link) => {
