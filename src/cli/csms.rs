@@ -101,6 +101,25 @@ pub fn worst(reports: &Value) -> u8 {
     }
 }
 
+/// The checks of a report, their names in a column of this width.
+pub fn checks(out: &mut String, report: &Value, width: usize) {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    for check in report["checks"].as_array().into_iter().flatten() {
+        let mark = match check["result"].as_str() {
+            Some("good") => "ok",
+            Some("skipped") => "-",
+            Some("warning") => "WARNING",
+            _ => "FAILURE",
+        };
+        let evidence = text(&check["evidence"]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "  {mark:<8} {:<width$} {evidence}", text(&check["check"]));
+        if let Some(next) = check["next"].as_str() {
+            let _ = writeln!(out, "  {:<8} {:<width$} next: {next}", "", "");
+        }
+    }
+}
+
 /// For a person.
 pub fn screen(reports: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -112,19 +131,7 @@ pub fn screen(reports: &Value) -> String {
             text(&report["url"]),
         );
         let _ = writeln!(out, "CSMS {csms} of {cp}: {url}");
-        for check in report["checks"].as_array().into_iter().flatten() {
-            let mark = match check["result"].as_str() {
-                Some("good") => "ok",
-                Some("skipped") => "-",
-                Some("warning") => "WARNING",
-                _ => "FAILURE",
-            };
-            let evidence = text(&check["evidence"]);
-            let _ = writeln!(out, "  {mark:<8} {:<8} {evidence}", text(&check["check"]));
-            if let Some(next) = check["next"].as_str() {
-                let _ = writeln!(out, "  {:<8} {:<8} next: {next}", "", "");
-            }
-        }
+        checks(&mut out, report, 8);
     }
     if out.is_empty() {
         out.push_str("there is no CSMS in the configuration\n");

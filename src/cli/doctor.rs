@@ -1,9 +1,9 @@
 //! `retrovolt doctor`: causes with evidence and next step.
 
 use super::csms::{self, CsmsArgs};
-use super::host;
 use super::library::of_site;
 use super::line::{self, LineArgs, Spot, of_device};
+use super::{brokers, host};
 use crate::commission::doctor::{Finding, Line, Subject, broken, endpoint, serial, unopened};
 use crate::commission::identify::order;
 use crate::commission::medium::{Medium, Real, Target};
@@ -22,8 +22,8 @@ const SURE: u8 = 75;
 /// Options of `retrovolt doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Examine the machine: clock, disk, power, permissions, service, serial ports. Without --machine, --bus and --csms
-    /// everything is examined.
+    /// Examine the machine: clock, disk, power, permissions, service, serial ports. Without --machine, --bus, --csms and
+    /// --mqtt everything is examined.
     #[arg(long)]
     machine: bool,
     /// Examine the buses and their devices.
@@ -33,6 +33,10 @@ pub struct DoctorArgs {
     /// where the running gateway is connected nothing beyond TLS is tried.
     #[arg(long)]
     csms: bool,
+    /// Examine the way to each MQTT broker: name, TCP, TLS, clock, login, version, rights on the topics that are needed, Home
+    /// Assistant, the primary host of Sparkplug. With a client id of its own; what is published for it is taken away again.
+    #[arg(long)]
+    mqtt: bool,
     #[command(flatten)]
     line: LineArgs,
     #[command(flatten)]
@@ -50,7 +54,8 @@ struct Examined {
 
 /// Examines. Exit codes: 0 all good, 75 something doubtful, 69 a failure.
 pub async fn run(args: DoctorArgs) -> ExitCode {
-    let all = !args.bus && !args.csms && !args.machine;
+    let all = !args.bus && !args.csms && !args.machine && !args.mqtt;
+    let config = args.line.config().to_owned();
     let names_something = args.back_end.names_something() || args.line.names_something();
     let buses = args.bus || (all && !args.back_end.names_something());
     let csms = args.csms || args.back_end.names_something() || (all && !args.line.names_something());
@@ -88,6 +93,19 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
             told["csms"] = reports;
         } else {
             print!("{}", csms::screen(&reports));
+        }
+    }
+    if args.mqtt || (all && !names_something) {
+        let reports = match brokers::examine(&config).await {
+            Ok(reports) => reports,
+            Err(code) => return code,
+        };
+        code = worse(code, csms::worst(&reports));
+        if args.json {
+            told["mqtt"] = reports;
+        } else {
+            // Who has asked for everything need not hear that there is none.
+            print!("{}", brokers::screen(&reports, args.mqtt));
         }
     }
     if args.json {

@@ -1,11 +1,12 @@
 //! The machine itself in `retrovolt doctor`: named checks, each with what was seen, the cause and the next step.
 
-use crate::commission::host::{Check, Gateway, Machine, Needs, Verdict, examine, room};
+use crate::commission::host::{Check, Gateway, Machine, Needs, Verdict, examine, room, timekeeping};
 use crate::config::{self, LoadOptions};
 use crate::domain::{Clock, Link};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::control::running;
 use crate::runtime::exit;
+use serde_json::Value;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,10 +30,14 @@ pub async fn checks(config: &Path) -> Vec<Check> {
             (needs, Some(of_configuration(Verdict::Failure, &errors)))
         }
     };
+    let mut gateway = None;
     needs.gateway = match running(&needs.socket).await {
-        Ok(Some(status)) => Gateway::Runs {
-            watchdog_ms: status["watchdog_ms"].as_u64(),
-        },
+        Ok(Some(status)) => {
+            gateway = of_gateway(&status["configuration"]["blocked"]);
+            Gateway::Runs {
+                watchdog_ms: status["watchdog_ms"].as_u64(),
+            }
+        }
         Ok(None) => Gateway::Absent,
         Err(why) => Gateway::Silent(why),
     };
@@ -42,8 +47,9 @@ pub async fn checks(config: &Path) -> Vec<Check> {
         unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         floor_unix_ms: SystemClock::for_a_tool().floor_ms(),
         room: &room,
+        time: &timekeeping().await,
     };
-    let mut checks: Vec<Check> = doubtful.into_iter().collect();
+    let mut checks: Vec<Check> = doubtful.into_iter().chain(gateway).collect();
     checks.extend(examine(&machine, &needs));
     checks
 }
@@ -84,6 +90,17 @@ fn of_configuration(verdict: Verdict, told: &[String]) -> Check {
         cause,
         next: next.to_owned(),
     }
+}
+
+/// A gateway in safe mode says itself what is in its way.
+fn of_gateway(blocked: &Value) -> Option<Check> {
+    Some(Check {
+        name: "gateway",
+        verdict: Verdict::Failure,
+        evidence: format!("safe mode: it cannot start: {}", blocked["problem"].as_str()?),
+        cause: "see what it says",
+        next: blocked["next"].as_str().unwrap_or_default().to_owned(),
+    })
 }
 
 /// The exit code: 69 where something does not work, 75 where somebody should look.
@@ -127,6 +144,10 @@ mod tests {
         let good = of_configuration(Verdict::Doubt, &[]);
         let doubt = of_configuration(Verdict::Doubt, &["a.toml:1:1: x".to_owned()]);
         let failure = of_configuration(Verdict::Failure, &["a.toml:1:1: x".to_owned()]);
+        let blocked = serde_json::json!({ "problem": "ledger: full", "next": "make room" });
+        let told = of_gateway(&blocked).expect("a check");
+        assert!(told.evidence.ends_with("ledger: full") && told.next == "make room");
+        assert_eq!(of_gateway(&Value::Null), None);
         assert_eq!(worst(&[]), 0);
         assert_eq!(worst(std::slice::from_ref(&good)), 0);
         assert_eq!(worst(&[good.clone(), doubt.clone()]), 75);

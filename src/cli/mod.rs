@@ -1,5 +1,6 @@
 //! The verbs. Data goes to stdout, messages to stderr; exit codes are those of sysexits(3).
 
+mod brokers;
 mod commission;
 mod csms;
 mod daemon;
@@ -69,7 +70,7 @@ enum Verb {
     Write(register::WriteArgs),
     /// Drive a charger through everything it must do, and write a report.
     Commission(commission::CommissionArgs),
-    /// Find out what is wrong with this machine, buses, devices and CSMSs: each with its cause and the next step.
+    /// Find out what is wrong with this machine, buses, devices, CSMSs and brokers: each with its cause and the next step.
     Doctor(doctor::DoctorArgs),
     /// Show the security events of this gateway, and whether anybody has tampered with their log.
     SecurityLog(security_log::SecurityLogArgs),
@@ -93,7 +94,7 @@ struct RunArgs {
     /// Folder of drop-ins [default: conf.d beside the file].
     #[arg(long)]
     config_dir: Option<PathBuf>,
-    /// End with code 78 on a bad configuration instead of waiting for a good one.
+    /// End with code 78 on a bad configuration, 71 or 73 where the ledger cannot be had, instead of waiting.
     #[arg(long)]
     strict: bool,
     /// Form of the log.
@@ -210,6 +211,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
         }
         Err(error) => {
             eprintln!("retrovolt: the system gives no event loop: {error}");
+            runtime::hold_back();
             ExitCode::from(exit::OS)
         }
     }

@@ -21,7 +21,8 @@ pub struct ReloadArgs {
     json: bool,
 }
 
-/// Reloads. Exit codes: 0 taken over, 78 refused (what ran goes on), 69 not running, 70 taken over in part, 77 not allowed.
+/// Reloads. Exit codes: 0 taken over, 78 refused (what ran goes on), 69 not running, 70 taken over in part, 75 the gateway still
+/// cannot start, 77 not allowed.
 pub async fn run(args: ReloadArgs) -> ExitCode {
     let answer = match args.socket.ask(&Ask::Reload, PATIENCE).await {
         Ok(answer) => answer,
@@ -53,6 +54,7 @@ fn code(answer: &Value) -> u8 {
     match (&answer["reloaded"], answer["report"].is_object()) {
         (Value::Bool(true), _) => 0,
         (_, true) => exit::CONFIG,
+        (_, false) if answer["blocked"].is_object() => exit::TEMPORARY,
         (_, false) => exit::SOFTWARE,
     }
 }
@@ -71,6 +73,8 @@ mod tests {
         );
         assert_eq!(code(&refused), 78);
         assert_eq!(code(&json!({ "reloaded": true })), 0);
+        let blocked = json!({ "reloaded": false, "error": "e", "blocked": { "problem": "p", "next": "n" } });
+        assert_eq!((words(&blocked).as_str(), code(&blocked)), ("e\n", 75));
         let broken = json!({ "reloaded": false, "error": "bus: no timer" });
         assert_eq!((words(&broken).as_str(), code(&broken)), ("bus: no timer\n", 70));
     }

@@ -131,12 +131,20 @@ fn screen(status: &Value) -> String {
 
 /// Which configuration is in force, where it is not the one in the files.
 fn configuration(out: &mut String, configuration: &Value) {
+    let blocked = &configuration["blocked"];
+    if blocked.is_object() {
+        let (problem, next) = (text(&blocked["problem"]), text(&blocked["next"]));
+        let _ = writeln!(out, "  SAFE MODE: the gateway cannot start, nothing runs");
+        let _ = writeln!(out, "    {problem}\n    next: {next}");
+        let _ = writeln!(out, "    it is tried again by itself, and at `retrovolt reload`");
+    }
     let headline = match (
         configuration["mode"].as_str(),
         configuration["refused"].is_array(),
     ) {
         (Some("last_good"), _) => "LAST GOOD CONFIGURATION: the files cannot be used",
-        (Some("safe_mode"), _) => "SAFE MODE: the files cannot be used, nothing runs",
+        (_, false) if blocked.is_object() => return,
+        (Some("safe_mode"), _) if !blocked.is_object() => "SAFE MODE: the files cannot be used, nothing runs",
         (_, true) => "the files were refused at the last reload; what ran before goes on",
         (_, false) => return,
     };

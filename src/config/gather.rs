@@ -7,6 +7,7 @@ use super::syntax;
 use super::tree::{Node, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Larger files are not configurations but mistakes.
 const LARGEST: usize = 1024 * 1024;
@@ -43,6 +44,20 @@ impl LoadOptions {
             .find(|(name, value)| name == "CREDENTIALS_DIRECTORY" && !value.is_empty())
             .map(|(_, value)| PathBuf::from(value))
     }
+}
+
+/// When the main file or a drop-in was last changed; `None`: the main file is not there.
+#[must_use]
+pub fn last_change(path: &Path, options: &LoadOptions) -> Option<SystemTime> {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let folder = options.dropins.as_deref();
+    // A folder is changed by what comes into it and goes.
+    let around = folder.into_iter().filter_map(changed);
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let within = entries.into_iter().flatten().flatten();
+    let within = within.filter_map(|entry| changed(&entry.path()));
+    let main = changed(path)?;
+    around.chain(within).chain([main]).max()
 }
 
 /// All texts laid over one another.

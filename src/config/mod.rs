@@ -45,7 +45,7 @@ mod tree;
 pub use check::{check, check_with};
 pub use document::{example, reference};
 pub use effective::effective;
-pub use gather::LoadOptions;
+pub use gather::{LoadOptions, last_change};
 pub use issue::{Issue, Report, Severity};
 pub use keep::{Keepsake, Whereabouts, last_good, whereabouts};
 pub use manual::manual;

@@ -5,19 +5,16 @@
 //! * A bad file and no last good one: safe mode. No bus is touched; the control socket answers.
 //! * A bad file at a reload changes nothing.
 //! * The next good file ends either state. Nothing of this ever ends the process, unless `--strict` was given.
+//! * A good one with which the gateway cannot start, be it for the ledger: safe mode as well, until the cause is gone.
 
 use super::RunOptions;
-use super::control::{self, Ask, Question};
-use super::notify;
-use super::{HOUSEKEEPING, exit};
+use super::begin::Blocked;
+use super::control::Ask;
 use crate::config::{self, Issue, Keepsake, Loaded, Report, Severity, Whereabouts};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
-use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{interval, timeout};
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 
 /// How long the main task waits for the disk.
 const KEEP_WAIT: Duration = Duration::from_secs(2);
@@ -49,8 +46,12 @@ pub(super) struct Configuration {
     mode: Mode,
     /// What is wrong with the files, as last read.
     refused: Option<Report>,
+    /// When that was.
+    refused_at: Option<SystemTime>,
     /// Why the last good one cannot be used either.
     beyond: Option<Report>,
+    /// Why the gateway cannot start with what is in force.
+    blocked: Option<Blocked>,
 }
 
 impl Configuration {
@@ -59,8 +60,15 @@ impl Configuration {
             options,
             mode: Mode::Safe,
             refused: None,
+            refused_at: None,
             beyond: None,
+            blocked: None,
         }
+    }
+
+    /// Whatever is in the way ends the process.
+    pub(super) fn strict(&self) -> bool {
+        self.options.strict
     }
 
     /// Seed of every random choice.
@@ -76,12 +84,11 @@ impl Configuration {
         config::load(&self.options.config, &self.options.load)
     }
 
-    /// The configuration to start with; `Err`: the process is to end instead. In safe mode this waits for a good one.
-    pub(super) async fn first(
-        &mut self,
-        ends: [&mut Signal; 2],
-        hup: &mut Signal,
-    ) -> Result<Loaded, ExitCode> {
+    /// The configuration to start with: the files, or the last good one unless `--strict` was given.
+    ///
+    /// # Errors
+    /// Where safe mode is to be asked, and where nothing is.
+    pub(super) fn first(&mut self) -> Result<Loaded, Whereabouts> {
         match self.read() {
             Ok(loaded) => {
                 warn(&loaded);
@@ -91,79 +98,76 @@ impl Configuration {
             Err(report) => {
                 tracing::error!("the configuration cannot be used:\n{report}");
                 self.refused = Some(report);
+                self.refused_at = Some(SystemTime::now());
             }
         }
-        if self.options.strict {
-            return Err(exit::CONFIG.into());
-        }
         let places = config::whereabouts(&self.options.config, &self.options.load);
+        if self.options.strict {
+            return Err(places);
+        }
         match config::last_good(&self.options.config, &self.options.load, &places.state_dir) {
             Some(Ok(loaded)) => {
                 tracing::error!(
                     "the last good configuration runs instead; mend the file, then `retrovolt reload` or SIGHUP"
                 );
                 self.mode = Mode::LastGood;
-                Ok(loaded)
+                return Ok(loaded);
             }
-            kept => {
-                if let Some(Err(report)) = kept {
-                    tracing::error!("the last good configuration cannot be used either:\n{report}");
-                    self.beyond = Some(report);
-                }
-                self.safe(&places, ends, hup).await
+            Some(Err(report)) => {
+                tracing::error!("the last good configuration cannot be used either:\n{report}");
+                self.beyond = Some(report);
             }
+            None => {}
         }
-    }
-
-    /// Safe mode: no bus is touched, questions are answered, the next good configuration ends it.
-    async fn safe(
-        &mut self,
-        places: &Whereabouts,
-        [term, int]: [&mut Signal; 2],
-        hup: &mut Signal,
-    ) -> Result<Loaded, ExitCode> {
         tracing::error!("safe mode: no bus is touched; mend the file, then `retrovolt reload` or SIGHUP");
-        let (questions, mut asked) = mpsc::channel(8);
-        let listener = listen_alone(places, questions).await;
-        notify::ready(&self.summary(""));
-        let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
-        let ended = loop {
-            let back = tokio::select! {
-                _ = term.recv() => break Err(ExitCode::SUCCESS),
-                _ = int.recv() => break Err(ExitCode::SUCCESS),
-                _ = alive.tick() => { notify::alive(); continue; }
-                _ = hup.recv() => None,
-                Some((ask, back)) = asked.recv() => {
-                    if ask != Ask::Reload {
-                        let _ = back.send(self.answer(&ask));
-                        continue;
-                    }
-                    Some(back)
-                }
-            };
-            notify::reloading();
-            match self.read() {
-                Ok(loaded) => {
-                    warn(&loaded);
-                    (self.mode, self.refused, self.beyond) = (Mode::File, None, None);
-                    tell(back, applied());
-                    break Ok(loaded);
-                }
-                Err(report) => tell(back, self.refuse(report)),
-            }
-            notify::ready(&self.summary(""));
-        };
-        if let Some(task) = listener {
-            // Answers under way have tasks of their own; the gateway binds the socket anew.
-            task.abort();
-        }
-        ended
+        Err(places)
     }
 
-    /// What safe mode says to a question; [`Ask::Reload`] is not answered here.
-    fn answer(&self, ask: &Ask) -> Value {
+    /// The files, where nobody has touched them since they were refused and they can be used now: what they name is there at
+    /// last, be it a folder on a disk that is slow to come. What somebody works on waits for his word.
+    pub(super) fn cured(&mut self) -> Option<Loaded> {
+        let loaded = self.read().ok()?;
+        let changed = config::last_change(&self.options.config, &self.options.load)?;
+        if changed >= self.refused_at? {
+            return None;
+        }
+        tracing::info!("what was missing is there: the configuration can be used");
+        warn(&loaded);
+        self.accept();
+        Some(loaded)
+    }
+
+    /// Reads the files again while nothing runs. `Err`: the answer to whoever asked.
+    pub(super) fn read_again(&mut self) -> Result<Loaded, Value> {
+        let loaded = self.read().map_err(|report| self.refuse(report))?;
+        warn(&loaded);
+        self.accept();
+        Ok(loaded)
+    }
+
+    /// The gateway cannot start: safe mode. The same reason is said once.
+    pub(super) fn block(&mut self, blocked: Blocked) {
+        if self.blocked.as_ref() != Some(&blocked) {
+            tracing::error!(
+                "safe mode: no bus is touched; the gateway cannot start: {}; next: {}",
+                blocked.problem,
+                blocked.next
+            );
+            self.blocked = Some(blocked);
+        }
+    }
+
+    /// It has started.
+    pub(super) fn unblocked(&mut self) {
+        if self.blocked.take().is_some() {
+            tracing::info!("safe mode is over");
+        }
+    }
+
+    /// What is said while nothing runs. A reload that comes while the gateway is just starting has to come again.
+    pub(super) fn answer(&self, ask: &Ask) -> Value {
         match ask {
-            Ask::Status | Ask::Reload => json!({
+            Ask::Status => json!({
                 "schema": 1,
                 "version": env!("CARGO_PKG_VERSION"),
                 "configuration": self.status(),
@@ -173,6 +177,9 @@ impl Configuration {
             }),
             Ask::Health => health(self.ailing()),
             Ask::Diag => json!({ "files": { "state.json": format!("{:#}", self.answer(&Ask::Status)) } }),
+            Ask::Reload => {
+                json!({ "reloaded": false, "error": "the gateway is just starting; say that again in a moment" })
+            }
         }
     }
 
@@ -203,22 +210,31 @@ impl Configuration {
         tracing::error!("the new configuration is not used:\n{report}");
         let answer = refused(&report);
         self.refused = Some(report);
+        self.refused_at = Some(SystemTime::now());
         answer
     }
 
     /// What stands against health.
-    pub(super) fn ailing(&self) -> Option<&'static str> {
-        match self.mode {
-            Mode::File => None,
-            Mode::LastGood => Some("the configuration cannot be used; the last good one runs"),
-            Mode::Safe => Some("safe mode: the configuration cannot be used and there is no last good one"),
+    pub(super) fn ailing(&self) -> Option<String> {
+        if let Some(blocked) = &self.blocked {
+            let Blocked { problem, next, .. } = blocked;
+            return Some(format!(
+                "safe mode: the gateway cannot start: {problem}; next: {next}"
+            ));
         }
+        let words = match self.mode {
+            Mode::File => return None,
+            Mode::LastGood => "the configuration cannot be used; the last good one runs",
+            Mode::Safe => "safe mode: the configuration cannot be used and there is no last good one",
+        };
+        Some(words.to_owned())
     }
 
     /// For `retrovolt status`.
     pub(super) fn status(&self) -> Value {
         json!({
-            "mode": self.mode.word(),
+            "mode": self.blocked.as_ref().map_or(self.mode, |_| Mode::Safe).word(),
+            "blocked": self.blocked.as_ref().map(Blocked::status),
             "file": std::path::absolute(&self.options.config).unwrap_or_else(|_| self.options.config.clone()),
             "refused": self.refused.as_ref().map(|report| report.json()["issues"].take()),
             "last_good_refused": self.beyond.as_ref().map(|report| report.json()["issues"].take()),
@@ -238,6 +254,9 @@ impl Configuration {
                 issue.file, issue.line, issue.column, issue.key, issue.problem
             )
         });
+        if let Some(Blocked { problem, next, .. }) = &self.blocked {
+            return format!("SAFE MODE, nothing runs: {problem}; next: {next}");
+        }
         match (self.mode, &self.refused) {
             (Mode::File, None) => running.to_owned(),
             (Mode::File, Some(_)) => format!("reload refused{why}; {running}"),
@@ -267,33 +286,8 @@ fn refused(report: &Report) -> Value {
     })
 }
 
-fn tell(back: Option<oneshot::Sender<Value>>, answer: Value) {
-    if let Some(back) = back {
-        let _ = back.send(answer);
-    }
-}
-
 fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
-    }
-}
-
-/// The socket of safe mode. Without the ledger's lock only its silence says that no other daemon has it.
-async fn listen_alone(
-    places: &Whereabouts,
-    questions: mpsc::Sender<Question>,
-) -> Option<tokio::task::JoinHandle<()>> {
-    let socket = &places.socket;
-    if !matches!(control::running(socket).await, Ok(None)) {
-        tracing::error!("{} is in use by another gateway", socket.display());
-        return None;
-    }
-    match control::listen(socket, questions) {
-        Ok(task) => Some(task),
-        Err(error) => {
-            tracing::warn!("no control socket at {}: {error}", socket.display());
-            None
-        }
     }
 }

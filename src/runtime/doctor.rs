@@ -1,4 +1,9 @@
-//! `retrovolt doctor --csms`: which CSMSs there are, what the running gateway says of them, and the examination of each.
+//! `retrovolt doctor --csms` and `--mqtt`: which CSMSs and brokers there are, what the running gateway says of them, and the
+//! examination of each.
+
+mod mqtt;
+
+pub use mqtt::brokers;
 
 use super::clock::SystemClock;
 use super::control::running;

@@ -141,7 +141,7 @@ impl Gateway {
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
         let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, measures.gauges.clone());
-        let mut gateway = Self {
+        let gateway = Self {
             sideways: Sideways::default(),
             easel,
             scene,
@@ -169,8 +169,7 @@ impl Gateway {
             measures,
             time_told,
         };
-        gateway.apply(setup, library).await?;
-        Ok(gateway)
+        gateway.begun(setup, library).await
     }
 
     /// Takes over a changed configuration. What did not change is not touched; a charge point that did is built

@@ -3,6 +3,7 @@
 //! [`run`] is the daemon: it loads the configuration, opens the ledger, starts a [`gateway::Gateway`] and then only
 //! waits: for signals, for questions on the socket, for the time, and for a task that hangs.
 
+mod begin;
 mod budget;
 mod bundle;
 pub mod clock;
@@ -25,8 +26,10 @@ pub mod log;
 mod narrator;
 mod notify;
 mod observe;
+mod own_file;
 pub mod pack;
 mod panel;
+mod porch;
 mod porter;
 mod process;
 mod pseudonym;
@@ -34,6 +37,7 @@ mod records;
 mod ring;
 mod router;
 mod sideways;
+mod signals;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -43,17 +47,15 @@ pub use gateway::GatewayError;
 
 use crate::config;
 use crate::domain::SecurityEvent;
-use crate::ocpp::FLOOR_UNIX_MS;
-use crate::store::{Opened, Store, StoreError};
-use clock::SystemClock;
+use crate::store::Opened;
+use begin::{Started, begin};
 use configuration::Configuration;
 use control::{Ask, Question};
 use gateway::Gateway;
+use signals::{Signals, Told};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -88,6 +90,9 @@ pub mod exit {
 /// How often the clock is looked after and the status line refreshed.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
+/// How long a process that cannot even wait in safe mode puts its end off.
+const HELD_BACK: Duration = Duration::from_secs(30);
+
 /// What the daemon is started with.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -95,7 +100,7 @@ pub struct RunOptions {
     pub config: PathBuf,
     /// Where drop-ins and environment come from.
     pub load: config::LoadOptions,
-    /// End with 78 on a bad configuration instead of waiting for a good one.
+    /// End on a bad configuration (78), or whatever else is in the way of the start, instead of waiting.
     pub strict: bool,
     /// Makes every random choice repeat itself; for tests.
     pub seed: Option<u64>,
@@ -103,37 +108,24 @@ pub struct RunOptions {
 
 /// Runs the daemon until SIGTERM or SIGINT.
 pub async fn run(options: RunOptions) -> ExitCode {
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
+    let Some(mut signals) = Signals::catch() else {
         tracing::error!("the system refuses signal handlers");
+        hold_back();
         return exit::OS.into();
     };
     let mut configuration = Configuration::new(options);
-    let loaded = match configuration.first([&mut term, &mut int], &mut hup).await {
-        Ok(loaded) => loaded,
+    let started = match begin(&mut configuration, &mut signals).await {
+        Ok(started) => started,
         Err(code) => return code,
     };
-    let (store, opened) = match Store::open(&loaded.setup.state_dir) {
-        Ok(store) => store,
-        Err(error) => {
-            tracing::error!("{error}");
-            return store_exit(&error).into();
-        }
-    };
-    let clock = Arc::new(SystemClock::new(opened.boot, opened.last_wall_ms, FLOOR_UNIX_MS));
-    let (socket, state_dir) = (loaded.setup.socket.clone(), loaded.setup.state_dir.clone());
-    let seed = configuration.seed();
-    let gateway = match Gateway::start(loaded.setup, &loaded.library, clock, store, seed).await {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            tracing::error!("{error}");
-            return exit::SOFTWARE.into();
-        }
-    };
-    configuration.taken(loaded.keepsake, state_dir).await;
+    let Started {
+        gateway,
+        opened,
+        keepsake,
+        socket,
+        state_dir,
+    } = started;
+    configuration.taken(keepsake, state_dir).await;
     note_lost_log(&gateway, &opened);
     let (questions, asked) = mpsc::channel(8);
     let listener = match control::listen(&socket, questions) {
@@ -149,7 +141,7 @@ pub async fn run(options: RunOptions) -> ExitCode {
     let summary = configuration.summary(&gateway.summary());
     notify::ready(&summary);
     tracing::info!("running: {summary}");
-    serve(gateway, configuration, asked, [&mut term, &mut int], &mut hup).await;
+    serve(gateway, configuration, asked, signals).await;
     if let Some(task) = listener {
         task.abort();
         let _ = std::fs::remove_file(&socket);
@@ -175,8 +167,7 @@ async fn serve(
     mut gateway: Gateway,
     mut configuration: Configuration,
     mut asked: mpsc::Receiver<Question>,
-    [term, int]: [&mut Signal; 2],
-    hup: &mut Signal,
+    mut signals: Signals,
 ) {
     let mut housekeeping = interval(HOUSEKEEPING);
     let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
@@ -191,9 +182,10 @@ async fn serve(
         wishes.send_if_modified(|old| std::mem::replace(old, wish) != wish);
         tokio::select! {
             _ = turn.tick() => gateway.count_bytes(),
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hup.recv() => { reload(&mut gateway, &mut configuration).await; }
+            told = signals.next() => match told {
+                Told::End => break,
+                Told::Reload => { reload(&mut gateway, &mut configuration).await; }
+            },
             Some((ask, back)) = asked.recv() => answer(&mut gateway, &mut configuration, &ask, back).await,
             Some(unix_ms) = gateway.time_told.recv() => gateway.take_time(unix_ms).await,
             _ = housekeeping.tick() => {
@@ -232,8 +224,7 @@ async fn answer(
         }
         Ask::Reload => reload(gateway, configuration).await,
         Ask::Health => {
-            let ailing = configuration.ailing().map(str::to_owned);
-            configuration::health(gateway.ailing().await.into_iter().chain(ailing))
+            configuration::health(gateway.ailing().await.into_iter().chain(configuration.ailing()))
         }
         Ask::Diag => return gateway.tell_diagnostics(configuration.status(), back).await,
     };
@@ -265,10 +256,11 @@ async fn reload(gateway: &mut Gateway, configuration: &mut Configuration) -> ser
     told
 }
 
-fn store_exit(error: &StoreError) -> u8 {
-    match error {
-        StoreError::Locked { .. } => exit::CANT_CREATE,
-        _ => exit::OS,
+/// Waits half a minute where systemd would start the process again at once: what the system is short of does not come back
+/// the sooner for it.
+pub fn hold_back() {
+    if notify::is_supervised() {
+        std::thread::sleep(HELD_BACK);
     }
 }
 

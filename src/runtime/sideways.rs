@@ -295,13 +295,16 @@ impl Sideways {
             "events_dropped": status.dropped,
             "thinned": status.thinned,
             "records_given_up": self.records_given_up.load(Ordering::Relaxed),
+            "taken_over": status.taken_over,
+            "short_lived": status.short_lived,
             "bytes_sent": traffic.sent(),
             "bytes_received": traffic.received(),
         }))
     }
 }
 
-fn tls(broker: &BrokerSetup, trust_dir: Option<&Path>, clock: Arc<dyn Clock>) -> MakeTls {
+/// What makes TLS settings for a broker.
+pub(super) fn tls(broker: &BrokerSetup, trust_dir: Option<&Path>, clock: Arc<dyn Clock>) -> MakeTls {
     let (broker, trust_dir) = (broker.clone(), trust_dir.map(Path::to_owned));
     Arc::new(move || {
         let (ca, identity) = (broker.ca_file.as_deref(), broker.identity.as_ref());

@@ -3,6 +3,7 @@
 use super::error::StoreError;
 use super::schema::{self, SMALL_TABLES, Step};
 use super::{Options, ledger};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -91,6 +92,9 @@ fn prepare(dir: &Path, steps: &[Step], options: &Options) -> Result<Connection, 
             "the file is empty, but its log is not".into(),
         ));
     }
+    if size > 0 {
+        refuse_newer(&path, wal, steps)?;
+    }
     let mut db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     tune(&db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -117,6 +121,39 @@ fn prepare(dir: &Path, steps: &[Step], options: &Options) -> Result<Connection, 
         ledger::verify_small(&db)?;
     }
     Ok(db)
+}
+
+/// A ledger of a later release is looked at without a change to a byte of it, be it only the log that SQLite would write
+/// back on closing. Whatever else is wrong is found by who opens it to write.
+fn refuse_newer(path: &Path, wal: u64, steps: &[Step]) -> Result<(), StoreError> {
+    // Without a log nothing beside the file is needed; SQLite would make one otherwise.
+    let alone = if wal == 0 { "?immutable=1" } else { "" };
+    let uri = format!("file:{}{alone}", uri_path(path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let look = || {
+        let db = Connection::open_with_flags(uri, flags)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        tune(&db)?;
+        schema::refuse_newer(&db, steps).map(drop)
+    };
+    match look() {
+        Err(newer @ StoreError::Newer { .. }) => Err(newer),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A path within a URI: everything but the plainest characters in hexadecimal.
+fn uri_path(path: &Path) -> String {
+    let mut text = String::new();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            text.push_str(&format!("{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// Opens a second connection for reads, which never hold the writer up.

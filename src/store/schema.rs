@@ -108,17 +108,26 @@ fn version(db: &Connection) -> Result<u32, StoreError> {
     Ok(db.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-/// Brings the file to the last of `steps`.
+/// Version of a file that this release can bring to the last of `steps`; reads only.
 ///
 /// # Errors
-/// [`StoreError::Newer`] for a file of a later release; [`StoreError::Corrupt`] when the file is not a ledger.
-pub(super) fn migrate(db: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
+/// As [`migrate`].
+pub(super) fn refuse_newer(db: &Connection, steps: &[Step]) -> Result<u32, StoreError> {
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     let found = version(db)?;
     check_identity(db, found)?;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
+    Ok(found)
+}
+
+/// Brings the file to the last of `steps`.
+///
+/// # Errors
+/// [`StoreError::Newer`] for a file of a later release; [`StoreError::Corrupt`] when the file is not a ledger.
+pub(super) fn migrate(db: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
+    let found = refuse_newer(db, steps)?;
     for (at, step) in steps.iter().enumerate().skip(found as usize) {
         let to = i64::try_from(at + 1).unwrap_or(i64::MAX);
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -12,8 +12,10 @@
 //! | `metrics` | the endpoint for Prometheus |
 //! | `sparkplug` | the gateway as an edge node of Sparkplug B |
 //! | `ha` | Home Assistant |
+//! | `doctor` | what is wrong between here and a broker |
 
 pub mod client;
+pub mod doctor;
 mod event;
 pub mod ha;
 pub mod metrics;

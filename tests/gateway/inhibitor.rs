@@ -15,13 +15,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// A bus of our own, on which anybody may do anything.
-struct Bus {
+pub struct Bus {
     _daemon: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Bus {
-    async fn start(dir: &Path) -> Self {
+    pub async fn start(dir: &Path) -> Self {
         let address = format!("unix:path={}", dir.join("bus.sock").display());
         let policy =
             "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/>";
@@ -50,9 +50,14 @@ impl Bus {
     }
 
     async fn logind(&self) -> Rig {
+        self.somebody("logind.py").await
+    }
+
+    /// A service of somebody else's making on this bus.
+    pub async fn somebody(&self, script: &str) -> Rig {
         let mut command = Command::new(python());
         command
-            .arg(root().join("tests/interop/logind.py"))
+            .arg(root().join("tests/interop").join(script))
             .env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
         Rig::spawn(command).await
     }

@@ -7,6 +7,7 @@
 )]
 
 mod bad_certificates;
+mod blocked;
 #[path = "../mqtt/broker.rs"]
 #[allow(
     dead_code,
@@ -19,6 +20,7 @@ mod budget;
 mod canaries;
 mod deploy;
 mod doctor;
+mod doctor_mqtt;
 mod dropin;
 mod every_action;
 mod foreign_csms;

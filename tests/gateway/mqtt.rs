@@ -15,11 +15,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-const CANARY: &str = "cAnArY-9f1d";
+pub const CANARY: &str = "cAnArY-9f1d";
 
 const ACL: &str = "user gw\ntopic readwrite retrovolt/#\nuser ha\ntopic read retrovolt/#\nuser reader\ntopic read retrovolt/#\npattern write retrovolt/+/as/%u/#\n";
 
-async fn broker() -> Broker {
+pub async fn broker() -> Broker {
     Broker::mosquitto(
         "allow_anonymous false\npassword_file DIR/passwords\nacl_file DIR/acl\n",
         |dir| {
@@ -39,7 +39,7 @@ async fn broker() -> Broker {
     .await
 }
 
-fn mqtt_toml(dir: &Path, port: u16) -> String {
+pub fn mqtt_toml(dir: &Path, port: u16) -> String {
     let secret = dir.join("mqtt.password");
     std::fs::write(&secret, CANARY).expect("a file");
     let secret = secret.display();

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 const BUS_CONTROL_AT_MOST: Duration = Duration::from_secs(30);
 
 /// What a verb said and how it ended.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 /// Runs a verb.
@@ -45,7 +45,7 @@ async fn retrovolt(args: &[&str]) -> Said {
 }
 
 /// Runs a verb that asks a gateway.
-async fn ask(gateway: &GatewayProcess, args: &[&str]) -> Said {
+pub async fn ask(gateway: &GatewayProcess, args: &[&str]) -> Said {
     let socket = gateway.socket().display().to_string();
     let mut all = args.to_vec();
     all.extend(["--socket", &socket]);
@@ -53,17 +53,17 @@ async fn ask(gateway: &GatewayProcess, args: &[&str]) -> Said {
 }
 
 /// A site with one charger, its gateway not started yet.
-struct Yard {
-    dir: TempDir,
+pub struct Yard {
+    pub dir: TempDir,
     csms: Csms,
-    world: World,
-    toml: String,
-    gateway: GatewayProcess,
-    notify: Notify,
+    pub world: World,
+    pub toml: String,
+    pub gateway: GatewayProcess,
+    pub notify: Notify,
 }
 
 impl Yard {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let dir = TempDir::new().expect("a folder");
         let csms = Csms::start().await.expect("a CSMS");
         let world = quick_world(dir.path()).await;
@@ -83,14 +83,21 @@ impl Yard {
         }
     }
 
-    async fn charging(&self, amps: i64) -> Value {
+    pub async fn charging(&self, amps: i64) -> Value {
         until(&self.gateway, "a session that is steered", |s| {
             online(s) == 1 && sessions(s) == 1 && self.world.offered("box") == Ok(MilliAmps::from_base(amps))
         })
         .await
     }
 
-    async fn stop(&mut self) {
+    pub async fn charging_is_possible(&self) {
+        until(&self.gateway, "it serves", |s| {
+            online(s) == 1 && up(s, "devices") == 1
+        })
+        .await;
+    }
+
+    pub async fn stop(&mut self) {
         let end = self.gateway.stop(PATIENCE).await.expect("it ends");
         assert!(end.success());
     }

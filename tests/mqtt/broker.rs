@@ -315,10 +315,23 @@ impl Authority {
 
     /// Signs a certificate for a name: `NAME.pem` and `NAME.key`.
     pub fn sign(&self, dir: &Path, name: &str, hosts: &[&str]) -> (PathBuf, PathBuf) {
+        self.sign_for(dir, name, hosts, (1975, 4096))
+    }
+
+    /// The same, valid from the first day of one year to that of another.
+    pub fn sign_for(
+        &self,
+        dir: &Path,
+        name: &str,
+        hosts: &[&str],
+        (from, to): (i32, i32),
+    ) -> (PathBuf, PathBuf) {
         let key = rcgen::KeyPair::generate().unwrap();
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
         let signed = params.signed_by(&key, &self.issuer).unwrap();
         let (certificate, secret) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
         std::fs::write(&certificate, signed.pem()).unwrap();

@@ -131,7 +131,7 @@ async fn a_broker_of_3_1_1_only_is_spoken_to_in_3_1_1() {
     };
     let error = refused(five).await;
     assert!(
-        matches!(error, LinkError::Version { .. } | LinkError::Closed { .. }),
+        matches!(error, LinkError::Version { .. } | LinkError::NotSpoken { .. }),
         "{error}"
     );
 }
@@ -245,7 +245,7 @@ async fn tls_with_a_foreign_authority_and_without_our_certificate_is_told() {
     let foreign = foreign.connect(None).await.err().unwrap();
     assert!(matches!(foreign, LinkError::Certificate { .. }), "{foreign}");
     let no_tls = refused(broker.setup("gw")).await;
-    assert!(matches!(no_tls, LinkError::Closed { .. }), "{no_tls}");
+    assert!(matches!(no_tls, LinkError::NotSpoken { .. }), "{no_tls}");
     let open = Broker::open().await;
     let to_plain = trusting(dial(open.setup("gw")), &ca, None)
         .connect(None)
@@ -253,6 +253,26 @@ async fn tls_with_a_foreign_authority_and_without_our_certificate_is_told() {
         .err()
         .unwrap();
     assert!(matches!(to_plain, LinkError::Tls { .. }), "{to_plain}");
+}
+
+#[tokio::test]
+async fn who_is_thrown_out_by_another_client_with_its_id_is_told_so() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let broker = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        assert!(socket.read(&mut [0; 256]).await.unwrap() > 0);
+        // CONNACK of MQTT 5, then DISCONNECT with 0x8E, session taken over.
+        socket.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+        socket.write_all(&[0xE0, 2, 0x8E, 0]).await.unwrap();
+        socket
+    };
+    let dial = dial(setup(port, "gw"));
+    let (link, _socket) = tokio::join!(dial.connect(None), broker);
+    let mut link = link.unwrap();
+    let end = timeout(PATIENCE, link.next()).await.unwrap();
+    let client_id = "gw".to_owned();
+    assert_eq!(end.unwrap_err(), LinkError::TakenOver { client_id });
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "shared with the tests of the whole gateway")]
 mod broker;
 mod client;
+mod doctor;
 mod examples;
 mod hub;
 mod schema;

@@ -1,9 +1,9 @@
 //! What is wrong with the machine the gateway runs on: each check with what was seen, the likeliest cause, the next step.
 //!
-//! Everything is read from files below one root, which tests replace by a tree of their own; nothing is started, nothing
-//! changed.
+//! Everything is read from files below one root, which tests replace by a tree of their own, and from what
+//! [`timekeeping`] has told; nothing is changed.
 //!
-//! * `clock`: the time and what keeps it; `disk`: space, wear, read-only; `power`: supply, heat, memory
+//! * `clock`, `timekeeping`: the time and what keeps it; `disk`: space, wear, read-only; `power`: supply, heat, memory
 //! * `rights`: state directory, socket, secrets, ports; `service`: systemd; `serial`: what else wants the ports
 
 mod clock;
@@ -14,6 +14,9 @@ mod serial;
 mod service;
 #[cfg(test)]
 mod tests;
+mod timekeeping;
+
+pub use timekeeping::{Timekeeping, timekeeping};
 
 use super::ports::Roots;
 use serde::Serialize;
@@ -115,6 +118,8 @@ pub struct Machine<'a> {
     pub floor_unix_ms: i64,
     /// The room where a folder is.
     pub room: &'a dyn Fn(&Path) -> std::io::Result<Room>,
+    /// What systemd tells of the clock.
+    pub time: &'a Timekeeping,
 }
 
 /// What the gateway needs of the machine.

@@ -14,6 +14,7 @@ struct Bench {
     unix_ms: i64,
     room: Room,
     needs: Needs,
+    time: Timekeeping,
 }
 
 impl Bench {
@@ -21,6 +22,12 @@ impl Bench {
         let bench = Self {
             dir: tempfile::tempdir().unwrap(),
             unix_ms: FLOOR + 86_400_000,
+            time: Timekeeping {
+                synchronised: Some(true),
+                enabled: Some(true),
+                server: Some("time.example".to_owned()),
+                error_us: Some(8_500),
+            },
             room: Room {
                 free: 4 * GIB,
                 size: 16 * GIB,
@@ -45,6 +52,7 @@ impl Bench {
             ("/run/systemd/timesync/synchronized", ""),
             ("/run/systemd/system/x", ""),
             ("/sys/class/rtc/rtc0/name", "rtc"),
+            ("/sys/class/rtc/rtc0/since_epoch", "1700086399\n"),
             (
                 "/proc/self/mounts",
                 "/dev/root / ext4 rw,noatime 0 0\n/dev/mmcblk0p3 /var/lib ext4 rw 0 0\n",
@@ -116,6 +124,7 @@ impl Bench {
             unix_ms: self.unix_ms,
             floor_unix_ms: FLOOR,
             room: &room,
+            time: &self.time,
         };
         examine(&machine, &self.needs)
     }
@@ -166,7 +175,7 @@ fn a_machine_in_order_gives_no_finding() {
         .filter(|check| check.verdict != Verdict::Good)
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    assert_eq!(checks.len(), 18, "{checks:#?}");
+    assert_eq!(checks.len(), 19, "{checks:#?}");
 }
 
 #[test]
@@ -180,8 +189,68 @@ fn a_clock_that_was_never_set_or_set_wrongly_is_told() {
 }
 
 #[test]
-fn what_keeps_the_clock_is_told() {
+fn a_battery_clock_that_is_empty_is_told() {
     let bench = Bench::new();
+    bench.put("/sys/class/rtc/rtc0/since_epoch", "3601\n");
+    assert!(bench.doubt("battery clock").starts_with("1970-01-01T01:00:01Z"));
+    // Local time in it is no fault: the kernel does not know.
+    bench.put("/sys/class/rtc/rtc0/since_epoch", "1700136800\n");
+    assert!(bench.checks().iter().all(|check| check.verdict == Verdict::Good));
+    bench.remove("/sys/class/rtc/rtc0/since_epoch");
+    assert!(bench.checks().iter().all(|check| check.name != "battery clock"));
+}
+
+#[test]
+fn the_kernels_own_view_of_its_clock_counts_whoever_keeps_it() {
+    let mut bench = Bench::new();
+    let told = |bench: &Bench| {
+        let checks = bench.checks();
+        checks
+            .iter()
+            .find(|check| check.name == "time source")
+            .cloned()
+            .unwrap()
+    };
+    assert_eq!(
+        told(&bench).evidence,
+        "systemd-timesyncd has set the clock, by time.example, to within 8 ms"
+    );
+    bench.time.error_us = Some(2_400_000);
+    assert!(bench.doubt("time source").contains("may be off by 2.4 s"));
+    bench.time.synchronised = Some(false);
+    assert!(bench.doubt("time source").contains("not synchronised"));
+    bench.put("/run/chrony/chronyd.pid", "1");
+    bench.remove("/run/systemd/timesync");
+    let check = bench.only("time source");
+    assert!(
+        check.verdict == Verdict::Doubt && check.next.contains("chronyc sources"),
+        "{check:?}"
+    );
+    bench.time = Timekeeping {
+        synchronised: Some(true),
+        ..Timekeeping::default()
+    };
+    assert!(told(&bench).evidence.starts_with("chrony keeps the clock"));
+    assert_eq!(told(&bench).verdict, Verdict::Good);
+    bench.remove("/run/chrony");
+    assert!(told(&bench).evidence.contains("who keeps it is not seen"));
+    assert_eq!(told(&bench).verdict, Verdict::Good);
+    bench.time.synchronised = None;
+    bench.put("/usr/lib/systemd/system/systemd-timesyncd.service", "");
+    let check = bench.only("time source");
+    assert!(check.evidence.contains("does not run") && check.next.contains("set-ntp true"));
+    bench.time.enabled = Some(true);
+    let check = bench.only("time source");
+    assert!(
+        check.next.contains("systemctl status systemd-timesyncd"),
+        "{check:?}"
+    );
+}
+
+#[test]
+fn what_keeps_the_clock_is_told() {
+    let mut bench = Bench::new();
+    bench.time = Timekeeping::default();
     bench.remove("/run/systemd/timesync/synchronized");
     assert!(bench.doubt("time source").contains("has not set the clock yet"));
     bench.put("/run/chrony/chronyd.pid", "1");

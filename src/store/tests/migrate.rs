@@ -97,6 +97,15 @@ async fn a_later_schema_is_refused_in_words_and_left_untouched() {
     let (store, _) = Store::open_with(dir.path(), &later(), Options::default()).unwrap();
     store.close().await;
     let before = std::fs::read(dir.path().join(FILE)).unwrap();
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let there = names();
     let error = Store::open(dir.path()).map(drop).unwrap_err();
     let known = u32::try_from(STEPS.len()).unwrap();
     let found = u32::try_from(later().len()).unwrap();
@@ -106,6 +115,34 @@ async fn a_later_schema_is_refused_in_words_and_left_untouched() {
         "{error}"
     );
     assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap(), before);
+    assert_eq!(names(), there, "nothing is put beside it");
+}
+
+/// What a power cut of the later release leaves: its last commits, the new schema perhaps among them, are only in the log.
+#[tokio::test]
+async fn the_log_of_a_later_schema_is_left_untouched_too() {
+    let (alive, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = dir.path().join("a %20 ?b#");
+    std::fs::create_dir(&folder).unwrap();
+    write_v1(alive.path());
+    let (store, _) = Store::open_with(alive.path(), &later(), Options::default()).unwrap();
+    let names = [FILE, "ledger.db-wal"];
+    for name in names {
+        std::fs::copy(alive.path().join(name), folder.join(name)).unwrap();
+    }
+    store.close().await;
+    let read = || names.map(|name| std::fs::read(folder.join(name)).unwrap());
+    let before = read();
+    assert!(!before[1].is_empty(), "there is a log to lose");
+    for _ in 0..2 {
+        let error = Store::open(&folder).map(drop).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+        assert_eq!(read(), before);
+    }
+    // The later release goes on where it was.
+    let (store, opened) = Store::open_with(&folder, &later(), Options::default()).unwrap();
+    assert_eq!((opened.boot, opened.set_aside), (BootId(6), None));
+    store.close().await;
 }
 
 #[tokio::test]

@@ -19,9 +19,10 @@ mod socket;
 mod v4;
 mod v5;
 
-pub use error::LinkError;
+pub use error::{Flaw, LinkError, Stage};
 #[cfg(test)]
 pub(crate) use socket::Pipe;
+pub(super) use socket::{Hear, Passed};
 pub use socket::{MakeTls, Traffic};
 
 use crate::domain::{BrokerSetup, MqttVersion};
@@ -140,44 +141,56 @@ impl Dial {
     /// # Errors
     /// What stands in the way, in words with the next step.
     pub async fn connect(&self, will: Option<&Message>) -> Result<Link, LinkError> {
+        self.observed(will, &mut |_| {}).await
+    }
+
+    /// [`Dial::connect`], which tells of every step that goes well.
+    pub(super) async fn observed(&self, will: Option<&Message>, hear: Hear<'_>) -> Result<Link, LinkError> {
         let first = match self.setup.version {
-            MqttVersion::Auto | MqttVersion::V5 => self.attempt(MqttVersion::V5, will).await,
-            MqttVersion::V311 => self.attempt(MqttVersion::V311, will).await,
+            MqttVersion::Auto | MqttVersion::V5 => self.attempt(MqttVersion::V5, will, hear).await,
+            MqttVersion::V311 => self.attempt(MqttVersion::V311, will, hear).await,
         };
         match first {
             Ok(link) => Ok(link),
             Err(Failure::Version | Failure::Closed(_)) if self.setup.version == MqttVersion::Auto => self
-                .attempt(MqttVersion::V311, will)
+                .attempt(MqttVersion::V311, will, &mut |_| {})
                 .await
                 .map_err(|failure| failure.told(&self.setup)),
             Err(failure) => Err(failure.told(&self.setup)),
         }
     }
 
-    async fn attempt(&self, version: MqttVersion, will: Option<&Message>) -> Result<Link, Failure> {
-        let socket = socket::open(self).await?;
+    async fn attempt(
+        &self,
+        version: MqttVersion,
+        will: Option<&Message>,
+        hear: Hear<'_>,
+    ) -> Result<Link, Failure> {
+        let socket = socket::open(self, hear).await?;
         let (events, inbox) = mpsc::channel(INBOX);
-        let silent = || {
-            Failure::Told(LinkError::Silent {
-                host: self.setup.host.clone(),
-                wait_s: PATIENCE.as_secs(),
-            })
-        };
+        let silent = || Failure::Silent(PATIENCE.as_secs());
         let pace = pace(&self.setup);
-        let (handle, pump) = if version == MqttVersion::V311 {
+        let (handle, offer, pump) = if version == MqttVersion::V311 {
             let (client, facts) = timeout(PATIENCE, v4::connect(&self.setup, will, socket))
                 .await
                 .map_err(|_| silent())??;
-            (Handle::V4(client), tokio::spawn(v4::pump(facts, events, pace)))
+            let pump = tokio::spawn(v4::pump(facts, events, pace));
+            (Handle::V4(client), Offer::default(), pump)
         } else {
-            let (client, facts) = timeout(PATIENCE, v5::connect(&self.setup, will, socket))
+            let (client, offer, facts) = timeout(PATIENCE, v5::connect(&self.setup, will, socket))
                 .await
                 .map_err(|_| silent())??;
-            (Handle::V5(client), tokio::spawn(v5::pump(facts, events, pace)))
+            let id = self.setup.client_id.clone();
+            (
+                Handle::V5(client),
+                offer,
+                tokio::spawn(v5::pump(facts, events, pace, id)),
+            )
         };
         Ok(Link {
             handle,
             version,
+            offer,
             inbox,
             pump,
         })
@@ -189,6 +202,30 @@ fn pace(setup: &BrokerSetup) -> Duration {
     setup.keep_alive * 2
 }
 
+/// What a broker says it can do (MQTT 5 3.2.2.3); one of 3.1.1 says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// It keeps messages for later subscribers.
+    pub retain: bool,
+    /// It takes messages with quality 1.
+    pub receipts: bool,
+    /// It takes filters with `+` and `#`.
+    pub wildcards: bool,
+    /// Largest packet it takes, bytes.
+    pub largest: Option<u32>,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            retain: true,
+            receipts: true,
+            wildcards: true,
+            largest: None,
+        }
+    }
+}
+
 enum Handle {
     V4(v4::Client),
     V5(v5::Client),
@@ -198,6 +235,7 @@ enum Handle {
 pub struct Link {
     handle: Handle,
     version: MqttVersion,
+    offer: Offer,
     inbox: mpsc::Receiver<Result<Incoming, LinkError>>,
     pump: JoinHandle<()>,
 }
@@ -213,6 +251,12 @@ impl Link {
     #[must_use]
     pub fn version(&self) -> MqttVersion {
         self.version
+    }
+
+    /// What the broker can do.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        self.offer
     }
 
     /// Sends a message, without waiting.

@@ -1,17 +1,18 @@
 //! The bytes under MQTT: TCP, TLS where wanted, and how many they are.
 
-use super::error::{self, Failure, LinkError};
+use super::error::{self, Failure, LinkError, Stage};
 use super::{Dial, PATIENCE};
 use crate::domain::Bytes;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -59,8 +60,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 pub(super) type Socket = Box<dyn Duplex>;
 
+/// A step that has gone well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::telemetry) enum Passed {
+    /// The name has these addresses.
+    Resolved(Vec<IpAddr>),
+    /// This one accepts connections.
+    Connected(SocketAddr),
+    /// TLS is agreed on, in this version.
+    Secured(String),
+}
+
+/// Who hears of the steps.
+pub(in crate::telemetry) type Hear<'h> = &'h mut (dyn FnMut(Passed) + Send);
+
 /// Opens TCP and, where wanted, TLS.
-pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
+pub(super) async fn open(dial: &Dial, hear: Hear<'_>) -> Result<Socket, Failure> {
     let setup = &dial.setup;
     #[cfg(test)]
     if let Some(pipe) = &dial.pipe {
@@ -70,16 +85,27 @@ pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
             traffic: Arc::clone(&dial.traffic),
         }));
     }
-    let late = || {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no answer in {} s", PATIENCE.as_secs()),
-        )
+    let late = |stage| {
+        Failure::Told(LinkError::Late {
+            host: setup.host.clone(),
+            port: setup.port,
+            stage,
+            wait_s: PATIENCE.as_secs(),
+        })
     };
-    let tcp = timeout(PATIENCE, TcpStream::connect((setup.host.as_str(), setup.port)))
+    let addresses = timeout(PATIENCE, lookup_host((setup.host.as_str(), setup.port)))
         .await
-        .unwrap_or_else(|_| Err(late()))
+        .map_err(|_| late(Stage::Name))?
+        .map_err(|error| Failure::Told(error::name(&error, setup)))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    hear(Passed::Resolved(addresses.iter().map(SocketAddr::ip).collect()));
+    let tcp = timeout(PATIENCE, TcpStream::connect(&*addresses))
+        .await
+        .map_err(|_| late(Stage::Tcp))?
         .map_err(|error| Failure::Told(error::tcp(&error, setup)))?;
+    if let Ok(address) = tcp.peer_addr() {
+        hear(Passed::Connected(address));
+    }
     // Only a matter of latency.
     let _ = tcp.set_nodelay(true);
     let tcp = Counted {
@@ -98,7 +124,7 @@ pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
     let name = ServerName::try_from(setup.host.clone()).map_err(|error| own(error.to_string()))?;
     let stream = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp))
         .await
-        .unwrap_or_else(|_| Err(late()))
+        .map_err(|_| late(Stage::Tls))?
         .map_err(|error| {
             Failure::Told(error::tls(&error, setup).unwrap_or_else(|| LinkError::Tls {
                 host: setup.host.clone(),
@@ -106,6 +132,9 @@ pub(super) async fn open(dial: &Dial) -> Result<Socket, Failure> {
                 reason: error.to_string(),
             }))
         })?;
+    let version = stream.get_ref().1.protocol_version();
+    let version = version.map_or("TLS".to_owned(), |version| format!("{version:?}"));
+    hear(Passed::Secured(version));
     Ok(Box::new(stream))
 }
 

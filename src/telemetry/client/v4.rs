@@ -18,6 +18,9 @@ pub(super) type Notice = PublishNotice;
 
 pub(super) struct Client(AsyncClient);
 
+/// The library waits as long for the answer to CONNECT.
+const LIBRARY_WAIT_S: u64 = 5;
+
 fn quality(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
@@ -82,8 +85,9 @@ fn failure(error: ConnectionError) -> Failure {
         }
         ConnectionError::ConnectionRefused(C::NotAuthorized) => Failure::Login("not authorised".to_owned()),
         ConnectionError::ConnectionRefused(C::BadClientId) => {
-            Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
+            Failure::ClientId("identifier rejected".to_owned())
         }
+        ConnectionError::NetworkTimeout => Failure::Silent(LIBRARY_WAIT_S),
         ConnectionError::ConnectionRefused(code) => Failure::Refused(format!("{code:?}")),
         ConnectionError::Io(error)
         | ConnectionError::MqttState(

@@ -2,13 +2,15 @@
 
 use super::error::{Failure, LinkError};
 use super::socket::Socket;
-use super::{Farewell, Incoming, LARGEST, Message, Qos, WINDOW};
+use super::{Farewell, Incoming, LARGEST, Message, Offer, PATIENCE, Qos, WINDOW};
 use crate::domain::BrokerSetup;
+use rumqttc5::mqttbytes::v5::ConnAckProperties;
 use rumqttc5::{
     AsyncClient, ClientError, ConnectProperties, ConnectReturnCode, ConnectionError, DisconnectProperties,
     DisconnectReasonCode, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Packet, PublishNotice,
     PublishNoticeError, PublishOptions, QoS, StateError, SubscribeReasonCode,
 };
+
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,10 +37,11 @@ pub(super) async fn connect(
     setup: &BrokerSetup,
     will: Option<&Message>,
     socket: Socket,
-) -> Result<(Client, EventLoop), Failure> {
+) -> Result<(Client, Offer, EventLoop), Failure> {
     let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
     options
         .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
+        .set_connect_timeout(PATIENCE)
         .set_clean_start(true)
         .set_connect_properties(ConnectProperties::new())
         .set_outgoing_inflight_upper_limit(WINDOW)
@@ -75,27 +78,26 @@ pub(super) async fn connect(
     let (library, mut events) = AsyncClient::builder(options)
         .capacity(usize::from(WINDOW))
         .build();
-    match events.poll().await {
-        Ok(Event::Incoming(Packet::ConnAck(answer))) => {
-            let largest = answer
-                .properties
-                .and_then(|properties| properties.max_packet_size);
-            let largest = largest.and_then(|bytes| usize::try_from(bytes).ok());
-            Ok((Client { library, largest }, events))
-        }
-        Ok(_) => Ok((
-            Client {
-                library,
-                largest: None,
-            },
-            events,
-        )),
-        Err(error) => Err(failure(error)),
-    }
+    let answer = match events.poll().await {
+        Ok(Event::Incoming(Packet::ConnAck(answer))) => answer.properties,
+        Ok(_) => None,
+        Err(error) => return Err(failure(error)),
+    };
+    // What is not said can be done.
+    let said = |of: fn(&ConnAckProperties) -> Option<u8>| answer.as_ref().and_then(of) != Some(0);
+    let offer = Offer {
+        retain: said(|answer| answer.retain_available),
+        receipts: said(|answer| answer.max_qos),
+        wildcards: said(|answer| answer.wildcard_subscription_available),
+        largest: answer.as_ref().and_then(|answer| answer.max_packet_size),
+    };
+    let largest = offer.largest.and_then(|bytes| usize::try_from(bytes).ok());
+    Ok((Client { library, largest }, offer, events))
 }
 
 fn failure(error: ConnectionError) -> Failure {
     let code = match error {
+        ConnectionError::Timeout(_) => return Failure::Silent(PATIENCE.as_secs()),
         ConnectionError::ConnectionRefused(code) => code,
         ConnectionError::MqttState(StateError::ConnFail { reason }) => reason,
         ConnectionError::Io(error)
@@ -120,7 +122,7 @@ fn failure(error: ConnectionError) -> Failure {
             Failure::Login("not authorised".to_owned())
         }
         ConnectReturnCode::BadClientId | ConnectReturnCode::ClientIdentifierNotValid => {
-            Failure::Refused("it does not like the client id; set another `client_id`".to_owned())
+            Failure::ClientId("identifier not valid".to_owned())
         }
         other => Failure::Refused(format!("{other:?}")),
     }
@@ -131,6 +133,7 @@ pub(super) async fn pump(
     mut events: EventLoop,
     to: mpsc::Sender<Result<Incoming, LinkError>>,
     pace: Duration,
+    client_id: String,
 ) {
     loop {
         // A healthy connection has a ping at least every half of this.
@@ -146,6 +149,12 @@ pub(super) async fn pump(
             }),
             Ok(Ok(_)) => continue,
             Ok(Err(ConnectionError::RequestsDone)) => return,
+            Ok(Err(ConnectionError::MqttState(StateError::ServerDisconnect {
+                reason_code: DisconnectReasonCode::SessionTakenOver,
+                ..
+            }))) => Err(LinkError::TakenOver {
+                client_id: client_id.clone(),
+            }),
             Ok(Err(error)) => Err(LinkError::Closed {
                 reason: error.to_string(),
             }),

@@ -73,6 +73,10 @@ pub struct HubStatus {
     pub rejected: u64,
     /// Messages of measured values not published because of the budget.
     pub thinned: u64,
+    /// The last connection was lost to another client with the same id.
+    pub taken_over: bool,
+    /// Connections in a row that were lost soon after they stood.
+    pub short_lived: u32,
 }
 
 /// A running hub from outside.
@@ -109,12 +113,12 @@ pub fn spawn(hub: Hub) -> HubHandle {
 /// Why a connection has ended.
 enum End {
     Stop,
-    Lost(String),
+    Lost(LinkError),
 }
 
 impl From<LinkError> for End {
     fn from(error: LinkError) -> Self {
-        Self::Lost(error.to_string())
+        Self::Lost(error)
     }
 }
 
@@ -152,6 +156,10 @@ struct Task {
     rejected: (Instant, u32, u64),
     /// The announcer is asked once more then.
     announce_at: Option<Instant>,
+    taken_over: bool,
+    short_lived: u32,
+    /// Since when the connection stands.
+    since: Instant,
 }
 
 impl Task {
@@ -177,6 +185,9 @@ impl Task {
             refreshed: Instant::now(),
             rejected: (Instant::now(), 0, 0),
             announce_at: None,
+            taken_over: false,
+            short_lived: 0,
+            since: Instant::now(),
             hub,
         }
     }
@@ -189,7 +200,8 @@ impl Task {
             let link = match self.reach(wait).await {
                 Ok(link) => link,
                 Err(End::Stop) => return,
-                Err(End::Lost(reason)) => {
+                Err(End::Lost(error)) => {
+                    let reason = error.to_string();
                     // The same reason is not told again and again for three days.
                     if reason != last_told {
                         tracing::warn!("MQTT: {reason}");
@@ -206,7 +218,7 @@ impl Task {
                 link.version()
             );
             last_told.clear();
-            let since = Instant::now();
+            self.since = Instant::now();
             let end = self.serve(link).await;
             self.outbox.lost();
             self.sent.clear();
@@ -214,10 +226,17 @@ impl Task {
             self.reading = Reading::Idle;
             match end {
                 End::Stop => return,
-                End::Lost(reason) => {
-                    tracing::warn!("MQTT: {reason}");
-                    self.show(false, reason);
-                    if since.elapsed() >= LASTING {
+                End::Lost(error) => {
+                    tracing::warn!("MQTT: {error}");
+                    let lasted = self.since.elapsed() >= LASTING;
+                    self.short_lived = if lasted {
+                        0
+                    } else {
+                        self.short_lived.saturating_add(1)
+                    };
+                    self.taken_over = matches!(error, LinkError::TakenOver { .. });
+                    self.show(false, error.to_string());
+                    if lasted {
                         backoff.reset();
                     }
                     wait = backoff.next();
@@ -237,6 +256,7 @@ impl Task {
     /// Shows what has been counted.
     fn count(&self) {
         self.status.send_if_modified(|shown| {
+            let stands = shown.online && self.since.elapsed() >= LASTING;
             let now = HubStatus {
                 online: shown.online,
                 detail: std::mem::take(&mut shown.detail),
@@ -246,6 +266,8 @@ impl Task {
                 confirmed: self.confirmed,
                 rejected: self.rejected_by_broker,
                 thinned: self.board.thinned(),
+                taken_over: self.taken_over && !stands,
+                short_lived: if stands { 0 } else { self.short_lived },
             };
             let differs = (now.waiting, now.dropped) != (shown.waiting, shown.dropped);
             *shown = now;
@@ -305,8 +327,7 @@ impl Task {
             .as_ref()
             .map_or_else(Vec::new, |announcer| announcer.filters());
         if self.gate.is_some() {
-            filters.push(self.topics.at("as/+/cp/+/+/set").to_string());
-            filters.push(self.topics.at("as/+/request/+").to_string());
+            filters.extend(self.topics.commands());
         }
         for filter in filters {
             match link.subscribe(&filter).await {

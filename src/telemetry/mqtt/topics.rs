@@ -31,6 +31,12 @@ impl Topics {
         self.at("status")
     }
 
+    /// What is to be subscribed for commands.
+    #[must_use]
+    pub fn commands(&self) -> [String; 2] {
+        ["as/+/cp/+/+/set", "as/+/request/+"].map(|filter| self.at(filter).to_string())
+    }
+
     /// A topic of an EVSE.
     #[must_use]
     pub fn point(&self, point: &Slug, rest: impl Display) -> Arc<str> {

@@ -34,5 +34,7 @@ pub mod wire;
 
 pub use command::{Order, Refusal, Wish};
 pub use edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
+pub(super) use host::State;
 pub use run::{Handle, Plan, spawn};
+pub(super) use topic::Topics;
 pub use topic::is_id;

@@ -218,6 +218,22 @@ fn fits_a_topic(topic: &str) {
     }
 }
 
+/// The doctor of brokers says that packets of this size are needed.
+#[test]
+fn the_largest_message_fits_the_packets_that_the_doctor_asks_for() {
+    let (picture, settings) = (sample::everything(), sample::settings());
+    let sizes = messages(&picture, &settings);
+    let largest = sizes
+        .values()
+        .map(|message| message.payload.to_string().len())
+        .max();
+    let needed = usize::try_from(crate::telemetry::doctor::NEEDED_BYTES).unwrap();
+    assert!(
+        largest.is_some_and(|bytes| bytes > needed / 8 && bytes < needed * 3 / 4),
+        "{largest:?} of {needed}"
+    );
+}
+
 #[test]
 fn every_device_message_is_what_home_assistant_takes() {
     let mut ids = BTreeSet::new();
