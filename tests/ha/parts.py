@@ -32,14 +32,14 @@ def free_port():
 
 
 def wait_for(what, holds, within_s):
-    """Waits until something holds and returns what it gave, or fails with the last thing it gave as False."""
+    """Waits until something holds and returns what it gave, or fails with what was waited for: words, or who says them."""
     end = time.monotonic() + within_s
     while True:
         result = holds()
         if result:
             return result
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {within_s} s")
+            raise AssertionError(f"{what() if callable(what) else what}: not within {within_s} s")
         time.sleep(0.05)
 
 
@@ -71,7 +71,7 @@ class Broker:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.command = [program, "-c", str(work / "mosquitto.conf")]
         passwords = work / "passwords"
-        for user in ("gw", "homeassistant", "witness"):
+        for user in ("gw", "homeassistant", "installer", "witness"):
             flags = [] if passwords.exists() else ["-c"]
             subprocess.run(["mosquitto_passwd", "-b", *flags, passwords, user, PASSWORD], check=True)
         passwords.chmod(0o600)
@@ -83,13 +83,33 @@ class Broker:
         )
 
     def start(self):
-        self.process = Process(self.command, self.work / "mosquitto.log")
+        """Starts it and waits until it listens; when that was."""
+        self.log = self.work / "mosquitto.log"
+        self.begun = self.log.stat().st_size if self.log.exists() else 0
+        self.process = Process(self.command, self.log)
 
         def answers():
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
         wait_for("mosquitto", answers, 10)
+        return time.time()
+
+    def heard(self, topic, payload, within_s):
+        """Waits until it has got this since it was started; when that was. Its log has the length of the payload only."""
+        wanted = f"'{topic}', ... ({len(payload)} bytes)".encode()
+
+        def in_log():
+            with open(self.log, "rb") as log:
+                log.seek(self.begun)
+                return any(line.find(b"Received PUBLISH") >= 0 and wanted in line for line in log)
+
+        wait_for(f"{topic} = {payload}", in_log, within_s)
+        return time.time()
+
+    def forget(self):
+        """Only what comes from now on is heard."""
+        self.begun = self.log.stat().st_size
 
     def stop(self):
         if self.process:
@@ -141,10 +161,14 @@ class HomeAssistant:
         store = {"version": 1, "minor_version": 5, "key": "core.config_entries", "data": {"entries": [entry]}}
         (self.config / ".storage/core.config_entries").write_text(json.dumps(store))
 
-    def start(self):
+    def start(self, wait=True):
         environment = ["/usr/bin/env", "-i", "HOME=/root", "LANG=C.UTF-8", "PATH=/hass/bin:/usr/bin:/bin"]
         command = ["chroot", str(ROOT), *environment, "/hass/bin/hass", "-c", self.inner, "--skip-pip"]
         self.process = Process(command, self.config / "stdout.log")
+        if wait:
+            self.wait()
+
+    def wait(self):
         wait_for("Home Assistant", lambda: self.sight().get("running"), 180)
 
     def stop(self):
@@ -182,7 +206,7 @@ class HomeAssistant:
         return self.do(domain=domain, service=service, data=data)
 
     def complaints(self):
-        """Warnings and errors, but for the one that every integration of one's own gets."""
+        """Warnings and errors since it was started, but for the one that every integration of one's own gets."""
         found = []
         for name in ("home-assistant.log", "home-assistant.log.1"):
             path = self.config / name

@@ -52,13 +52,27 @@ fn moved(old: &Value, leaf: &Leaf) -> bool {
             let name = leaf.topic.rsplit('/').find(|level| level.parse::<u8>().is_err());
             differs(name.unwrap_or(""), old, &leaf.value)
         }
-        Watch::Only(keys) => keys.iter().any(|key| {
-            let (old, new) = (old.get(key), leaf.value.get(key));
-            match (old, new) {
-                (Some(old), Some(new)) => differs(key, old, new),
-                _ => old != new,
-            }
-        }),
+        Watch::Only(keys) => {
+            let watched = keys.iter().any(|key| {
+                let (old, new) = (old.get(key), leaf.value.get(key));
+                match (old, new) {
+                    (Some(old), Some(new)) => differs(key, old, new),
+                    _ => old != new,
+                }
+            });
+            watched || appears(old, &leaf.value)
+        }
+    }
+}
+
+/// Whether something that was unknown is known now: who waits for it is not to wait for the refresh.
+fn appears(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => old
+            .iter()
+            .any(|(key, old)| new.get(key).is_some_and(|new| appears(old, new))),
+        (Value::Null, new) => !new.is_null(),
+        _ => false,
     }
 }
 
@@ -158,6 +172,21 @@ mod tests {
         let gone = board.compare(Vec::new(), true);
         assert_eq!(gone, [Message::retained("r/gw/cp/a/state", "")]);
         assert!(board.compare(Vec::new(), true).is_empty(), "once");
+    }
+
+    #[test]
+    fn the_first_value_of_a_counter_does_not_wait() {
+        let mut board = Board::default();
+        let bus = |requests: u64, p95: Value| Leaf {
+            watch: Watch::Only(&["last_error"]),
+            ..leaf(json!({ "requests": requests, "last_error": null, "latency_ms": { "p95": p95 } }))
+        };
+        let mut told = |leaf| board.compare(vec![leaf], false).len();
+        assert_eq!(told(bus(0, Value::Null)), 1);
+        assert_eq!(told(bus(9, Value::Null)), 0);
+        assert_eq!(told(bus(9, json!(12))), 1);
+        assert_eq!(told(bus(9, json!(13))), 0);
+        assert_eq!(told(bus(9, Value::Null)), 0, "nor does it go in between");
     }
 
     #[test]

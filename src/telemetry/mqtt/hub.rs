@@ -7,6 +7,7 @@ use super::super::event::Event;
 use super::super::picture::View;
 use super::board::Board;
 use super::leaves::leaves;
+use super::leftovers::Leftovers;
 use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
 use super::{Announcer, Desk, Entry, Ledger, Topics};
@@ -24,6 +25,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// First and longest wait between attempts to connect.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The same while nobody listens there, e.g. since the broker restarts: what it costs is one packet, and all values are to
+/// be back 10 s after the broker is (promise U7).
+const ABSENT_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// A connection that lasted as long counts as a success.
 const LASTING: Duration = Duration::from_secs(10);
 /// How long a clean stop may take.
@@ -98,12 +102,42 @@ pub fn spawn(hub: Hub) -> HubHandle {
 /// Why a connection has ended.
 enum End {
     Stop,
-    Lost(String),
+    Lost {
+        reason: String,
+        /// Nobody was there.
+        absent: bool,
+    },
 }
 
 impl From<LinkError> for End {
     fn from(error: LinkError) -> Self {
-        Self::Lost(error.to_string())
+        Self::Lost {
+            reason: error.to_string(),
+            absent: error.is_absence(),
+        }
+    }
+}
+
+/// How long until the next attempt: somebody who refuses us is asked ever less often, a broker that is away is not.
+struct Waits {
+    refused: Backoff,
+    absent: Backoff,
+}
+
+impl Waits {
+    fn new(seed: u64) -> Self {
+        Self {
+            refused: Backoff::new(WAITS.0, WAITS.1, seed),
+            absent: Backoff::new(ABSENT_WAITS.0, ABSENT_WAITS.1, !seed),
+        }
+    }
+
+    fn next(&mut self, absent: bool) -> Duration {
+        if absent {
+            self.absent.next()
+        } else {
+            self.refused.next()
+        }
     }
 }
 
@@ -134,6 +168,7 @@ struct Task {
     hub: Hub,
     topics: Topics,
     board: Board,
+    leftovers: Leftovers,
     outbox: Outbox,
     gate: Option<Gatekeeper>,
     reading: Reading,
@@ -158,6 +193,7 @@ impl Task {
         Self {
             topics: Topics::new(&hub.setup.prefix, &hub.setup.gateway),
             board: Board::default(),
+            leftovers: Leftovers::default(),
             outbox: Outbox::default(),
             gate: rights.map(Gatekeeper::new),
             reading: Reading::Idle,
@@ -175,21 +211,21 @@ impl Task {
     }
 
     async fn run(mut self) {
-        let mut backoff = Backoff::new(WAITS.0, WAITS.1, self.rng.next_u64());
-        let mut wait = backoff.first();
+        let mut waits = Waits::new(self.rng.next_u64());
+        let mut wait = waits.refused.first();
         let mut last_told = String::new();
         loop {
             let link = match self.reach(wait).await {
                 Ok(link) => link,
                 Err(End::Stop) => return,
-                Err(End::Lost(reason)) => {
+                Err(End::Lost { reason, absent }) => {
                     // The same reason is not told again and again for three days.
                     if reason != last_told {
                         tracing::warn!("MQTT: {reason}");
                         last_told.clone_from(&reason);
                     }
                     self.show(false, reason);
-                    wait = backoff.next();
+                    wait = waits.next(absent);
                     continue;
                 }
             };
@@ -206,13 +242,14 @@ impl Task {
             self.reading = Reading::Idle;
             match end {
                 End::Stop => return,
-                End::Lost(reason) => {
+                End::Lost { reason, .. } => {
                     tracing::warn!("MQTT: {reason}");
                     self.show(false, reason);
                     if since.elapsed() >= LASTING {
-                        backoff.reset();
+                        waits.refused.reset();
                     }
-                    wait = backoff.next();
+                    waits.absent.reset();
+                    wait = waits.next(false);
                 }
             }
         }
@@ -276,6 +313,7 @@ impl Task {
             .announcer
             .as_ref()
             .map_or_else(Vec::new, |announcer| announcer.filters());
+        filters.extend(self.leftovers.filters(&self.topics));
         if self.gate.is_some() {
             filters.push(self.topics.at("as/+/cp/+/+/set").to_string());
             filters.push(self.topics.at("as/+/request/+").to_string());
@@ -329,6 +367,14 @@ impl Task {
         }
     }
 
+    /// Deletes what is on the broker of devices that are no more.
+    fn clear(&mut self) {
+        let picture = Arc::clone(&self.hub.view.picture.borrow());
+        for message in self.leftovers.gone(&self.topics, &picture) {
+            self.outbox.state(message);
+        }
+    }
+
     async fn serve(&mut self, mut link: Link) -> End {
         if let Err(end) = self.open(&link).await {
             return end;
@@ -364,6 +410,10 @@ impl Task {
                 }
                 () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
                     self.announce();
+                    Ok(())
+                }
+                () = sleep_until(self.leftovers.due().unwrap_or(refresh)), if self.leftovers.due().is_some() => {
+                    self.clear();
                     Ok(())
                 }
                 () = sleep_until(self.again.unwrap_or(refresh)), if self.again.is_some() => {

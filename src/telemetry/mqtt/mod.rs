@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `topics` | names of topics |
 //! | `leaves` | a picture as messages |
+//! | `leftovers` | what the broker has kept of devices that are no more |
 //! | `board` | what was published already, and whether a value has moved |
 //! | `outbox` | what waits for the broker |
 //! | `orders` | commands: who may, is it recent, is it well-formed, how often |
@@ -16,6 +17,7 @@
 mod board;
 mod hub;
 mod leaves;
+mod leftovers;
 mod orders;
 mod outbox;
 mod topics;

@@ -21,6 +21,9 @@ const RECORD_PERIOD: Duration = Duration::from_secs(60);
 
 impl Task {
     pub(super) fn heard(&mut self, incoming: &Incoming) {
+        if self.leftovers.heard(&self.topics, incoming) {
+            return;
+        }
         if let Some(announcer) = self.hub.announcer.as_mut()
             && let Some(after) = announcer.heard(incoming)
         {

@@ -1,0 +1,39 @@
+"""From one message per device to one per entity and back, and a charge point that is configured no more."""
+
+from parts import wait_for
+
+# How Home Assistant says that a change from device messages to entity messages is done.
+CHANGED = ("No device components to cleanup",)
+
+
+def tell(story):
+    count = len(story.wanted())
+    change(story, "entity", count)
+    change(story, "device", count)
+    removed(story)
+
+
+def change(story, form, count):
+    """Everything stays, with the names a user has given."""
+    name = f"My own name {form}"
+    power = f"{story.point}_power"
+    story.home.do(rename=story.home.entities()[power]["entity_id"], name=name)
+    wholes = lambda: [t for t, text in story.witness.texts().items() if t.startswith("homeassistant/device/") and text]
+    story.ask(f"reload {form} 2")
+    wait_for(f"form {form}", lambda: bool(wholes()) == (form == "device") and len(story.wanted()) == count, 30)
+    assert story.everything(20) == count
+    assert story.home.entities()[power]["name"] == name
+    assert len(story.home.entities()) == count
+    story.told(f"announced by {form}: all {count} entities kept, with the name a user has given")
+
+
+def removed(story):
+    """It is taken back a minute after it went missing."""
+    story.ask("reload device 1")
+    gone = lambda: story.other not in story.home.devices()
+    wait_for("the charge point gone", gone, 90)
+    wait_for("its entities gone", lambda: not any(k.startswith(story.other) for k in story.home.entities()), 10)
+    left = [t for t, text in story.witness.texts().items() if "kill-2" in t and text and "/event/" not in t and "/record" not in t]
+    assert not left, left
+    count = story.everything(15)
+    story.told(f"a charge point that is configured no more is gone, with its topics; {count} entities stay")
