@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
@@ -52,9 +53,14 @@ async fn hardware(dir: &Path) -> World {
     let meter = Library::builtin()
         .get("eastron-sdm630")
         .expect("a shipped profile");
+    let charger = |id: &str, unit| {
+        let mut device = DeviceSpec::new(id, profile.clone(), unit);
+        device.think = Duration::from_millis(1);
+        device
+    };
     let devices = vec![
-        DeviceSpec::new("box", profile.clone(), 1),
-        DeviceSpec::new("box2", profile, 2),
+        charger("box", 1),
+        charger("box2", 2),
         DeviceSpec::new("meter", meter, 3).measuring(&["box"]),
     ];
     let spec = WorldSpec {

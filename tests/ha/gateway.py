@@ -69,8 +69,8 @@ class Story:
 
         return wait_for(lambda: f"{what} (now {self.state(key, of)})", look, within_s)
 
-    def everything(self, within_s=15):
-        return all_well(self.home, self.wanted(), within_s, UNKNOWN, self.witness.texts)
+    def everything(self, within_s=15, last=None):
+        return all_well(self.home, self.wanted(), within_s, UNKNOWN, self.witness.texts, last)
 
     def appear(self):
         """All devices; entities that are off until a user wants them are wanted."""
@@ -134,8 +134,8 @@ class Story:
         commands.accepted(self)
         commands.rejected(self)
         restarts.tell(self)
-        self.automated()
         commands.pressed(self)
+        self.automated()
         forms.tell(self)
 
 

@@ -96,21 +96,24 @@ def untruth(entity, fields, texts):
     return None
 
 
-def all_well(home, wanted, within_s=15, may_be_unknown=(), texts=None):
+def all_well(home, wanted, within_s=15, may_be_unknown=(), texts=None, last=None):
     """Waits until every wanted entity is as it should be, and returns how many there are. With `texts`, which gives the
-    last messages by topic, each must also have shown what was published: once, since values go on changing meanwhile."""
+    last messages by topic, each must also have shown what was published: once, since values go on changing meanwhile.
+    `last` gets what was waited for at last."""
     untrue, wrong = {key: "" for key in wanted if texts}, []
 
     def holds():
-        there, last = home.entities(), texts() if texts else {}
+        there, said = home.entities(), texts() if texts else {}
         wrong[:] = [f"{key} missing" for key in wanted.keys() - there.keys()]
         for key in wanted.keys() & there.keys():
             found = faults(there[key], wanted[key], may_be_unknown)
             wrong.extend(f"{key}: {what}" for what in found)
             if key in untrue and not found:
-                untrue[key] = untruth(there[key], wanted[key], last)
+                untrue[key] = untruth(there[key], wanted[key], said)
                 if untrue[key] is None:
                     del untrue[key]
+        if last is not None and (wrong or untrue):
+            last[:] = [*wrong, *(f"{key}: {what}" for key, what in untrue.items() if what)]
         return not wrong and not untrue
 
     try:

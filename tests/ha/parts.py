@@ -97,15 +97,21 @@ class Broker:
 
     def heard(self, topic, payload, within_s):
         """Waits until it has got this since it was started; when that was. Its log has the length of the payload only."""
-        wanted = f"'{topic}', ... ({len(payload)} bytes)".encode()
-
-        def in_log():
-            with open(self.log, "rb") as log:
-                log.seek(self.begun)
-                return any(line.find(b"Received PUBLISH") >= 0 and wanted in line for line in log)
-
-        wait_for(f"{topic} = {payload}", in_log, within_s)
+        self.logged(["Received PUBLISH", f"'{topic}', ... ({len(payload)} bytes)"], within_s)
         return time.time()
+
+    def connected(self, user, within_s):
+        """Waits until this user has connected since it was started; when that was."""
+        self.logged(["New client connected", f"u'{user}'"], within_s)
+        return time.time()
+
+    def logged(self, words, within_s):
+        def there():
+            with open(self.log, errors="replace") as log:
+                log.seek(self.begun)
+                return any(all(word in line for word in words) for line in log)
+
+        wait_for(f"{words} in the log of mosquitto", there, within_s)
 
     def forget(self):
         """Only what comes from now on is heard."""

@@ -516,7 +516,8 @@ async fn without_authorisation_no_command_topic_is_subscribed() {
     hub.end().await;
     let log = broker.log();
     assert!(log.contains("retrovolt-gw"), "{log}");
-    assert!(!log.contains("SUBSCRIBE"), "{log}");
+    assert!(log.contains("retrovolt/gw/cp/+/availability (QoS 1)"), "{log}");
+    assert!(!log.contains("retrovolt/gw/as/"), "{log}");
 }
 
 /// A ledger with so many rows, which remembers how far it was confirmed.

@@ -10,8 +10,9 @@ use super::leaves::leaves;
 use super::leftovers::Leftovers;
 use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
+use super::waits::Waits;
 use super::{Announcer, Desk, Entry, Ledger, Topics};
-use crate::domain::{Backoff, Clock, CpId, MqttSetup, Rng};
+use crate::domain::{Clock, CpId, MqttSetup, Rng};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::Value;
@@ -23,11 +24,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// First and longest wait between attempts to connect.
-const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// The same while nobody listens there, e.g. since the broker restarts: what it costs is one packet, and all values are to
-/// be back 10 s after the broker is (promise U7).
-const ABSENT_WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// A connection that lasted as long counts as a success.
 const LASTING: Duration = Duration::from_secs(10);
 /// How long a clean stop may take.
@@ -118,29 +114,6 @@ impl From<LinkError> for End {
     }
 }
 
-/// How long until the next attempt: somebody who refuses us is asked ever less often, a broker that is away is not.
-struct Waits {
-    refused: Backoff,
-    absent: Backoff,
-}
-
-impl Waits {
-    fn new(seed: u64) -> Self {
-        Self {
-            refused: Backoff::new(WAITS.0, WAITS.1, seed),
-            absent: Backoff::new(ABSENT_WAITS.0, ABSENT_WAITS.1, !seed),
-        }
-    }
-
-    fn next(&mut self, absent: bool) -> Duration {
-        if absent {
-            self.absent.next()
-        } else {
-            self.refused.next()
-        }
-    }
-}
-
 type Sent = BoxFuture<'static, (What, Result<(), LinkError>)>;
 type Done = BoxFuture<'static, (About, Result<(Value, Value), String>)>;
 
@@ -212,7 +185,7 @@ impl Task {
 
     async fn run(mut self) {
         let mut waits = Waits::new(self.rng.next_u64());
-        let mut wait = waits.refused.first();
+        let mut wait = waits.first();
         let mut last_told = String::new();
         loop {
             let link = match self.reach(wait).await {
@@ -245,10 +218,7 @@ impl Task {
                 End::Lost { reason, .. } => {
                     tracing::warn!("MQTT: {reason}");
                     self.show(false, reason);
-                    if since.elapsed() >= LASTING {
-                        waits.refused.reset();
-                    }
-                    waits.absent.reset();
+                    waits.lost(since.elapsed() >= LASTING);
                     wait = waits.next(false);
                 }
             }

@@ -12,6 +12,7 @@
 //! | `board` | what was published already, and whether a value has moved |
 //! | `outbox` | what waits for the broker |
 //! | `orders` | commands: who may, is it recent, is it well-formed, how often |
+//! | `waits` | how long until the next attempt to connect |
 //! | `hub` | the task |
 
 mod board;
@@ -21,6 +22,7 @@ mod leftovers;
 mod orders;
 mod outbox;
 mod topics;
+mod waits;
 
 pub use hub::{Hub, HubHandle, HubStatus, spawn};
 pub use orders::{Ask, Audit, Key, OPERATIONS, Order, Until};
