@@ -32,7 +32,7 @@ def announced(texts, prefix="homeassistant"):
         message = json.loads(text)
         if levels[1] == "device":
             found.update(components([message], enabled_only=False))
-        else:
+        elif "unique_id" in message:  # else it is on its way to the other form
             found[message["unique_id"]] = message | {"platform": levels[1]}
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -212,15 +213,15 @@ class HomeAssistant:
         return self.do(domain=domain, service=service, data=data)
 
     def complaints(self):
-        """Warnings and errors since it was started, but for the one that every integration of one's own gets."""
+        """Warnings and errors since it was made, each with the lines that belong to it, but for the one that every
+        integration of one's own gets."""
         found = []
-        for name in ("home-assistant.log", "home-assistant.log.1"):
+        for name in ("home-assistant.log.1", "home-assistant.log"):
             path = self.config / name
-            lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+            text = path.read_text(errors="replace") if path.exists() else ""
             found += [
-                line
-                for line in lines
-                if any(f" {level} " in line for level in ("WARNING", "ERROR", "CRITICAL"))
-                and "custom integration probe" not in line
+                record.strip()
+                for record in re.split(r"^(?=\d{4}-\d\d-\d\d )", text, flags=re.MULTILINE)
+                if re.match(r"\S+ \S+ (WARNING|ERROR|CRITICAL) ", record) and "custom integration probe" not in record
             ]
         return found

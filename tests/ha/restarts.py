@@ -65,6 +65,8 @@ def broker(story, what, away_s):
     assert online - since <= BACK_WITHIN_S, f"the gateway after {online - since:.1f} s"
     more = f", the gateway {online - since:.1f} s and Home Assistant {there - since:.1f} s after the broker"
     back(story, what, there, f" from when Home Assistant has connected{more}")
+    # It says so five seconds later, and takes it ill when the broker is gone again by then.
+    story.broker.heard("homeassistant/status", "online", 60)
 
 
 def home_assistant(story):

@@ -5,19 +5,31 @@ use super::leaves::{Leaf, Watch};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a topic must be missing before it is deleted. A station that starts and a meter that has not spoken yet look the
+/// same as one that is no more, and Home Assistant complains about an entity whose topic goes before it: twice as long as
+/// its announcement is kept.
+const GRACE: Duration = Duration::from_secs(120);
+/// Most that may be missing: whoever can write to our topics could fill it.
+const MISSING_MOST: usize = 16 * 1024;
 
 /// What the broker has been told.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     told: BTreeMap<Arc<str>, Value>,
+    /// What it was told, and nobody tells any more, since when.
+    missing: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Board {
-    /// What is to be published of these leaves, and the topics that are no more. `all`: whether or not it has moved.
+    /// What is to be published of these leaves. `all`: whether or not it has moved.
     pub(super) fn compare(&mut self, leaves: Vec<Leaf>, all: bool) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut told = BTreeMap::new();
         for leaf in leaves {
+            self.missing.remove(&leaf.topic);
             match self.told.remove(&leaf.topic) {
                 Some(old) if !all && !moved(&old, &leaf) => {
                     told.insert(leaf.topic, old);
@@ -32,9 +44,30 @@ impl Board {
             }
         }
         let gone = std::mem::replace(&mut self.told, told);
-        // An empty payload deletes what the broker has kept.
-        messages.extend(gone.into_keys().map(|topic| Message::retained(topic, "")));
+        self.miss(gone.into_keys());
         messages
+    }
+
+    /// Topics that the broker has and that nobody may tell any more.
+    pub(super) fn miss(&mut self, topics: impl IntoIterator<Item = Arc<str>>) {
+        let now = Instant::now();
+        for topic in topics {
+            if self.missing.len() < MISSING_MOST && !self.told.contains_key(&topic) {
+                self.missing.entry(topic).or_insert(now);
+            }
+        }
+    }
+
+    /// Deletes the topics that have been missing for long enough.
+    pub(super) fn gone(&mut self) -> Vec<Message> {
+        let due = |since: &Instant| since.elapsed() >= GRACE;
+        let gone = self.missing.iter().filter(|(_, since)| due(since));
+        let gone: Vec<Arc<str>> = gone.map(|(topic, _)| Arc::clone(topic)).collect();
+        self.missing.retain(|_, since| !due(since));
+        // An empty payload deletes what the broker has kept.
+        gone.into_iter()
+            .map(|topic| Message::retained(topic, ""))
+            .collect()
     }
 
     /// Forgets all: the broker may have, too.
@@ -164,14 +197,36 @@ mod tests {
         assert_eq!(times.count(), 10);
     }
 
-    #[test]
-    fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
         let mut board = Board::default();
         board.compare(vec![leaf(json!({}))], false);
         board.forget();
-        let gone = board.compare(Vec::new(), true);
-        assert_eq!(gone, [Message::retained("r/gw/cp/a/state", "")]);
-        assert!(board.compare(Vec::new(), true).is_empty(), "once");
+        assert!(board.compare(Vec::new(), true).is_empty());
+        tokio::time::advance(GRACE - Duration::from_secs(1)).await;
+        assert!(board.compare(Vec::new(), true).is_empty() && board.gone().is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(board.gone(), [Message::retained("r/gw/cp/a/state", "")]);
+        assert!(board.gone().is_empty(), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_in_time_stays_and_so_does_what_is_there() {
+        let mut board = Board::default();
+        board.compare(vec![leaf(json!({}))], false);
+        board.miss(["r/gw/cp/a/state".into(), "r/gw/cp/b/state".into()]);
+        board.compare(Vec::new(), false);
+        tokio::time::advance(GRACE / 2).await;
+        board.compare(vec![leaf(json!({}))], false);
+        tokio::time::advance(GRACE).await;
+        assert_eq!(board.gone(), [Message::retained("r/gw/cp/b/state", "")]);
+    }
+
+    #[test]
+    fn what_is_missing_is_bounded() {
+        let mut board = Board::default();
+        board.miss((0..2 * MISSING_MOST).map(|number| format!("r/gw/cp/{number}/state").into()));
+        assert_eq!(board.missing.len(), MISSING_MOST);
     }
 
     #[test]

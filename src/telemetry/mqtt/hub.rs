@@ -335,13 +335,11 @@ impl Task {
         for message in self.board.compare(leaves, all) {
             self.outbox.state(message);
         }
-    }
-
-    /// Deletes what is on the broker of devices that are no more.
-    fn clear(&mut self) {
-        let picture = Arc::clone(&self.hub.view.picture.borrow());
-        for message in self.leftovers.gone(&self.topics, &picture) {
-            self.outbox.state(message);
+        // In safe mode nothing is known, which does not mean that nothing is there.
+        if !(picture.points.is_empty() && picture.meters.is_empty()) {
+            for message in self.board.gone() {
+                self.outbox.state(message);
+            }
         }
     }
 
@@ -380,10 +378,6 @@ impl Task {
                 }
                 () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
                     self.announce();
-                    Ok(())
-                }
-                () = sleep_until(self.leftovers.due().unwrap_or(refresh)), if self.leftovers.due().is_some() => {
-                    self.clear();
                     Ok(())
                 }
                 () = sleep_until(self.again.unwrap_or(refresh)), if self.again.is_some() => {
