@@ -215,7 +215,7 @@ async fn u7_a_real_home_assistant_shows_and_commands_everything() {
         .arg(root().join("tests/ha/gateway.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
+        // Not killed: when we are gone its next wish fails, and it ends what it has started.
         .spawn()
         .expect("Python");
     let mut answer = story.stdin.take().expect("piped");

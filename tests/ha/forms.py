@@ -33,10 +33,9 @@ def removed(story):
     gone = lambda: story.other not in story.home.devices()
     wait_for("the charge point gone", gone, 90)
     wait_for("its entities gone", lambda: not any(k.startswith(story.other) for k in story.home.entities()), 10)
-    passing = ("/event/", "/record", "/response/")
-    left = lambda: [
-        topic for topic, text in story.witness.texts().items() if "/kill-2/" in topic and text and not any(p in topic for p in passing)
-    ]
+    passing = ("/event/", "/record")
+    ours = lambda topic: topic.startswith("retrovolt/gw1/cp/kill-2/") and not any(words in topic for words in passing)
+    left = lambda: [topic for topic, text in story.witness.texts().items() if ours(topic) and text]
     wait_for(lambda: f"its topics gone, not {left()}", lambda: not left(), 90)
     count = story.everything(15)
     story.told(f"a charge point that is configured no more is gone, with its topics; {count} entities stay")
