@@ -1,5 +1,5 @@
 # What a person can do here. `make check` is what CI runs.
-.PHONY: help demo test test-gpio test-ha test-boards board-binary test-board test-install test-deploy test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise sparkplug setup docs-devices bench fuzz corpora
+.PHONY: help demo test test-gpio test-ha test-nodered test-boards board-binary test-board test-install test-deploy test-package test-arm dist dist-repro deb check fmt fmt-check lint deny kills noise sparkplug setup docs-devices bench fuzz corpora
 .DEFAULT_GOAL := help
 
 PROFILE ?= dev
@@ -31,6 +31,11 @@ test-ha: ## a real Home Assistant and a real broker: what they make of the gatew
 	bash tests/interop/setup.sh
 	bash tests/ha/setup.sh
 	@if [ -e .lab/ha/missing ]; then echo "test-ha: SKIPPED, $$(cat .lab/ha/missing)"; else bash tests/ha/run.sh; fi
+
+test-nodered: ## the Node-RED example of docs/mqtt.md in a real Node-RED (about 100 MB are loaded once)
+	bash tests/interop/setup.sh
+	bash tests/nodered/setup.sh
+	@if [ -e .lab/nodered/missing ]; then echo "test-nodered: SKIPPED, $$(cat .lab/nodered/missing)"; else bash tests/nodered/run.sh; fi
 
 test-boards: board-binary ## a serial line through a real 16550, and an arm64 board with a real GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh

@@ -1,7 +1,7 @@
 //! Local commands: a limit and a hold that somebody on the site has set. They only ever reduce, and outlive a restart.
 
 use super::Station;
-use super::io::Role;
+use super::io::{Effect, Role};
 use crate::domain::{
     Accepted, AuthMode, Batch, EvseId, IdToken, LimitEntry, LimitSource, MilliAmps, Mono, Now,
 };
@@ -53,6 +53,10 @@ impl Station {
         } else {
             Role::Charger
         };
+        self.outbox.push_express(Effect::Presented {
+            evse,
+            token: token.clone(),
+        });
         self.card_presented(evse, role, token);
         Accepted::Yes
     }

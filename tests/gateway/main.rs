@@ -34,6 +34,7 @@ mod journal;
 mod kills;
 mod metrics;
 mod mqtt;
+mod node_red;
 mod notify;
 mod own_lines;
 mod reload;

@@ -104,11 +104,11 @@ async fn say(broker: &Broker, key: &str, payload: &str) {
         .await;
 }
 
-/// Every message against the published contract, by a validator that is not ours.
-fn validate(all: &[Got]) -> Value {
+/// Gives every message to a program that judges them by a file of the documentation, and says what it found.
+fn judged(program: &str, by: &str, all: &[Got]) -> Value {
     let mut child = Command::new(python())
-        .arg(root().join("tests/mqtt/validate.py"))
-        .arg(root().join("docs/mqtt"))
+        .arg(root().join("tests/mqtt").join(program))
+        .arg(root().join("docs").join(by))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -231,7 +231,8 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
 
     let began = |got: &&Got| got.topic.ends_with("/record") && got.payload.contains("\"began\"");
     assert_eq!(witness.all.iter().filter(began).count(), 1);
-    let counts = validate(&witness.all);
+    // By a validator of schemas that is not ours.
+    let counts = judged("validate.py", "mqtt", &witness.all);
     for channel in [
         "status",
         "info",
@@ -250,6 +251,11 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
             counts[channel].as_u64().is_some_and(|count| count > 0),
             "{channel}: {counts}"
         );
+    }
+    let points = judged("telegraf.py", "mqtt/examples/telegraf.conf", &witness.all);
+    println!("{points}");
+    for measurement in ["charge_point", "charge_point_record"] {
+        assert_eq!(points[measurement]["last"]["tags"]["cp"], "kill-1", "{points}");
     }
     // X2: neither the password nor the token is in any message.
     let text: String = witness

@@ -1,32 +1,43 @@
 """A real gateway, a real broker and a real Home Assistant: every entity, values, commands, an automation, restarts.
 
-Started by tests/gateway/home_assistant.rs, which has the gateway, a charger and a vehicle. It is asked on the standard
-output, one word a line behind `>`, and answers with a line on the standard input.
+Started by tests/gateway/home_assistant.rs, which has the gateway, its chargers and vehicles. It is asked on the standard
+output, one wish a line behind `>`, and answers with a line on the standard input.
 """
 
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from judge import all_well, components
+import commands
+import forms
+import restarts
+from judge import all_well, announced
 from parts import REPOSITORY, Broker, HomeAssistant, wait_for
 from witness import Client
 
-BACK_WITHIN_S = 10
-POINT = "retrovolt_gw1_kill-1"
+HUB = "retrovolt_gw1"
+POINT = f"{HUB}_kill-1"
+OTHER = f"{HUB}_kill-2"
+METER = f"{HUB}_meter_meter"
 DOCS = REPOSITORY / "docs/home-assistant.md"
-# Nobody presents a token here.
-UNKNOWN = ("_tag",)
-# What Home Assistant says when its broker goes, which is what the test makes happen.
-OF_THE_BROKER = ("Disconnected from MQTT server", "Failed to connect to MQTT server", "The connection was lost")
+KINDS = {"sensor", "binary_sensor", "switch", "number", "button", "event", "update"}
+# How the test runs it: without loading packages, and without two that are faster.
+ITS_OWN = ("Skipping pip installation of required modules", "zlib_ng and isal are not available")
+# There is nothing to show: without a card at this charge point there was no tag, and without a vehicle at the other there
+# is no session. That it has charged nothing and what its vehicle holds it says itself.
+UNKNOWN = ("_kill-1_tag", "_kill-2_session_energy", "_kill-2_session_start")
 
 
-def ask(word):
-    print(f"> {word}", flush=True)
-    answer = sys.stdin.readline().strip()
-    assert answer == "done", f"{word}: {answer}"
+def ask(wish):
+    print(f"> {wish}", flush=True)
+    answer = sys.stdin.readline().strip().split(" ", 1)
+    assert answer[0] == "done", f"{wish}: {answer}"
+    return answer[-1]
+
+
+def told(text):
+    print("PASS", text, flush=True)
 
 
 def automation():
@@ -38,32 +49,57 @@ def automation():
 class Story:
     def __init__(self, home, broker, witness):
         self.home, self.broker, self.witness = home, broker, witness
+        self.ask, self.told, self.log = ask, told, None
+        self.point, self.other = POINT, OTHER
 
     def wanted(self):
-        texts = [self.witness.text(topic) for topic in list(self.witness.last)]
-        topics = [t for t in self.witness.last if t.startswith("homeassistant/device/")]
-        assert texts
-        messages = [json.loads(self.witness.text(t)) for t in topics if self.witness.text(t)]
-        return components(messages, enabled_only=True)
+        """What is announced at present."""
+        return announced(self.witness.texts())
 
-    def state(self, key):
-        entity = self.home.entities().get(f"{POINT}_{key}", {})
-        return entity.get("state")
+    def state(self, key, of=POINT):
+        return self.home.entities().get(f"{of}_{key}", {}).get("state")
 
-    def entity_id(self, key):
-        return self.home.entities()[f"{POINT}_{key}"]["entity_id"]
+    def entity_id(self, key, of=POINT):
+        return self.home.entities()[f"{of}_{key}"]["entity_id"]
 
-    def until(self, what, key, holds, within_s=20):
+    def until(self, what, key, holds, within_s=20, of=POINT):
         def look():
-            state = self.state(key)
+            state = self.state(key, of)
             return state not in (None, "unknown", "unavailable") and holds(state)
 
-        return wait_for(f"{what} (now {self.state(key)})", look, within_s)
+        return wait_for(lambda: f"{what} (now {self.state(key, of)})", look, within_s)
+
+    def everything(self, within_s=15, last=None):
+        return all_well(self.home, self.wanted(), within_s, UNKNOWN, self.witness.texts, last)
+
+    def appear(self):
+        """All devices; entities that are off until a user wants them are wanted."""
+        devices = {HUB, POINT, OTHER, METER}
+        wait_for("devices", lambda: devices <= self.home.devices().keys(), 30)
+        wait_for("entities", lambda: self.wanted().keys() <= self.home.entities().keys(), 20)
+        kinds = {fields["platform"] for fields in self.wanted().values()}
+        assert kinds == KINDS, kinds
+        hidden = set()
+
+        def on():
+            entities = self.home.entities().values()
+            for entity in entities:
+                if entity["disabled"] and entity["entity_id"] not in hidden:
+                    hidden.add(entity["entity_id"])
+                    self.broker.forget()
+                    self.home.do(enable=entity["entity_id"])
+            return all(entity["state"] for entity in entities)
+
+        off = lambda: sorted(e["entity_id"] for e in self.home.entities().values() if not e["state"])
+        wait_for(lambda: f"what was enabled, without {off()}", on, 90)
+        assert hidden
+        # Home Assistant reads the integration anew half a minute after somebody has enabled an entity.
+        self.broker.heard("homeassistant/status", "online", 60)
+        told(f"{len(devices)} devices, {len(self.wanted())} entities; {len(hidden)} of them had to be enabled")
 
     def charge(self):
-        wait_for("discovery", lambda: f"{POINT}_status" in self.wanted(), 20)
         self.until("status", "status", lambda s: s == "available")
-        ask("plug")
+        ask("plug box")
         self.until("charging", "status", lambda s: s == "charging")
         self.until("power", "power", lambda s: float(s) > 1000)
         self.until("current", "current_l1", lambda s: float(s) > 5)
@@ -71,88 +107,43 @@ class Story:
         self.until("CSMS", "csms", lambda s: s == "on")
         self.until("session", "session_start", lambda s: s.startswith("20"))
         self.until("session energy", "session_energy", lambda s: float(s) > 0)
-        print("PASS a session with power, current and energy", flush=True)
-
-    def everything(self, within_s=15):
-        wanted = self.wanted()
-        kinds = {fields["platform"] for fields in wanted.values()}
-        assert {"sensor", "binary_sensor", "switch", "number", "update", "event"} <= kinds, kinds
-        return all_well(self.home, wanted, within_s, UNKNOWN)
-
-    def command(self):
-        number, switch = self.entity_id("limit_set"), self.entity_id("enabled")
-        self.home.call("number.set_value", entity_id=number, value=10)
-        self.until("limit", "limit", lambda s: float(s) == 10)
-        self.until("number", "limit_set", lambda s: float(s) == 10)
-        self.home.call("switch.turn_off", entity_id=switch)
-        self.until("held back", "enabled", lambda s: s == "off")
-        self.until("no power", "power", lambda s: float(s) == 0)
-        print("PASS number and switch; the charger obeys", flush=True)
-
-    def button(self):
-        """What closes a contactor may be told once a minute; a gateway that has just started remembers none."""
-        self.home.call("switch.turn_on", entity_id=self.entity_id("enabled"))
-        self.until("allowed", "enabled", lambda s: s == "on")
-        key = f"{POINT}_unlock" if f"{POINT}_unlock" in self.wanted() else None
-        if key is None:
-            print("PASS switch on; this charger cannot release its plug, so there is no button", flush=True)
-            return
-        topic = "retrovolt/gw1/response/homeassistant/unlock"
-        self.home.call("button.press", entity_id=self.entity_id("unlock"))
-        wait_for("the answer", lambda: self.witness.text(topic), 20)
-        print("PASS switch on; button:", self.witness.text(topic), flush=True)
+        self.until("meter", "power", lambda s: float(s) > 1000, of=METER)
+        told("a session with power, current and energy, also at its meter")
 
     def automated(self):
-        ask("unplug")
+        ask("unplug box")
         self.until("unplugged", "cable", lambda s: s == "off")
-        ask("plug")
+        ask("plug box")
         self.until("limit of the automation", "limit", lambda s: float(s) == 8)
-        print("PASS the automation of the documentation", flush=True)
+        told("the automation of the documentation")
 
     def energy(self):
         issues = self.home.do(energy=self.entity_id("energy"))["device_consumption"]
         # Statistics are made every five minutes; that they are not there yet is no fault of the sensor.
         wrong = [i for each in issues for i in each if i["type"] not in ("statistics_not_defined",)]
         assert not wrong, wrong
-        print("PASS the Energy dashboard takes the register", flush=True)
+        told("the Energy dashboard takes the register")
 
-    def measure(self, what, since):
-        count = self.everything(within_s=30)
-        took = time.time() - since
-        assert took <= BACK_WITHIN_S, f"{what}: {took:.1f} s"
-        print(f"PASS {what}: {count} entities back after {took:.1f} s", flush=True)
+    def tell(self):
+        self.log = Path(ask(f"broker {self.broker.port}"))
+        self.appear()
+        self.charge()
+        commands.tag(self)
+        told(f"{self.everything(20)} entities with the right unit, class, state class and category, and with what was published")
+        self.energy()
+        commands.accepted(self)
+        commands.rejected(self)
+        restarts.tell(self)
+        commands.pressed(self)
+        self.automated()
+        forms.tell(self)
 
-    def all_lost(self):
-        wait_for("offline", lambda: self.state("power") in (None, "unavailable"), 60)
 
-    def restart(self):
-        ask("stop")
-        self.all_lost()
-        since = time.time()
-        ask("start")
-        self.measure("gateway restarted", since)
-        self.button()
-
-        self.broker.stop()
-        self.all_lost()
-        self.broker.start()
-        # Home Assistant looks every ten seconds whether its broker is back.
-        birth = self.birth()
-        self.measure("broker restarted, with nothing kept, since Home Assistant is back there", birth)
-
-        self.home.stop()
-        self.home.start()
-        self.measure("Home Assistant restarted, since its birth message", self.birth())
-
-    def birth(self):
-        """When Home Assistant last said that it is there."""
-        before = time.time() - 5
-
-        def born():
-            said = self.witness.last.get("homeassistant/status")
-            return said and said[0] == "online" and said[1] > before and said[1]
-
-        return wait_for("birth of Home Assistant", born, 90)
+def judge(lines):
+    """Fails with what Home Assistant has complained about, but for what the test has made happen."""
+    wrong = [line for line in lines if not any(words in line for words in ITS_OWN + restarts.BROKER_GONE + forms.CHANGED)]
+    assert not wrong, "\n".join(wrong)
+    told("no warning and no error in Home Assistant's log but the listed ones")
 
 
 def main():
@@ -160,29 +151,19 @@ def main():
         broker = Broker(Path(work))
         home = HomeAssistant(broker.port, [automation()])
         witness = None
+        began = time.monotonic()
         try:
             broker.start()
             witness = Client(broker.port, "witness", ["retrovolt/#", "homeassistant/#"])
             home.start()
-            ask(f"broker {broker.port}")
-            story = Story(home, broker, witness)
-            story.charge()
-            print("PASS", story.everything(), "entities with the right unit, class, category and a value", flush=True)
-            story.energy()
-            story.command()
-            complaints = home.complaints()
-            story.restart()
-            story.automated()
-            complaints += home.complaints()
-            wrong = [
-                line
-                for line in complaints
-                if "[homeassistant.components.mqtt" in line and not any(words in line for words in OF_THE_BROKER)
-            ]
-            assert not wrong, "\n".join(wrong)
-            print("PASS no warning and no error of homeassistant.components.mqtt", flush=True)
+            broker.heard("homeassistant/status", "online", 60)
+            Story(home, broker, witness).tell()
+            judge(home.complaints())
+            print(f"{time.monotonic() - began:.0f} s", flush=True)
         except BaseException:
             print("\n".join(home.complaints()[-20:]), file=sys.stderr)
+            events = [f"{t} {p}" for t, p in (witness.texts() if witness else {}).items() if "/event/" in t or "/response/" in t]
+            print("\n".join(events), file=sys.stderr)
             raise
         finally:
             if witness:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,14 +33,14 @@ def free_port():
 
 
 def wait_for(what, holds, within_s):
-    """Waits until something holds and returns what it gave, or fails with the last thing it gave as False."""
+    """Waits until something holds and returns what it gave, or fails with what was waited for: words, or who says them."""
     end = time.monotonic() + within_s
     while True:
         result = holds()
         if result:
             return result
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {within_s} s")
+            raise AssertionError(f"{what() if callable(what) else what}: not within {within_s} s")
         time.sleep(0.05)
 
 
@@ -71,7 +72,7 @@ class Broker:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.command = [program, "-c", str(work / "mosquitto.conf")]
         passwords = work / "passwords"
-        for user in ("gw", "homeassistant", "witness"):
+        for user in ("gw", "homeassistant", "installer", "witness"):
             flags = [] if passwords.exists() else ["-c"]
             subprocess.run(["mosquitto_passwd", "-b", *flags, passwords, user, PASSWORD], check=True)
         passwords.chmod(0o600)
@@ -83,13 +84,39 @@ class Broker:
         )
 
     def start(self):
-        self.process = Process(self.command, self.work / "mosquitto.log")
+        """Starts it and waits until it listens; when that was."""
+        self.log = self.work / "mosquitto.log"
+        self.begun = self.log.stat().st_size if self.log.exists() else 0
+        self.process = Process(self.command, self.log)
 
         def answers():
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
         wait_for("mosquitto", answers, 10)
+        return time.time()
+
+    def heard(self, topic, payload, within_s):
+        """Waits until it has got this since it was started; when that was. Its log has the length of the payload only."""
+        self.logged(["Received PUBLISH", f"'{topic}', ... ({len(payload)} bytes)"], within_s)
+        return time.time()
+
+    def connected(self, user, within_s):
+        """Waits until this user has connected since it was started; when that was."""
+        self.logged(["New client connected", f"u'{user}'"], within_s)
+        return time.time()
+
+    def logged(self, words, within_s):
+        def there():
+            with open(self.log, errors="replace") as log:
+                log.seek(self.begun)
+                return any(all(word in line for word in words) for line in log)
+
+        wait_for(f"{words} in the log of mosquitto", there, within_s)
+
+    def forget(self):
+        """Only what comes from now on is heard."""
+        self.begun = self.log.stat().st_size
 
     def stop(self):
         if self.process:
@@ -141,10 +168,14 @@ class HomeAssistant:
         store = {"version": 1, "minor_version": 5, "key": "core.config_entries", "data": {"entries": [entry]}}
         (self.config / ".storage/core.config_entries").write_text(json.dumps(store))
 
-    def start(self):
+    def start(self, wait=True):
         environment = ["/usr/bin/env", "-i", "HOME=/root", "LANG=C.UTF-8", "PATH=/hass/bin:/usr/bin:/bin"]
         command = ["chroot", str(ROOT), *environment, "/hass/bin/hass", "-c", self.inner, "--skip-pip"]
         self.process = Process(command, self.config / "stdout.log")
+        if wait:
+            self.wait()
+
+    def wait(self):
         wait_for("Home Assistant", lambda: self.sight().get("running"), 180)
 
     def stop(self):
@@ -182,15 +213,15 @@ class HomeAssistant:
         return self.do(domain=domain, service=service, data=data)
 
     def complaints(self):
-        """Warnings and errors, but for the one that every integration of one's own gets."""
+        """Warnings and errors since it was made, each with the lines that belong to it, but for the one that every
+        integration of one's own gets."""
         found = []
-        for name in ("home-assistant.log", "home-assistant.log.1"):
+        for name in ("home-assistant.log.1", "home-assistant.log"):
             path = self.config / name
-            lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+            text = path.read_text(errors="replace") if path.exists() else ""
             found += [
-                line
-                for line in lines
-                if any(f" {level} " in line for level in ("WARNING", "ERROR", "CRITICAL"))
-                and "custom integration probe" not in line
+                record.strip()
+                for record in re.split(r"^(?=\d{4}-\d\d-\d\d )", text, flags=re.MULTILINE)
+                if re.match(r"\S+ \S+ (WARNING|ERROR|CRITICAL) ", record) and "custom integration probe" not in record
             ]
         return found

@@ -7,6 +7,7 @@ ends with 1, or prints how many entities are well.
 import json
 import sys
 from datetime import datetime
+from functools import cache
 
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -15,8 +16,13 @@ ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
 LONGEST_STATE = 255
 
 
+@cache
+def compiled(template):
+    return ENVIRONMENT.from_string(template)
+
+
 def render(template, payload):
-    return ENVIRONMENT.from_string(template).render(value=json.dumps(payload), value_json=payload)
+    return compiled(template).render(value=json.dumps(payload), value_json=payload)
 
 
 def is_time(text):

@@ -14,7 +14,9 @@ class Client:
     def __init__(self, port, user, topics=()):
         self.last, self.lock = {}, threading.Lock()
         self.topics = topics
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"test-{user}")
+        # The Sparkplug host of the tests wants version 1 of this package, where there is no choice.
+        version = getattr(mqtt, "CallbackAPIVersion", None)
+        self.client = mqtt.Client(*([version.VERSION2] if version else []), client_id=f"test-{user}")
         self.client.username_pw_set(user, PASSWORD)
         self.client.on_connect = self.subscribe
         self.client.on_message = self.keep
@@ -37,6 +39,11 @@ class Client:
     def text(self, topic):
         with self.lock:
             return self.last.get(topic, (None,))[0]
+
+    def texts(self):
+        """The last message of each topic; what was deleted is empty."""
+        with self.lock:
+            return {topic: last[0] for topic, last in self.last.items()}
 
     def end(self):
         self.client.loop_stop()

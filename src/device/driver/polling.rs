@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// First reads of a device start within this time, however long the period.
 const FIRST_WITHIN: Duration = Duration::from_millis(250);
+/// On a bus that has more to read than it can, the first look at a block comes before further looks at others once it has
+/// waited this long: after a start everything is to be known within 10 s (promise U7).
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a block is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(super) enum Pace {
 /// One block's place in time.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
+    /// To be read then, for the first time.
+    First(Mono),
     /// To be read then.
     Due(Mono),
     /// Read once and not needed again until the device restarts.
@@ -44,7 +49,7 @@ impl Polling {
                 Pace::Every(period) => {
                     let phase = now.plus(Duration::from_millis(rng.below(millis(period))));
                     let first = now.plus(Duration::from_millis(rng.below(millis(FIRST_WITHIN.min(period)))));
-                    (pace, phase, Slot::Due(first))
+                    (pace, phase, Slot::First(first))
                 }
             })
             .collect();
@@ -54,7 +59,7 @@ impl Polling {
     /// When the next block is due.
     pub(super) fn next(&self) -> Option<Mono> {
         let due = |(_, _, slot): &(Pace, Mono, Slot)| match slot {
-            Slot::Due(at) => Some(*at),
+            Slot::First(at) | Slot::Due(at) => Some(*at),
             Slot::Done => None,
         };
         self.rows.iter().filter_map(due).min()
@@ -66,8 +71,11 @@ impl Polling {
             .iter()
             .enumerate()
             .filter_map(|(index, (pace, _, slot))| match slot {
+                Slot::First(at) if *at <= now => {
+                    Some((index, deadline(*pace, *at).min(at.plus(FIRST_PATIENCE))))
+                }
                 Slot::Due(at) if *at <= now => Some((index, deadline(*pace, *at))),
-                Slot::Due(_) | Slot::Done => None,
+                Slot::First(_) | Slot::Due(_) | Slot::Done => None,
             })
             .min_by_key(|(index, deadline)| (*deadline, *index))
     }
@@ -125,4 +133,32 @@ fn grid_after(phase: Mono, period: Duration, now: Mono) -> Mono {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: Duration = Duration::from_millis(500);
+    const SLOW: Duration = Duration::from_secs(30);
+
+    /// A bus on which the fast block is due again whenever it was read.
+    #[test]
+    fn on_a_full_bus_the_first_look_at_a_slow_block_does_not_wait_for_its_period() {
+        for seed in 0..50 {
+            let paces = [Pace::Every(FAST), Pace::Every(SLOW)];
+            let mut polling = Polling::new(paces, Mono(0), &mut Rng::new(seed));
+            let mut slow = Vec::new();
+            for step in 1..240 {
+                let now = Mono(step * 500);
+                let (index, _) = polling.due(now).expect("always full");
+                polling.asked(index, now);
+                if index == 1 {
+                    slow.push(now.0);
+                }
+            }
+            assert!(slow[0] <= 3_500, "{slow:?}");
+            assert!(slow.len() <= 5, "no more often than before: {slow:?}");
+        }
+    }
 }

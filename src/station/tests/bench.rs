@@ -78,6 +78,7 @@ pub(super) struct Bench {
     pub(super) bus: bool,
     pub(super) drives: VecDeque<(EvseId, u64, DeviceCommand)>,
     pub(super) asked: Vec<(u64, IdToken)>,
+    pub(super) presented: Vec<(EvseId, IdToken)>,
     pub(super) answers: BTreeMap<u64, Outcome>,
     commands: u64,
     pub(super) seed: u64,
@@ -187,6 +188,7 @@ impl Bench {
             bus: true,
             drives: VecDeque::new(),
             asked: Vec::new(),
+            presented: Vec::new(),
             answers: BTreeMap::new(),
             commands: 0,
             seed,
@@ -269,7 +271,7 @@ impl Bench {
             Effect::Transfer { order, what } => self.note(format!("carry {order} {what:?}")),
             Effect::CallOff { order } => self.note(format!("call off {order}")),
             // For telemetry; a transcript shows what became of the card.
-            Effect::Presented { .. } => {}
+            Effect::Presented { evse, token } => self.presented.push((evse, token)),
         }
     }
 

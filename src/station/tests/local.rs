@@ -71,15 +71,19 @@ fn it_only_ever_reduces() {
 
 #[test]
 fn a_token_is_presented_only_where_cards_are() {
-    let presented = |auth: AuthMode| {
-        in_mode(auth).ask(Command::Present {
+    let present = |auth: AuthMode| {
+        let mut bench = in_mode(auth);
+        let told = bench.ask(Command::Present {
             evse: EvseId(1),
             token: IdToken::new("04AABB", TokenKind::Local),
-        })
+        });
+        (told, bench.presented.len())
     };
-    let told = presented(AuthMode::Remote);
+    let (told, presented) = present(AuthMode::Remote);
     assert!(matches!(told, Some(Outcome::Simple(Accepted::No(_)))), "{told:?}");
-    assert_eq!(presented(AuthMode::Reader), Some(Outcome::Simple(Accepted::Yes)));
+    assert_eq!(presented, 0);
+    let shown = (Some(Outcome::Simple(Accepted::Yes)), 1);
+    assert_eq!(present(AuthMode::Reader), shown, "telemetry sees it like a card");
 }
 
 fn use_phases(b: &mut Bench, phases: Option<u8>) -> Option<Outcome> {

@@ -246,6 +246,12 @@ impl LinkError {
             None => (text, String::new()),
         }
     }
+
+    /// Nobody was there: another attempt soon troubles no broker.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Nobody { .. } | Self::Unreachable { .. })
+    }
 }
 
 /// What an attempt to connect came to, before it is put into words.

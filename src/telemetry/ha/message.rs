@@ -3,7 +3,7 @@
 
 use super::entity::Entity;
 use super::seen::Seen;
-use super::{Settings, gateway, meter, point};
+use super::{Settings, gateway, measured, point};
 use crate::domain::HaForm;
 use crate::telemetry::picture::{Device, Picture};
 use crate::telemetry::units::Slug;
@@ -80,7 +80,11 @@ fn devices(picture: &Picture, settings: &Settings, seen: &Seen) -> Vec<HaDevice>
             "meter",
             slug,
             &m.device,
-            meter::entities(settings, slug, seen.of(&object("meter", slug))),
+            measured::entities(
+                settings,
+                &settings.topic(&format!("meter/{slug}/state")),
+                seen.of(&object("meter", slug)),
+            ),
         ));
     }
     all

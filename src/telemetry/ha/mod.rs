@@ -5,7 +5,7 @@
 //! | file | what |
 //! |---|---|
 //! | `entity` | one entity and its templates |
-//! | `gateway`, `point`, `meter`, `controls` | which entities there are |
+//! | `gateway`, `point`, `measured`, `controls` | which entities there are |
 //! | `seen` | which quantities a device has |
 //! | `message` | devices as messages, in the form of today and in that of before 2024.11 |
 //! | `announce` | what to publish, in order, so that nothing is left over |
@@ -16,8 +16,8 @@ mod controls;
 mod entity;
 mod gateway;
 mod herald;
+mod measured;
 mod message;
-mod meter;
 mod point;
 mod seen;
 #[cfg(test)]

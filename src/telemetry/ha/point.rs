@@ -1,9 +1,8 @@
 //! Entities of an EVSE.
 
-use super::Settings;
 use super::entity::{ALL_KEYS, Entity, keys, on_off, value, words};
-use super::meter::phases;
 use super::seen::Measures;
+use super::{Settings, measured};
 use crate::telemetry::payload::Status;
 use crate::telemetry::picture::Point;
 use crate::telemetry::units::Slug;
@@ -12,7 +11,7 @@ use serde_json::json;
 /// All of them.
 pub(super) fn entities(settings: &Settings, id: &Slug, point: &Point, measures: Measures) -> Vec<Entity> {
     let mut all = vehicle(settings, id, measures);
-    all.extend(measured(settings, id, measures));
+    all.extend(measured::entities(settings, &state(settings, id), measures));
     all.extend(session(settings, id));
     all.extend(limits(settings, id, point));
     all.extend(csms(settings, id));
@@ -55,62 +54,6 @@ fn vehicle(settings: &Settings, id: &Slug, measures: Measures) -> Vec<Entity> {
             Entity::sensor("soc", "Vehicle battery", &topic, value("soc_pct"))
                 .gauge("battery", "%", 0)
                 .expires(settings.expiry_s()),
-        );
-    }
-    all
-}
-
-fn measured(settings: &Settings, id: &Slug, measures: Measures) -> Vec<Entity> {
-    let topic = state(settings, id);
-    let expiry = settings.expiry_s();
-    let mut all = Vec::new();
-    if measures.power {
-        all.push(
-            Entity::sensor("power", "Power", &topic, value("power_w"))
-                .gauge("power", "W", 0)
-                .expires(expiry),
-        );
-    }
-    if measures.import {
-        all.push(
-            Entity::sensor("energy", "Energy", &topic, value("energy_import_wh"))
-                .register()
-                .attributes(&topic, keys(&["meter_epoch"])),
-        );
-    }
-    if measures.export {
-        all.push(
-            Entity::sensor(
-                "energy_export",
-                "Exported energy",
-                &topic,
-                value("energy_export_wh"),
-            )
-            .register(),
-        );
-    }
-    all.extend(phases(
-        "current",
-        "Current",
-        &topic,
-        "current_a",
-        measures.current,
-        |e| e.gauge("current", "A", 1).expires(expiry),
-    ));
-    all.extend(phases(
-        "voltage",
-        "Voltage",
-        &topic,
-        "voltage_v",
-        measures.voltage,
-        |e| e.gauge("voltage", "V", 0).expires(expiry).diagnostic(),
-    ));
-    if measures.temperature {
-        all.push(
-            Entity::sensor("temperature", "Temperature", &topic, value("temperature_c"))
-                .gauge("temperature", "°C", 1)
-                .expires(expiry)
-                .diagnostic(),
         );
     }
     all

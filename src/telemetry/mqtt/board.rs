@@ -5,6 +5,15 @@ use super::leaves::{Leaf, Watch};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a topic must be missing before it is deleted. A station that starts and a meter that has not spoken yet look the
+/// same as one that is no more, and Home Assistant complains about an entity whose topic goes before it: twice as long as
+/// its announcement is kept.
+const GRACE: Duration = Duration::from_secs(120);
+/// Most that may be missing: whoever can write to our topics could fill it.
+const MISSING_MOST: usize = 16 * 1024;
 
 /// How much is told of what has moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +33,17 @@ pub(super) struct Board {
     /// What would have been told had there been bytes to spend.
     held: BTreeMap<Arc<str>, Value>,
     thinned: u64,
+    /// What it was told, and nobody tells any more, since when.
+    missing: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Board {
-    /// What is to be published of these leaves, and the topics that are no more.
+    /// What is to be published of these leaves.
     pub(super) fn compare(&mut self, leaves: Vec<Leaf>, extent: Extent) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut told = BTreeMap::new();
         for leaf in leaves {
+            self.missing.remove(&leaf.topic);
             match self.told.remove(&leaf.topic) {
                 Some(old) if extent != Extent::All && !self.is_news(&old, &leaf, extent) => {
                     told.insert(leaf.topic, old);
@@ -48,8 +60,7 @@ impl Board {
         }
         let gone = std::mem::replace(&mut self.told, told);
         self.held.retain(|topic, _| self.told.contains_key(topic));
-        // An empty payload deletes what the broker has kept.
-        messages.extend(gone.into_keys().map(|topic| Message::retained(topic, "")));
+        self.miss(gone.into_keys());
         messages
     }
 
@@ -69,6 +80,28 @@ impl Board {
     /// Messages of measured values that were not published because of the budget.
     pub(super) fn thinned(&self) -> u64 {
         self.thinned
+    }
+
+    /// Topics that the broker has and that nobody may tell any more.
+    pub(super) fn miss(&mut self, topics: impl IntoIterator<Item = Arc<str>>) {
+        let now = Instant::now();
+        for topic in topics {
+            if self.missing.len() < MISSING_MOST && !self.told.contains_key(&topic) {
+                self.missing.entry(topic).or_insert(now);
+            }
+        }
+    }
+
+    /// Deletes the topics that have been missing for long enough.
+    pub(super) fn gone(&mut self) -> Vec<Message> {
+        let due = |since: &Instant| since.elapsed() >= GRACE;
+        let gone = self.missing.iter().filter(|(_, since)| due(since));
+        let gone: Vec<Arc<str>> = gone.map(|(topic, _)| Arc::clone(topic)).collect();
+        self.missing.retain(|_, since| !due(since));
+        // An empty payload deletes what the broker has kept.
+        gone.into_iter()
+            .map(|topic| Message::retained(topic, ""))
+            .collect()
     }
 
     /// Forgets all: the broker may have, too.
@@ -101,8 +134,22 @@ fn movement(old: &Value, leaf: &Leaf) -> Movement {
                 (None, None) => Movement::None,
                 _ => Movement::Other,
             };
+            if appears(old, &leaf.value) {
+                return Movement::Other;
+            }
             keys.iter().map(of).max().unwrap_or(Movement::None)
         }
+    }
+}
+
+/// Whether something that was unknown is known now: who waits for it is not to wait for the refresh.
+fn appears(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => old
+            .iter()
+            .any(|(key, old)| new.get(key).is_some_and(|new| appears(old, new))),
+        (Value::Null, new) => !new.is_null(),
+        _ => false,
     }
 }
 
@@ -211,14 +258,51 @@ mod tests {
         assert_eq!(times.count(), 10);
     }
 
-    #[test]
-    fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_more_is_deleted_also_when_the_connection_was_new_in_between() {
         let mut board = Board::default();
         board.compare(vec![leaf(json!({}))], Extent::Moved);
         board.forget();
-        let gone = board.compare(Vec::new(), Extent::All);
-        assert_eq!(gone, [Message::retained("r/gw/cp/a/state", "")]);
-        assert!(board.compare(Vec::new(), Extent::All).is_empty(), "once");
+        assert!(board.compare(Vec::new(), Extent::All).is_empty());
+        tokio::time::advance(GRACE - Duration::from_secs(1)).await;
+        assert!(board.compare(Vec::new(), Extent::All).is_empty() && board.gone().is_empty());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(board.gone(), [Message::retained("r/gw/cp/a/state", "")]);
+        assert!(board.gone().is_empty(), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_back_in_time_stays_and_so_does_what_is_there() {
+        let mut board = Board::default();
+        board.compare(vec![leaf(json!({}))], Extent::Moved);
+        board.miss(["r/gw/cp/a/state".into(), "r/gw/cp/b/state".into()]);
+        board.compare(Vec::new(), Extent::Moved);
+        tokio::time::advance(GRACE / 2).await;
+        board.compare(vec![leaf(json!({}))], Extent::Moved);
+        tokio::time::advance(GRACE).await;
+        assert_eq!(board.gone(), [Message::retained("r/gw/cp/b/state", "")]);
+    }
+
+    #[test]
+    fn what_is_missing_is_bounded() {
+        let mut board = Board::default();
+        board.miss((0..2 * MISSING_MOST).map(|number| format!("r/gw/cp/{number}/state").into()));
+        assert_eq!(board.missing.len(), MISSING_MOST);
+    }
+
+    #[test]
+    fn the_first_value_of_a_counter_does_not_wait() {
+        let mut board = Board::default();
+        let bus = |requests: u64, p95: Value| Leaf {
+            watch: Watch::Only(&["last_error"]),
+            ..leaf(json!({ "requests": requests, "last_error": null, "latency_ms": { "p95": p95 } }))
+        };
+        let mut told = |leaf| board.compare(vec![leaf], Extent::Moved).len();
+        assert_eq!(told(bus(0, Value::Null)), 1);
+        assert_eq!(told(bus(9, Value::Null)), 0);
+        assert_eq!(told(bus(9, json!(12))), 1);
+        assert_eq!(told(bus(9, json!(13))), 0);
+        assert_eq!(told(bus(9, Value::Null)), 0, "nor does it go in between");
     }
 
     #[test]

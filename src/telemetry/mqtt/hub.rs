@@ -9,10 +9,12 @@ use super::super::event::Event;
 use super::super::picture::View;
 use super::board::{Board, Extent};
 use super::leaves::leaves;
+use super::leftovers::Leftovers;
 use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
+use super::waits::Waits;
 use super::{Announcer, Desk, Ledger, Topics, told};
-use crate::domain::{Backoff, Clock, MqttSetup, Rng, Thrift};
+use crate::domain::{Clock, MqttSetup, Rng, Thrift};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use pace::{Pace, Parcel};
@@ -25,8 +27,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// First and longest wait between attempts to connect.
-const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A connection that lasted as long counts as a success.
 const LASTING: Duration = Duration::from_secs(10);
 /// How long a clean stop may take.
@@ -136,6 +136,7 @@ struct Task {
     hub: Hub,
     topics: Topics,
     board: Board,
+    leftovers: Leftovers,
     outbox: Outbox,
     gate: Option<Gatekeeper>,
     reading: Reading,
@@ -169,6 +170,7 @@ impl Task {
         Self {
             topics: Topics::new(&hub.setup.prefix, &hub.setup.gateway),
             board: Board::default(),
+            leftovers: Leftovers::default(),
             outbox: Outbox::default(),
             gate: rights.map(Gatekeeper::new),
             reading: Reading::Idle,
@@ -193,8 +195,8 @@ impl Task {
     }
 
     async fn run(mut self) {
-        let mut backoff = Backoff::new(WAITS.0, WAITS.1, self.rng.next_u64());
-        let mut wait = backoff.first();
+        let mut waits = Waits::new(self.rng.next_u64());
+        let mut wait = waits.first();
         let mut last_told = String::new();
         loop {
             let link = match self.reach(wait).await {
@@ -208,7 +210,7 @@ impl Task {
                         last_told.clone_from(&reason);
                     }
                     self.show(false, reason);
-                    wait = backoff.next();
+                    wait = waits.next(error.is_absence());
                     continue;
                 }
             };
@@ -236,10 +238,8 @@ impl Task {
                     };
                     self.taken_over = matches!(error, LinkError::TakenOver { .. });
                     self.show(false, error.to_string());
-                    if lasted {
-                        backoff.reset();
-                    }
-                    wait = backoff.next();
+                    waits.lost(lasted);
+                    wait = waits.next(false);
                 }
             }
         }
@@ -326,6 +326,7 @@ impl Task {
             .announcer
             .as_ref()
             .map_or_else(Vec::new, |announcer| announcer.filters());
+        filters.extend(self.leftovers.filters(&self.topics));
         if self.gate.is_some() {
             filters.extend(self.topics.commands());
         }
@@ -391,6 +392,12 @@ impl Task {
         let leaves = leaves(&self.topics, &picture, self.hub.setup.flat);
         for message in self.board.compare(leaves, extent) {
             self.outbox.state(message);
+        }
+        // In safe mode nothing is known, which does not mean that nothing is there.
+        if !(picture.points.is_empty() && picture.meters.is_empty()) {
+            for message in self.board.gone() {
+                self.outbox.state(message);
+            }
         }
     }
 

@@ -8,17 +8,21 @@
 //! |---|---|
 //! | `topics` | names of topics |
 //! | `leaves` | a picture as messages |
+//! | `leftovers` | what the broker has kept of devices that are no more |
 //! | `board` | what was published already, and whether a value has moved |
 //! | `outbox` | what waits for the broker |
 //! | `orders` | commands: who may, is it recent, is it well-formed, how often |
+//! | `waits` | how long until the next attempt to connect |
 //! | `hub` | the task |
 
 mod board;
 mod hub;
 mod leaves;
+mod leftovers;
 mod orders;
 mod outbox;
 mod topics;
+mod waits;
 
 pub use hub::{Hub, HubHandle, HubStatus, spawn};
 pub use orders::{Ask, Audit, Key, OPERATIONS, Order, Until};

@@ -58,6 +58,8 @@ class Deed(HomeAssistantView):
         hass, wish = request.app["hass"], await request.json()
         if "rename" in wish:
             entity_registry.async_get(hass).async_update_entity(wish["rename"], name=wish["name"])
+        elif "enable" in wish:
+            entity_registry.async_get(hass).async_update_entity(wish["enable"], disabled_by=None)
         elif "energy" in wish:
             return self.json(await energy(hass, wish["energy"]))
         else:

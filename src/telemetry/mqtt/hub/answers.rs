@@ -4,6 +4,7 @@ use super::Task;
 use crate::domain::Slug;
 use crate::telemetry::client::{Incoming, Message};
 use crate::telemetry::event::{Change, Response, ResponseStatus};
+use crate::telemetry::mqtt::leftovers;
 use crate::telemetry::mqtt::orders::{About, Audit, Heard};
 use crate::telemetry::units::At;
 use futures_util::FutureExt;
@@ -21,6 +22,10 @@ const RECORD_PERIOD: Duration = Duration::from_secs(60);
 
 impl Task {
     pub(super) fn heard(&mut self, incoming: &Incoming) {
+        if let Some(topics) = leftovers::told_of(&self.topics, incoming) {
+            self.board.miss(topics);
+            return;
+        }
         if let Some(announcer) = self.hub.announcer.as_mut()
             && let Some(after) = announcer.heard(incoming)
         {
