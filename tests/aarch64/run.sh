@@ -24,11 +24,12 @@ as_processes() {
 
 case ${1:-} in
 domain | device | station | site | ocpp)
-  # Random inputs and simulated hours of drivers run elsewhere, in their thousands; here it is the processor that is tried.
-  skipped=(random any_ every_ damage device::driver device::voice)
+  # Random walks, damage byte by byte and simulated hours of drivers cost minutes here and run elsewhere, in their thousands.
+  skipped=(::walk:: ::random:: every_shipped_profile every_hour damage any_bytes breaks_off
+    device::driver:: ::troubles:: sunspec::tests::what_does_not_fit stop_message aligned_samples_lie)
   PROPTEST_CASES=8 "$emulator" "$out/pure-tests" "$1::" "${skipped[@]/#/--skip=}"
   ;;
-verb) as_processes "$out/verb-tests" ;;
+verb) as_processes "$out/verb-tests" the_shipped_profiles a_sound_profile ;;
 demo) as_processes "$out/retrovolt" demo ;;
 *)
   echo "usage: tests/aarch64/run.sh domain|device|station|site|ocpp|verb|demo" >&2

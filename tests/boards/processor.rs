@@ -1,10 +1,10 @@
 //! Single programs on an emulated 64-bit ARM processor (user-mode emulation, no kernel of its own): the pure rooms' own
 //! tests, a verb, the demo. `tests/aarch64/` builds and starts them; nothing here is compiled for this machine.
 //!
-//! What does not run there, and why: tests that draw random inputs and the simulated hours of drivers and voices
-//! (`tests/aarch64/run.sh` names them) cost minutes under emulation and say nothing about a processor that the others do
-//! not; tests of the rooms with sockets, files and processes are about the kernel, which here is that of this machine;
-//! a kernel of its own has the board in `arm64.rs`.
+//! What does not run there, and why: random walks, damage byte by byte, simulated hours of drivers and the rehearsal of
+//! every shipped profile (`tests/aarch64/run.sh` names them) cost minutes under emulation and say little about a processor that
+//! the others do not; tests of the rooms with sockets, files and processes are about the kernel, which here is that of this machine.
+//! A kernel of its own has the board in `arm64.rs`.
 
 use crate::machine::root;
 use std::process::Command;
