@@ -25,11 +25,11 @@ as_processes() {
 case ${1:-} in
 domain | device | station | site | ocpp)
   # Random walks, damage byte by byte and simulated hours of drivers cost minutes here and run elsewhere, in their thousands.
-  skipped=(::walk:: ::random:: every_shipped_profile every_hour damage any_bytes breaks_off
-    device::driver:: ::troubles:: sunspec::tests::what_does_not_fit stop_message aligned_samples_lie)
+  skipped=(::walk:: ::random:: every_ damage any_bytes breaks_off device::driver:: device::voice:: ::troubles::
+    sunspec::tests::what_does_not_fit stop_message aligned_samples_lie)
   PROPTEST_CASES=8 "$emulator" "$out/pure-tests" "$1::" "${skipped[@]/#/--skip=}"
   ;;
-verb) as_processes "$out/verb-tests" the_shipped_profiles a_sound_profile ;;
+verb) as_processes "$out/verb-tests" the_shipped_profiles ;;
 demo) as_processes "$out/retrovolt" demo ;;
 *)
   echo "usage: tests/aarch64/run.sh domain|device|station|site|ocpp|verb|demo" >&2

@@ -46,17 +46,17 @@ fn the_vocabulary_holds_on_an_arm_processor() {
 
 #[test]
 fn the_device_profiles_hold_on_an_arm_processor() {
-    room("device", 20);
+    room("device", 150);
 }
 
 #[test]
 fn the_station_holds_on_an_arm_processor() {
-    room("station", 20);
+    room("station", 100);
 }
 
 #[test]
 fn the_site_holds_on_an_arm_processor() {
-    room("site", 20);
+    room("site", 10);
 }
 
 #[test]
