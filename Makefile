@@ -41,7 +41,7 @@ test-boards: board-binary ## a serial line through a real 16550, and an arm64 bo
 
 BOARD = aarch64-unknown-linux-musl
 
-board-binary: ## static programs for arm64: the gateway that the emulated board runs, and tests (four minutes at first)
+board-binary: ## static programs for arm64: the gateway that an emulated board runs, and unit tests (four minutes at first)
 	bash tests/aarch64/build.sh
 
 test-board: board-binary ## a session through a reboot of a whole emulated arm64 Debian, clock at 1970 (needs root; ten minutes)
@@ -65,7 +65,7 @@ test-package: ## the Debian package, installed where systemd boots it: faults, u
 	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
 	cargo nextest run --test package
 
-test-arm: board-binary ## the pure rooms, a verb and the demo on an emulated 64-bit ARM processor
+test-arm: board-binary ## the pure rooms and the demo on an emulated 64-bit ARM processor
 	RETROVOLT_REQUIRE_LAB=1 bash tests/aarch64/setup.sh
 	bash tests/aarch64/build.sh --fresh
 	cargo nextest run --test boards -E 'test(/^processor::/)'

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # tests/aarch64/run.sh WHAT: one part of what runs on an emulated 64-bit ARM processor (tests/boards/processor.rs calls it).
 #   domain, device, station, site, ocpp   tests of that pure room
-#   verb                                  `retrovolt profile`, started as a process
 #   demo                                  the demo: an outage and a kill -9
 # tests/aarch64/setup.sh furnishes the emulator, tests/aarch64/build.sh the programs.
 set -euo pipefail
@@ -9,7 +8,7 @@ cd "$(dirname "$0")/../.."
 emulator=$PWD/.lab/aarch64/qemu-aarch64
 out=$PWD/target/cross/aarch64-unknown-linux-musl/emulated
 
-# A program that starts others. The kernel has to know what to do with an ARM program: the emulator is registered, by its open
+# A program that starts itself again. The kernel has to know what to do with an ARM program: the emulator is registered, by its open
 # file (flag F), in a user namespace that ends with this call.
 as_processes() {
   local magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
@@ -29,10 +28,9 @@ domain | device | station | site | ocpp)
     sunspec::tests::what_does_not_fit stop_message aligned_samples_lie)
   PROPTEST_CASES=8 "$emulator" "$out/pure-tests" "$1::" "${skipped[@]/#/--skip=}"
   ;;
-verb) as_processes "$out/verb-tests" the_shipped_profiles ;;
 demo) as_processes "$out/retrovolt" demo ;;
 *)
-  echo "usage: tests/aarch64/run.sh domain|device|station|site|ocpp|verb|demo" >&2
+  echo "usage: tests/aarch64/run.sh domain|device|station|site|ocpp|demo" >&2
   exit 64
   ;;
 esac

@@ -1,5 +1,5 @@
 //! Single programs on an emulated 64-bit ARM processor (user-mode emulation, no kernel of its own): the pure rooms' own
-//! tests, a verb, the demo. `tests/aarch64/` builds and starts them; nothing here is compiled for this machine.
+//! tests, and the demo. `tests/aarch64/` builds and starts them; nothing here is compiled for this machine.
 //!
 //! What does not run there, and why: random walks, damage byte by byte, simulated hours of drivers and the rehearsal of
 //! every shipped profile (`tests/aarch64/run.sh` names them) cost minutes under emulation and say little about a processor that
@@ -62,11 +62,6 @@ fn the_site_holds_on_an_arm_processor() {
 #[test]
 fn both_dialects_of_ocpp_hold_on_an_arm_processor() {
     room("ocpp", 20);
-}
-
-#[test]
-fn a_verb_runs_as_a_process_on_an_arm_processor() {
-    assert!(passed(&emulated("verb")) >= 1);
 }
 
 #[test]
