@@ -13,7 +13,7 @@ fresh() {
   local program
   for program in "${programs[@]}"; do
     [ -x "$program" ] || return 1
-    [ -z "$(find src config build.rs Cargo.toml Cargo.lock .cargo deploy/cross -newer "$program" -print -quit)" ] || return 1
+    [ -z "$(find src config build.rs Cargo.toml Cargo.lock .cargo deploy/cross/cargo deploy/cross/rustc deploy/cross/requirements.txt -newer "$program" -print -quit)" ] || return 1
   done
 }
 
