@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Licence inventory of everything that is compiled into the gateway.
 
-Reads `cargo metadata --format-version 1 --filter-platform TARGET` from standard input and writes two files to the folder
-named on the command line: `copyright` (DEP-5, one paragraph for each crate) and `THIRD-PARTY.txt` (every licence text that
-crates carry, each text once). Crates that only build or test the gateway are left out.
+deploy/debian/third_party.py TARGET FOLDER writes two files to the folder: `copyright` (DEP-5, one paragraph for each crate) and
+`THIRD-PARTY.txt` (every licence text that crates carry, each text once). Crates that only build or test the gateway are left out.
 """
 
-import json
 import os
 import re
 import sys
 import textwrap
+
+from crates import shipped
 
 COMMON = {  # Debian keeps these for everybody.
     "Apache-2.0": "Apache-2.0",
@@ -37,22 +37,6 @@ OTHERS = [
     ("rust-standard-library", "The Rust Project contributors", "MIT or Apache-2.0"),
     ("sqlite (in libsqlite3-sys)", "none, dedicated to the public domain by its authors", "public-domain"),
 ]
-
-
-def shipped(meta):
-    """Packages that are linked into the binary, our own first."""
-    nodes = {node["id"]: node for node in meta["resolve"]["nodes"]}
-    packages = {package["id"]: package for package in meta["packages"]}
-    root = meta["resolve"]["root"]
-    seen, stack = set(), [root]
-    while stack:
-        at = stack.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        stack += [dep["pkg"] for dep in nodes[at]["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
-    others = sorted((packages[at] for at in seen if at != root), key=lambda p: (p["name"], p["version"]))
-    return packages[root], others
 
 
 def texts(package):
@@ -158,8 +142,10 @@ def third_party_file(others):
 
 
 def main():
-    own, others = shipped(json.load(sys.stdin))
-    folder = sys.argv[1]
+    if len(sys.argv) != 3:
+        sys.exit("usage: deploy/debian/third_party.py TARGET FOLDER")
+    own, others, _ = shipped(sys.argv[1])
+    folder = sys.argv[2]
     for name, text in (("copyright", copyright_file(own, others)), ("THIRD-PARTY.txt", third_party_file(others))):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)

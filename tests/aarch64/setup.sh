@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Furnishes .lab/aarch64: an emulator that runs single programs of an ARM machine. It has to know the terminal calls of
-# today's kernels (TCGETS2: qemu 10.2 or later), which the one of Debian 12 and 13 does not, so it comes from backports; 70 MB
+# Furnishes .lab/aarch64: emulators that run single programs of a 64-bit and a 32-bit ARM machine. They have to know the terminal calls of
+# today's kernels (TCGETS2: qemu 10.2 or later), which those of Debian 12 and 13 do not, so they come from backports; 70 MB
 # are loaded once. Where that is not possible the reason is left in .lab/aarch64/missing and the stage counts as skipped.
 # RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
@@ -17,8 +17,8 @@ missing() {
 }
 
 emulator() {
-  [ -x "$lab/qemu-aarch64" ] && return
-  local work
+  [ -x "$lab/qemu-aarch64" ] && [ -x "$lab/qemu-arm" ] && return
+  local work machine
   work=$(mktemp -d) || missing "no temporary folder"
   # shellcheck disable=SC2064
   trap "rm -rf '$work'" EXIT
@@ -26,8 +26,10 @@ emulator() {
   (cd "$work" && apt-get download -qq qemu-user) || missing "qemu-user cannot be loaded"
   dpkg-deb -x "$work"/qemu-user_*.deb "$work/unpacked" || missing "qemu-user cannot be unpacked"
   mkdir -p "$lab"
-  cp "$work/unpacked/usr/bin/qemu-aarch64" "$lab/qemu-aarch64.new" || missing "qemu-user has no qemu-aarch64"
-  mv "$lab/qemu-aarch64.new" "$lab/qemu-aarch64"
+  for machine in aarch64 arm; do
+    cp "$work/unpacked/usr/bin/qemu-$machine" "$lab/qemu-$machine.new" || missing "qemu-user has no qemu-$machine"
+    mv "$lab/qemu-$machine.new" "$lab/qemu-$machine"
+  done
 }
 
 # The demo starts itself as a process of its own: the kernel has to know what to do with an ARM program. A user namespace

@@ -31,12 +31,13 @@ export RUST_BACKTRACE=0
 poweroff -f
 "#;
 
-/// The shipped binary for such boards: static, so that it needs nothing beside it.
+/// The binary for such boards, of those that are built the newest: static, so that it needs nothing beside it.
 fn gateway() -> PathBuf {
     let folder = root().join("target/cross/aarch64-unknown-linux-musl");
     let built = ["release", "emulated", "debug"].map(|profile| folder.join(profile).join("retrovolt"));
-    let found = built.into_iter().find(|path| path.exists());
-    found.expect("the binary for arm64: `deploy/cross/build aarch64-unknown-linux-musl` makes it")
+    let age = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+    let found = built.into_iter().filter(|path| path.exists()).max_by_key(age);
+    found.expect("the binary for arm64: `make board-binary` makes it")
 }
 
 fn boot() -> Machine {

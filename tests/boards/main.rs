@@ -13,6 +13,7 @@ mod cpio;
 mod debian;
 mod guest;
 mod machine;
+mod processor;
 #[path = "../gateway/slave.rs"]
 mod slave;
 mod story;

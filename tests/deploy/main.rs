@@ -10,5 +10,6 @@ mod ansible;
 mod apt;
 mod enrol;
 mod hooks;
+mod release;
 mod sandbox;
 mod shell;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests of deploy/ run beside sh and Python: apt-ftparchive, gpg, shellcheck, Ansible from PyPI. Where that is not possible
+# Installs what the tests of deploy/ run beside sh and Python: apt-ftparchive, gpg, shellcheck, Ansible and a validator of
+# bills of materials from PyPI. Where that is not possible
 # the reason is left in .lab/deploy/missing, `make test` says so and counts those tests as skipped.
 # RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
@@ -9,7 +10,7 @@ mkdir -p "$lab"
 
 missing() {
   echo "$*" >"$lab/missing"
-  echo "deploy: $*; the tests with apt, shellcheck and Ansible are SKIPPED" >&2
+  echo "deploy: $*; the tests with apt, shellcheck and Ansible, and of a release, are SKIPPED" >&2
   [ -z "${RETROVOLT_REQUIRE_LAB:-}" ] || exit 1
   exit 0
 }
@@ -28,7 +29,7 @@ fi
 if ! cmp -s tests/deploy/requirements.txt "$lab/venv/requirements.txt"; then
   python3 -m venv "$lab/venv" &&
     "$lab/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/deploy/requirements.txt ||
-    missing "Ansible cannot be installed from PyPI"
+    missing "Ansible or cyclonedx-python-lib cannot be installed from PyPI"
   cp tests/deploy/requirements.txt "$lab/venv/requirements.txt"
 fi
 rm -f "$lab/missing"

@@ -12,7 +12,7 @@ fn lintian_finds_neither_errors_nor_warnings() {
             "--allow-root",
             "--profile=debian",
             "--fail-on=error,warning",
-            "--no-tag-display-limit",
+            "--tag-display-limit=0",
         ])
         .arg(package(NOW))
         .output()
