@@ -1,6 +1,8 @@
 //! Whatever is wrong between gateway and broker is named first, in time, with the next step, without a secret, and without a
 //! trace on the broker.
 
+#![allow(clippy::too_many_lines, reason = "tables of faults, told in one piece")]
+
 use super::broker::{Authority, Broker, as_user, free_port, setup};
 use super::client::passwords;
 use futures_util::FutureExt;
