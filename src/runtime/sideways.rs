@@ -219,12 +219,19 @@ impl Sideways {
 
     /// Ends all.
     pub async fn end(&mut self) {
-        if let Some(hub) = self.hub.take() {
-            hub.end().await;
-        }
-        if let Some((_, handle)) = self.edge.take() {
-            handle.stop().await;
-        }
+        // At once: each may wait some seconds for a broker that does not listen.
+        let (hub, edge) = (self.hub.take(), self.edge.take());
+        let hub = async {
+            if let Some(hub) = hub {
+                hub.end().await;
+            }
+        };
+        let edge = async {
+            if let Some((_, handle)) = edge {
+                handle.stop().await;
+            }
+        };
+        tokio::join!(hub, edge);
     }
 
     /// Bytes of the back ends that there are, or have been in this run.

@@ -3,7 +3,7 @@
 
 use crate::broker::Broker;
 use crate::kills::{configuration, quick_world};
-use crate::metrics::{samples, scrape};
+use crate::metrics::{samples, shown};
 use crate::mqtt::Witness;
 use crate::site::{PATIENCE, process, until};
 use retrovolt::sim::EvSpec;
@@ -108,7 +108,7 @@ async fn over_budget_a_broker_hears_of_sessions_and_statuses_and_of_no_measured_
         .until("cp/kill-1/state", |v| v["status"] == "available")
         .await;
     assert!(
-        number(&state["energy_import_wh"]) > last,
+        number(&state["energy_import_wh"]) >= last,
         "a status takes the values with it: {state}"
     );
     witness
@@ -116,7 +116,8 @@ async fn over_budget_a_broker_hears_of_sessions_and_statuses_and_of_no_measured_
         .await;
     let told = |kind: &str| witness.all.iter().any(|got| got.topic.ends_with(kind));
     assert!(told("/event/session") && told("/event/status"));
-    let page = samples(&scrape(&dir.path().join("m.sock"), "text/plain; version=0.0.4").await);
+    let thinned = "retrovolt_mqtt_publishes_total{result=\"thinned\"}";
+    let page = samples(&shown(&dir.path().join("m.sock"), &[thinned]).await);
     for (name, least) in [
         ("retrovolt_budget_stage{back_end=\"mqtt\"}", 2.0),
         ("retrovolt_budget_stage{back_end=\"sparkplug\"}", 2.0),
@@ -128,7 +129,7 @@ async fn over_budget_a_broker_hears_of_sessions_and_statuses_and_of_no_measured_
         ("retrovolt_mqtt_connected", 1.0),
         ("retrovolt_mqtt_bytes_total{direction=\"received\"}", 100.0),
         ("retrovolt_mqtt_publishes_total{result=\"confirmed\"}", 20.0),
-        ("retrovolt_mqtt_publishes_total{result=\"thinned\"}", 3.0),
+        (thinned, 1.0),
         ("retrovolt_mqtt_waiting_bytes", 0.0),
         ("retrovolt_mqtt_records_given_up_total", 0.0),
         (

@@ -51,8 +51,9 @@ pub fn samples(page: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// The first page on which these samples are at least 1: the picture is painted anew only every tenth of a second.
-async fn shown(socket: &Path, wanted: &[&str]) -> String {
+/// The first page on which these samples are at least 1: the picture is painted anew only every tenth of a second, and
+/// brokers are looked at once a second.
+pub async fn shown(socket: &Path, wanted: &[&str]) -> String {
     let page = async {
         loop {
             let page = scrape(socket, PLAIN).await;
