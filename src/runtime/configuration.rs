@@ -46,8 +46,8 @@ pub(super) struct Configuration {
     mode: Mode,
     /// What is wrong with the files, as last read.
     refused: Option<Report>,
-    /// When that was.
-    refused_at: Option<SystemTime>,
+    /// When they had last been changed by then.
+    refused_as_of: Option<SystemTime>,
     /// Why the last good one cannot be used either.
     beyond: Option<Report>,
     /// Why the gateway cannot start with what is in force.
@@ -60,7 +60,7 @@ impl Configuration {
             options,
             mode: Mode::Safe,
             refused: None,
-            refused_at: None,
+            refused_as_of: None,
             beyond: None,
             blocked: None,
         }
@@ -98,7 +98,7 @@ impl Configuration {
             Err(report) => {
                 tracing::error!("the configuration cannot be used:\n{report}");
                 self.refused = Some(report);
-                self.refused_at = Some(SystemTime::now());
+                self.refused_as_of = self.last_change();
             }
         }
         let places = config::whereabouts(&self.options.config, &self.options.load);
@@ -127,14 +127,18 @@ impl Configuration {
     /// last, be it a folder on a disk that is slow to come. What somebody works on waits for his word.
     pub(super) fn cured(&mut self) -> Option<Loaded> {
         let loaded = self.read().ok()?;
-        let changed = config::last_change(&self.options.config, &self.options.load)?;
-        if changed >= self.refused_at? {
+        // Files that are not there, then or now, are not the same ones.
+        if self.last_change()? != self.refused_as_of? {
             return None;
         }
         tracing::info!("what was missing is there: the configuration can be used");
         warn(&loaded);
         self.accept();
         Some(loaded)
+    }
+
+    fn last_change(&self) -> Option<SystemTime> {
+        config::last_change(&self.options.config, &self.options.load)
     }
 
     /// Reads the files again while nothing runs. `Err`: the answer to whoever asked.
@@ -210,7 +214,7 @@ impl Configuration {
         tracing::error!("the new configuration is not used:\n{report}");
         let answer = refused(&report);
         self.refused = Some(report);
-        self.refused_at = Some(SystemTime::now());
+        self.refused_as_of = self.last_change();
         answer
     }
 
