@@ -137,7 +137,7 @@ class HomeAssistant:
         (self.config / "configuration.yaml").write_text(
             "homeassistant:\n  name: Test\n  time_zone: UTC\n"
             f"http:\n  server_host: 127.0.0.1\n  server_port: {self.port}\n"
-            "logger:\n  default: warning\n  logs:\n    homeassistant.components.mqtt: info\n"
+            "logger:\n  default: warning\n"
             "recorder:\nenergy:\nautomation: !include automations.yaml\nprobe:\n"
         )
         (self.config / "automations.yaml").write_text("\n".join(automations) or "[]\n")
