@@ -2,7 +2,7 @@
 
 use super::error::{self, Failure, LinkError, Stage};
 use super::{Dial, PATIENCE};
-use crate::domain::Bytes;
+use crate::domain::{BrokerSetup, Bytes};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -85,23 +85,15 @@ pub(super) async fn open(dial: &Dial, hear: Hear<'_>) -> Result<Socket, Failure>
             traffic: Arc::clone(&dial.traffic),
         }));
     }
-    let late = |stage| {
-        Failure::Told(LinkError::Late {
-            host: setup.host.clone(),
-            port: setup.port,
-            stage,
-            wait_s: PATIENCE.as_secs(),
-        })
-    };
     let addresses = timeout(PATIENCE, lookup_host((setup.host.as_str(), setup.port)))
         .await
-        .map_err(|_| late(Stage::Name))?
+        .map_err(|_| late(setup, Stage::Name))?
         .map_err(|error| Failure::Told(error::name(&error, setup)))?;
     let addresses: Vec<SocketAddr> = addresses.collect();
     hear(Passed::Resolved(addresses.iter().map(SocketAddr::ip).collect()));
     let tcp = timeout(PATIENCE, TcpStream::connect(&*addresses))
         .await
-        .map_err(|_| late(Stage::Tcp))?
+        .map_err(|_| late(setup, Stage::Tcp))?
         .map_err(|error| Failure::Told(error::tcp(&error, setup)))?;
     if let Ok(address) = tcp.peer_addr() {
         hear(Passed::Connected(address));
@@ -115,6 +107,21 @@ pub(super) async fn open(dial: &Dial, hear: Hear<'_>) -> Result<Socket, Failure>
     if !setup.tls {
         return Ok(Box::new(tcp));
     }
+    secure(dial, tcp, hear).await
+}
+
+fn late(setup: &BrokerSetup, stage: Stage) -> Failure {
+    Failure::Told(LinkError::Late {
+        host: setup.host.clone(),
+        port: setup.port,
+        stage,
+        wait_s: PATIENCE.as_secs(),
+    })
+}
+
+/// TLS over an open connection.
+async fn secure(dial: &Dial, tcp: Counted<TcpStream>, hear: Hear<'_>) -> Result<Socket, Failure> {
+    let setup = &dial.setup;
     let own = |reason| Failure::Told(LinkError::OwnFiles { reason });
     let make = Arc::clone(&dial.tls);
     let config = tokio::task::spawn_blocking(move || make())
@@ -124,7 +131,7 @@ pub(super) async fn open(dial: &Dial, hear: Hear<'_>) -> Result<Socket, Failure>
     let name = ServerName::try_from(setup.host.clone()).map_err(|error| own(error.to_string()))?;
     let stream = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp))
         .await
-        .map_err(|_| late(Stage::Tls))?
+        .map_err(|_| late(setup, Stage::Tls))?
         .map_err(|error| {
             Failure::Told(error::tls(&error, setup).unwrap_or_else(|| LinkError::Tls {
                 host: setup.host.clone(),
