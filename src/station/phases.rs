@@ -69,6 +69,9 @@ impl Station {
         if phases.is_some_and(|phases| !matches!(phases, 1 | 3)) {
             return Accepted::No("one phase or three can be used");
         }
+        if phases.is_none() && evse.switch.wanted.is_none() {
+            return Accepted::Yes;
+        }
         let wanted = phases.unwrap_or(evse.setup.phases);
         // Whoever asks again has seen that it failed.
         evse.switch.told = evse.switch.told.filter(|_| evse.switch.confirmed == Some(wanted));

@@ -97,6 +97,9 @@ fn use_phases(b: &mut Bench, phases: Option<u8>) -> Option<Outcome> {
 fn one_phase_is_told_once_and_again_after_a_restart_when_the_vehicle_is_seen() {
     let mut b = charging();
     b.look();
+    assert_eq!(use_phases(&mut b, None), Some(Outcome::Simple(Accepted::Yes)));
+    b.run(1);
+    b.expect("answer yes");
     assert_eq!(use_phases(&mut b, Some(1)), Some(Outcome::Simple(Accepted::Yes)));
     b.run(10);
     b.expect(
