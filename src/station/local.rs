@@ -62,7 +62,7 @@ impl Station {
     }
 
     /// The answer leaves once it is durable; what it lowers does not wait.
-    fn keep(&mut self, key: String, value: Option<String>) -> Accepted {
+    pub(super) fn keep(&mut self, key: String, value: Option<String>) -> Accepted {
         let puts = vec![self.put_text(key, value)];
         self.outbox.commit(Batch {
             puts,

@@ -5,7 +5,7 @@
 
 use super::Station;
 use super::evse::Evse;
-use crate::domain::{Accepted, Batch, DeviceCommand, DriveError, EvseId};
+use crate::domain::{Accepted, DeviceCommand, DriveError, EvseId};
 
 /// What an EVSE's charger was told of phases.
 #[derive(Debug, Default)]
@@ -76,12 +76,7 @@ impl Station {
         // Whoever asks again has seen that it failed.
         evse.switch.told = evse.switch.told.filter(|_| evse.switch.confirmed == Some(wanted));
         evse.switch.wanted = Some(wanted);
-        let puts = vec![self.put_text(format!("phases/{id}"), phases.map(|phases| phases.to_string()))];
-        self.outbox.commit(Batch {
-            puts,
-            ..Batch::default()
-        });
-        Accepted::Yes
+        self.keep(format!("phases/{id}"), phases.map(|phases| phases.to_string()))
     }
 
     /// Tells the charger to switch, once its vehicle has been looked for.

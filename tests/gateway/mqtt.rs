@@ -22,21 +22,24 @@ const ACL: &str = "user gw\ntopic readwrite retrovolt/#\nuser ha\ntopic read ret
 pub async fn broker() -> Broker {
     Broker::mosquitto(
         "allow_anonymous false\npassword_file DIR/passwords\nacl_file DIR/acl\n",
-        |dir| {
-            let file = dir.join("passwords");
-            std::fs::write(&file, "").expect("a file");
-            for (user, password) in [("gw", CANARY), ("ha", "h"), ("reader", "r")] {
-                let made = Command::new("mosquitto_passwd")
-                    .arg("-b")
-                    .arg(&file)
-                    .args([user, password])
-                    .output();
-                assert!(made.expect("mosquitto_passwd").status.success());
-            }
-            std::fs::write(dir.join("acl"), ACL).expect("a file");
-        },
+        |dir| accounts(dir, CANARY),
     )
     .await
+}
+
+/// The gateway's account with this password, Home Assistant's and a reader's, and what each may.
+pub fn accounts(dir: &Path, password: &str) {
+    let file = dir.join("passwords");
+    std::fs::write(&file, "").expect("a file");
+    for (user, password) in [("gw", password), ("ha", "h"), ("reader", "r")] {
+        let made = Command::new("mosquitto_passwd")
+            .arg("-b")
+            .arg(&file)
+            .args([user, password])
+            .output();
+        assert!(made.expect("mosquitto_passwd").status.success());
+    }
+    std::fs::write(dir.join("acl"), ACL).expect("a file");
 }
 
 pub fn mqtt_toml(dir: &Path, port: u16) -> String {

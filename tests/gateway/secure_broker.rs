@@ -3,7 +3,7 @@
 
 use crate::broker::{Authority, Broker, Subscriber};
 use crate::kills::{configuration, quick_world};
-use crate::mqtt::Witness;
+use crate::mqtt::{Witness, accounts};
 use crate::site::{PATIENCE, process, until};
 use retrovolt::domain::MilliAmps;
 use retrovolt::sim::EvSpec;
@@ -12,16 +12,12 @@ use retrovolt::sim::status::{online, sessions};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 const CANARY: &str = "cAnArY-7c1e";
 
 const LINES: &str = "allow_anonymous false\npassword_file DIR/passwords\nacl_file DIR/acl\ncafile DIR/ca.pem\n\
     certfile DIR/server.pem\nkeyfile DIR/server.key\nrequire_certificate true\n";
-
-const ACL: &str = "user gw\ntopic readwrite retrovolt/#\nuser ha\ntopic read retrovolt/#\nuser reader\ntopic read retrovolt/#\n\
-    pattern write retrovolt/+/as/%u/#\n";
 
 async fn broker() -> Broker {
     Broker::mosquitto(LINES, |dir| {
@@ -37,17 +33,7 @@ async fn broker() -> Broker {
             let mode = std::fs::Permissions::from_mode(0o600);
             std::fs::set_permissions(dir.join(key), mode).expect("a file");
         }
-        let file = dir.join("passwords");
-        std::fs::write(&file, "").expect("a file");
-        for (user, password) in [("gw", CANARY), ("ha", "h"), ("reader", "r")] {
-            let made = Command::new("mosquitto_passwd")
-                .arg("-b")
-                .arg(&file)
-                .args([user, password])
-                .output();
-            assert!(made.expect("mosquitto_passwd").status.success());
-        }
-        std::fs::write(dir.join("acl"), ACL).expect("a file");
+        accounts(dir, CANARY);
     })
     .await
 }
