@@ -62,10 +62,7 @@ async fn over_budget_a_broker_hears_of_sessions_and_statuses_and_of_no_measured_
     let site = configuration(dir.path(), &csms, &world, "1.6");
     let toml = |budget: &str| site.clone() + &sideways(dir.path(), broker.port, budget);
     let mut gateway = process(dir.path(), &toml(""));
-    let mut witness = Witness {
-        there: broker.subscriber(&["-t", "retrovolt/#"]).await,
-        all: Vec::new(),
-    };
+    let mut witness = Witness::with(broker.subscriber(&["-t", "retrovolt/#"]).await);
     gateway.start().expect("the gateway starts");
     world.plug("box", EvSpec::default()).expect("a charger");
     // Without a budget values are told as they move; they are what uses one up.

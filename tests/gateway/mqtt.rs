@@ -10,6 +10,7 @@ use retrovolt::sim::EvSpec;
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{online, sessions};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -69,28 +70,46 @@ spacing = "100ms"
 pub struct Witness {
     pub there: Subscriber,
     pub all: Vec<Got>,
+    /// How many of `all` were looked at, by topic: MQTT keeps the order within a topic, and nothing else promises one
+    /// between a state, a response and a record.
+    seen: BTreeMap<String, usize>,
 }
 
 impl Witness {
-    async fn of(broker: &Broker) -> Self {
+    pub fn with(there: Subscriber) -> Self {
         Self {
-            there: broker
-                .subscriber(&["-u", "reader", "-P", "r", "-t", "retrovolt/#"])
-                .await,
+            there,
             all: Vec::new(),
+            seen: BTreeMap::new(),
         }
     }
 
-    /// The first message on a topic of the gateway that is wanted.
+    async fn of(broker: &Broker) -> Self {
+        Self::with(
+            broker
+                .subscriber(&["-u", "reader", "-P", "r", "-t", "retrovolt/#"])
+                .await,
+        )
+    }
+
+    /// The first message on a topic of the gateway that is wanted, after the last one that was asked for on this topic.
     pub async fn until(&mut self, topic: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let topic = format!("retrovolt/gw/{topic}");
+        let mut at = self.seen.get(&topic).copied().unwrap_or_default();
         loop {
-            let got = self.there.next().await;
-            self.all.push(got.clone());
-            if got.topic == format!("retrovolt/gw/{topic}") {
-                let value = serde_json::from_str(&got.payload).unwrap_or(Value::String(got.payload));
-                if wanted(&value) {
-                    return value;
-                }
+            while at == self.all.len() {
+                let got = self.there.next().await;
+                self.all.push(got);
+            }
+            let got = &self.all[at];
+            at += 1;
+            if got.topic != topic {
+                continue;
+            }
+            let value = serde_json::from_str(&got.payload).unwrap_or_else(|_| json!(got.payload));
+            if wanted(&value) {
+                self.seen.insert(topic, at);
+                return value;
             }
         }
     }
@@ -219,9 +238,7 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
     world.unplug("box").expect("a charger");
     until(&gateway, "no session", |s| sessions(s) == 0).await;
     broker.start().await;
-    let all = std::mem::take(&mut witness.all);
-    let mut witness = Witness::of(&broker).await;
-    witness.all = all;
+    witness.there = Witness::of(&broker).await.there;
     let ended = witness
         .until("cp/kill-1/record", |v| v["record"] == "ended")
         .await;

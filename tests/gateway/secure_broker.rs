@@ -173,10 +173,7 @@ async fn a_broker_with_tls_accounts_and_certificates_and_everything_that_can_be_
         assert!(log.contains(&format!("MQTT: {told}")), "{told} is not in the log");
     }
 
-    let mut witness = Witness {
-        there: subscriber(&broker, "reader").await,
-        all: Vec::new(),
-    };
+    let mut witness = Witness::with(subscriber(&broker, "reader").await);
     gateway
         .configure(&(site + &GOOD.toml(&broker, dir.path())))
         .expect("written");
