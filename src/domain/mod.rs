@@ -5,6 +5,7 @@
 mod auth;
 mod backoff;
 mod budget;
+mod checkup;
 mod command;
 mod device;
 mod evse;
@@ -33,6 +34,7 @@ mod vault;
 pub use auth::{AuthStatus, IdToken, LOCAL_LIST_MAX, ListUpdate, TokenInfo, TokenKind};
 pub use backoff::Backoff;
 pub use budget::{Account, Span, Thrift, thrift};
+pub use checkup::{Check, Checkup, Verdict};
 pub use command::{
     Accepted, Availability, AvailabilityOutcome, ClearProfiles, Command, CommandId, ListOutcome,
     OTHER_IN_CONTROL, Outcome, RemoteStart, Reservation, ReserveOutcome, ResetKind, ResetOutcome, RunningTx,

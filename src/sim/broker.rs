@@ -27,6 +27,8 @@ pub enum Way {
     Hung,
     /// So many bytes a second are taken.
     Slow(usize),
+    /// The same, and no subscription is answered.
+    Unsubscribed(usize),
 }
 
 #[derive(Default)]
@@ -114,7 +116,7 @@ impl Broker {
     pub async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         self.seen().connections += 1;
         let rate = match self.way {
-            Way::Slow(rate) => rate,
+            Way::Slow(rate) | Way::Unsubscribed(rate) => rate,
             Way::Away | Way::Hung => 4_096,
         };
         let (mut talk, mut chunk) = (Talk::default(), vec![0; rate]);
@@ -162,7 +164,7 @@ impl Broker {
                     _ => packet(0x40, id?),
                 }
             }
-            8 => {
+            8 if !matches!(self.way, Way::Unsubscribed(_)) => {
                 let properties: &[u8] = if five { &[0] } else { &[] };
                 packet(0x90, &[body.get(..2)?, properties, &[1]].concat())
             }

@@ -12,7 +12,7 @@ use super::connect::{Passed, Socket};
 use super::error::{ConnectError, Stage};
 use super::vault::Vault;
 use super::wire::closed_by_peer;
-use crate::domain::{Clock, CpId, CsmsSetup};
+use crate::domain::{Check, Checkup, Clock, CpId, CsmsSetup, Verdict};
 use crate::ocpp::{FLOOR_UNIX_MS, format_utc};
 use futures_util::{SinkExt, StreamExt};
 use serde::Serialize;
@@ -30,20 +30,6 @@ pub const CONNECT_WAIT: Duration = Duration::from_secs(9);
 pub const WATCH: Duration = Duration::from_secs(3);
 /// How long the close may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// As it should be.
-    Good,
-    /// Not tried, or not reached.
-    Skipped,
-    /// It works, but somebody should look at it.
-    Warning,
-    /// It does not work.
-    Failure,
-}
 
 /// A cause the doctor knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -113,21 +99,6 @@ pub enum Cause {
     GatewayUnknown,
 }
 
-/// One check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// `url`, `clock`, `dns`, `tcp`, `tls`, `upgrade`, `alive` or `gateway`.
-    pub check: &'static str,
-    /// How it ended.
-    pub result: Verdict,
-    /// What was seen.
-    pub evidence: String,
-    /// The most likely cause; `None`: there is nothing wrong.
-    pub cause: Option<Cause>,
-    /// What to do next.
-    pub next: Option<String>,
-}
-
 /// What was found about one CSMS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -141,8 +112,8 @@ pub struct Report {
     pub result: Verdict,
     /// The cause to look at first; `None`: there is nothing wrong.
     pub cause: Option<Cause>,
-    /// All of them, in the order they were made.
-    pub checks: Vec<Check>,
+    /// All of them, in the order they were made: `url`, `clock`, `dns`, `tcp`, `tls`, `upgrade`, `alive` or `gateway`.
+    pub checks: Vec<Check<Cause>>,
 }
 
 /// What the running gateway says about its own link.
@@ -186,7 +157,7 @@ pub struct Subject {
 /// Examines the way to a CSMS.
 pub async fn examine(subject: Subject) -> Report {
     let mut visit = Visit {
-        checks: Vec::new(),
+        checkup: Checkup::default(),
         clock_is_wrong: subject.machine_unix_ms < FLOOR_UNIX_MS,
     };
     let csms = CsmsSetup {
@@ -207,12 +178,14 @@ pub async fn examine(subject: Subject) -> Report {
         Err(error) => visit.failed(&error),
         Ok(ready) if may_connect(&subject.gateway) => match dial.upgrade(ready).await {
             Ok(socket) => {
-                visit.good("upgrade", format!("accepted, {}", dial.subprotocol()));
+                visit
+                    .checkup
+                    .good("upgrade", format!("accepted, {}", dial.subprotocol()));
                 visit.alive(socket).await;
             }
             Err(error) => visit.failed(&error),
         },
-        Ok(_) => visit.skip(
+        Ok(_) => visit.checkup.skip(
             "upgrade",
             "not tried: a second connection with this identity could push the gateway's own out",
         ),
@@ -231,56 +204,35 @@ fn may_connect(gateway: &Gateway) -> bool {
 }
 
 struct Visit {
-    checks: Vec<Check>,
+    checkup: Checkup<Cause>,
     clock_is_wrong: bool,
 }
 
 impl Visit {
-    fn add(
-        &mut self,
-        check: &'static str,
-        result: Verdict,
-        evidence: impl Into<String>,
-        found: Option<(Cause, &str)>,
-    ) {
-        self.checks.push(Check {
-            check,
-            result,
-            evidence: evidence.into(),
-            cause: found.map(|(cause, _)| cause),
-            next: found.map(|(_, next)| next.to_owned()),
-        });
-    }
-
-    fn good(&mut self, check: &'static str, evidence: impl Into<String>) {
-        self.add(check, Verdict::Good, evidence, None);
-    }
-
-    fn skip(&mut self, check: &'static str, evidence: &str) {
-        self.add(check, Verdict::Skipped, evidence, None);
-    }
-
     fn clock(&mut self, machine_unix_ms: i64) {
         let shown = format_utc(machine_unix_ms);
         if self.clock_is_wrong {
             let evidence =
                 format!("this machine's clock says {shown}, which is before this program was built");
             let next = "set the clock of this machine, by NTP if it can be had";
-            self.add("clock", Verdict::Warning, evidence, Some((Cause::Clock, next)));
+            self.checkup.warning("clock", evidence, Cause::Clock, next);
         } else {
-            self.good("clock", format!("this machine's clock says {shown}"));
+            self.checkup
+                .good("clock", format!("this machine's clock says {shown}"));
         }
     }
 
     fn passed(&mut self, passed: &Passed) {
         match passed {
-            Passed::Url(host, port) => self.good("url", format!("leads to {host}, port {port}")),
+            Passed::Url(host, port) => self.checkup.good("url", format!("leads to {host}, port {port}")),
             Passed::Resolved(addresses) => {
                 let shown: Vec<String> = addresses.iter().take(4).map(|a| a.ip().to_string()).collect();
-                self.good("dns", shown.join(", "));
+                self.checkup.good("dns", shown.join(", "));
             }
-            Passed::Connected(address) => self.good("tcp", format!("{address} accepts connections")),
-            Passed::Secured(version) => self.good("tls", format!("{version}, certificate trusted")),
+            Passed::Connected(address) => self.checkup.good("tcp", format!("{address} accepts connections")),
+            Passed::Secured(version) => self
+                .checkup
+                .good("tls", format!("{version}, certificate trusted")),
         }
     }
 
@@ -294,7 +246,7 @@ impl Visit {
         } else {
             (cause, error.next_step())
         };
-        self.add(check, Verdict::Failure, error.to_string(), Some((cause, next)));
+        self.checkup.failure(check, error.to_string(), cause, next);
     }
 
     /// Watches the open connection: a close says that the identity is not welcome, a pong that somebody is there.
@@ -327,16 +279,16 @@ impl Visit {
                     }
                     _ => "look into the log of the CSMS, or of the proxy before it",
                 };
-                self.add("alive", Verdict::Failure, evidence, Some((cause, next)));
+                self.checkup.failure("alive", evidence, cause, next);
             }
             None if pong => {
-                self.good("alive", "stays open and answers a ping");
+                self.checkup.good("alive", "stays open and answers a ping");
                 goodbye(&mut socket).await;
             }
             None => {
                 let evidence = format!("open, but no answer to a ping within {WATCH:?}");
                 let next = "ask the CSMS operator whether a proxy in between swallows WebSocket pings; if so set ping = 0";
-                self.add("alive", Verdict::Warning, evidence, Some((Cause::NoPong, next)));
+                self.checkup.warning("alive", evidence, Cause::NoPong, next);
                 goodbye(&mut socket).await;
             }
         }
@@ -348,12 +300,8 @@ impl Visit {
             Gateway::Unknown(why) => {
                 let evidence = format!("the running gateway cannot be asked: {why}");
                 let next = "run this as root or as a member of the group of its socket";
-                self.add(
-                    "gateway",
-                    Verdict::Warning,
-                    evidence,
-                    Some((Cause::GatewayUnknown, next)),
-                );
+                self.checkup
+                    .warning("gateway", evidence, Cause::GatewayUnknown, next);
             }
             Gateway::Link {
                 connected: true,
@@ -364,47 +312,34 @@ impl Visit {
             Gateway::Link { detail, .. } => {
                 let evidence = format!("the running gateway is not connected: {detail}");
                 let next = "if all checks above are good, wait for its next attempt and look again";
-                self.add(
-                    "gateway",
-                    Verdict::Warning,
-                    evidence,
-                    Some((Cause::GatewayOffline, next)),
-                );
+                self.checkup
+                    .warning("gateway", evidence, Cause::GatewayOffline, next);
             }
         }
     }
 
     fn connected(&mut self, registration: &str, waiting_for: Option<&str>) {
         if registration == "accepted" {
-            return self.good("gateway", "the running gateway is connected and accepted");
+            return self
+                .checkup
+                .good("gateway", "the running gateway is connected and accepted");
         }
         let silent = waiting_for.map_or_else(String::new, |action| format!(", {action} not answered yet"));
         let evidence =
             format!("the running gateway is connected, its registration is '{registration}'{silent}");
         let next = "have the CSMS operator accept this charge point; if nothing is answered, look into the log of the CSMS";
-        self.add(
-            "gateway",
-            Verdict::Warning,
-            evidence,
-            Some((Cause::NotAccepted, next)),
-        );
+        self.checkup
+            .warning("gateway", evidence, Cause::NotAccepted, next);
     }
 
     fn report(self, cp: &str, csms: &CsmsSetup) -> Report {
-        let checks = self.checks;
-        let result = checks
-            .iter()
-            .map(|check| check.result)
-            .filter(|r| *r != Verdict::Skipped)
-            .max();
-        let result = result.unwrap_or(Verdict::Good);
-        let first = checks.iter().find(|check| check.result == result);
+        let (result, cause, checks) = self.checkup.concluded();
         Report {
             charge_point: cp.to_owned(),
             csms: csms.name.clone(),
             url: shown(&csms.url),
             result,
-            cause: first.and_then(|check| check.cause),
+            cause,
             checks,
         }
     }

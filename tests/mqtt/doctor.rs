@@ -8,10 +8,10 @@ use super::client::passwords;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 use retrovolt::domain::{
-    BrokerSetup, ClockQuality, HaForm, HaSetup, MqttSetup, MqttVersion, Now, SparkplugSetup, Wall,
+    BrokerSetup, ClockQuality, HaForm, HaSetup, MqttSetup, MqttVersion, Now, SparkplugSetup, Verdict, Wall,
 };
 use retrovolt::telemetry::client::MakeTls;
-use retrovolt::telemetry::doctor::{Cause, Gateway, Purpose, Report, Subject, Verdict, examine};
+use retrovolt::telemetry::doctor::{Cause, Gateway, Purpose, Report, Subject, examine};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -28,6 +28,8 @@ pub use socket::{MakeTls, Traffic};
 use crate::domain::{BrokerSetup, MqttVersion};
 use bytes::Bytes;
 use error::Failure;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -282,23 +284,25 @@ impl Link {
         }
     }
 
-    /// Subscribes with quality 1 and waits until the broker has said yes.
+    /// Subscribes with quality 1. It is asked for at once; the future is what the broker says to it, and needs no link.
     ///
     /// # Errors
-    /// [`LinkError::NotSubscribed`]: the broker refuses. Else as [`Link::publish`].
-    pub async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
-        let answer = async {
-            match &self.handle {
-                Handle::V4(client) => client.subscribe(filter).await,
-                Handle::V5(client) => client.subscribe(filter).await,
-            }
+    /// [`LinkError::NotSubscribed`]: the broker refuses, or says nothing. Else as [`Link::publish`].
+    pub fn subscribe(&self, filter: &str) -> BoxFuture<'static, Result<(), LinkError>> {
+        let answer = match &self.handle {
+            Handle::V4(client) => client.subscribe(filter).boxed(),
+            Handle::V5(client) => client.subscribe(filter).boxed(),
         };
-        timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-            Err(LinkError::NotSubscribed {
-                filter: filter.to_owned(),
-                reason: "no answer".to_owned(),
+        let filter = filter.to_owned();
+        async move {
+            timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+                Err(LinkError::NotSubscribed {
+                    filter,
+                    reason: "no answer".to_owned(),
+                })
             })
-        })
+        }
+        .boxed()
     }
 
     /// The next message from the broker. May be dropped at any time without losing one.

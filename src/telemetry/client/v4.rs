@@ -152,20 +152,27 @@ impl Client {
             .map_err(|error| refused(&error, &message.topic))
     }
 
-    pub(super) async fn subscribe(&self, filter: &str) -> Result<(), LinkError> {
-        let notice = self
+    /// Asks at once; the future is the answer.
+    pub(super) fn subscribe(
+        &self,
+        filter: &str,
+    ) -> impl Future<Output = Result<(), LinkError>> + Send + use<> {
+        let asked = self
             .0
             .try_subscribe_tracked(filter, QoS::AtLeastOnce)
-            .map_err(|error| refused(&error, filter))?;
-        let answer = notice.wait_async().await.map_err(|error| LinkError::Closed {
-            reason: error.to_string(),
-        })?;
-        match answer.return_codes.first() {
-            Some(SubscribeReasonCode::Success(_)) => Ok(()),
-            _ => Err(LinkError::NotSubscribed {
-                filter: filter.to_owned(),
-                reason: "refused".to_owned(),
-            }),
+            .map_err(|error| refused(&error, filter));
+        let filter = filter.to_owned();
+        async move {
+            let answer = asked?.wait_async().await.map_err(|error| LinkError::Closed {
+                reason: error.to_string(),
+            })?;
+            match answer.return_codes.first() {
+                Some(SubscribeReasonCode::Success(_)) => Ok(()),
+                _ => Err(LinkError::NotSubscribed {
+                    filter,
+                    reason: "refused".to_owned(),
+                }),
+            }
         }
     }
 

@@ -20,7 +20,7 @@ mod report;
 mod visit;
 
 pub use cause::Cause;
-pub use report::{Check, Report, Verdict};
+pub use report::Report;
 pub use visit::examine;
 
 use super::client::MakeTls;

@@ -6,9 +6,9 @@ use super::super::mqtt::Topics;
 use super::super::sparkplug::{State, Topics as EdgeTopics};
 use super::super::units::At;
 use super::cause::{Cause, placed};
-use super::report::{Report, Sheet};
+use super::report::Report;
 use super::{CONNECT_WAIT, Gateway, NEEDED_BYTES, Purpose, STEP, Subject};
-use crate::domain::{BrokerSetup, HaForm, MqttSetup, MqttVersion, SparkplugSetup};
+use crate::domain::{BrokerSetup, Checkup, HaForm, MqttSetup, MqttVersion, SparkplugSetup};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -25,7 +25,7 @@ pub async fn examine(subject: Subject) -> Report {
     );
     let name = subject.name.clone();
     let mut visit = Visit {
-        sheet: Sheet::default(),
+        checkup: Checkup::default(),
         clock_is_wrong: subject.machine_unix_ms < subject.floor_unix_ms,
         nonce: format!("{:08x}", subject.nonce & 0xFFFF_FFFF),
         heard: Vec::new(),
@@ -44,7 +44,7 @@ pub async fn examine(subject: Subject) -> Report {
         }
     }
     visit.gateway(&subject.gateway);
-    visit.sheet.report(name, url)
+    Report::of(visit.checkup, name, url)
 }
 
 /// What became of a message that was sent to ourselves.
@@ -56,7 +56,7 @@ enum Echo {
 }
 
 struct Visit {
-    sheet: Sheet,
+    checkup: Checkup<Cause>,
     clock_is_wrong: bool,
     nonce: String,
     /// Everything that came in so far.
@@ -67,14 +67,14 @@ impl Visit {
     fn clock(&mut self, machine_unix_ms: i64) {
         let shown = At(machine_unix_ms).to_string();
         if self.clock_is_wrong {
-            self.sheet.warning(
+            self.checkup.warning(
                 "clock",
                 format!("this machine's clock says {shown}, which is before this program was built"),
                 Cause::Clock,
                 "set the clock of this machine, by NTP if it can be had",
             );
         } else {
-            self.sheet
+            self.checkup
                 .good("clock", format!("this machine's clock says {shown}"));
         }
     }
@@ -92,12 +92,12 @@ impl Visit {
                 Passed::Connected(address) => ("tcp", format!("{address} accepts connections")),
                 Passed::Secured(version) => ("tls", format!("{version}, certificate trusted")),
             };
-            self.sheet.good(check, evidence);
+            self.checkup.good(check, evidence);
         }
         match result {
             Ok(link) => {
                 let version = link.version().word();
-                self.sheet
+                self.checkup
                     .good("connect", format!("the broker lets us in, MQTT {version}"));
                 Some(link)
             }
@@ -119,9 +119,9 @@ impl Visit {
         // The certificate is not to blame where the clock is known to be wrong.
         if self.clock_is_wrong && cause == Cause::TlsExpired {
             let first = "set the clock of this machine; only then the certificate can be judged";
-            self.sheet.failure(check, seen, Cause::Clock, first);
+            self.checkup.failure(check, seen, Cause::Clock, first);
         } else {
-            self.sheet.failure(check, seen, cause, next);
+            self.checkup.failure(check, seen, cause, next);
         }
     }
 
@@ -151,24 +151,24 @@ impl Visit {
             ));
         }
         for (lack, cause, next) in &lacks {
-            self.sheet
+            self.checkup
                 .failure("offer", format!("the broker {lack}"), *cause, *next);
         }
         match offer.largest {
-            Some(bytes) if bytes < NEEDED_BYTES => self.sheet.failure(
+            Some(bytes) if bytes < NEEDED_BYTES => self.checkup.failure(
                 "offer",
                 format!("the broker takes packets of {bytes} bytes at most"),
                 Cause::SmallPackets,
                 format!("allow {NEEDED_BYTES} bytes at least (mosquitto: `max_packet_size`)"),
             ),
-            _ if lacks.is_empty() && link.version() == MqttVersion::V5 => self.sheet.good(
+            _ if lacks.is_empty() && link.version() == MqttVersion::V5 => self.checkup.good(
                 "offer",
                 "keeps messages, takes quality 1, filters with '+' and packets of any size we need",
             ),
             _ => {}
         }
         if subject.setup.version == MqttVersion::Auto && link.version() == MqttVersion::V311 {
-            self.sheet.skip(
+            self.checkup.skip(
                 "offer",
                 "3.1.1 does not tell what the broker can do; what it refuses is often seen only in its log",
             );
@@ -208,7 +208,7 @@ impl Visit {
                     denied = true;
                     let (seen, _) = error.in_two();
                     let next = format!("allow reading `{filter}` in the access list of the broker");
-                    self.sheet
+                    self.checkup
                         .failure("subscribe", seen, Cause::SubscribeDenied, next);
                 }
                 Ok(Err(error)) => {
@@ -217,14 +217,14 @@ impl Visit {
                     let next = format!(
                         "allow reading `{filter}` in the access list of the broker, and look into its log"
                     );
-                    self.sheet
+                    self.checkup
                         .failure("subscribe", evidence, Cause::SubscribeDenied, next);
                     return false;
                 }
                 Err(_) => {
                     let evidence = format!("no answer to a subscription to '{filter}' within {STEP:?}");
                     let next = "look at the load of the broker and into its log";
-                    self.sheet
+                    self.checkup
                         .failure("subscribe", evidence, Cause::SilentBroker, next);
                     return false;
                 }
@@ -232,7 +232,7 @@ impl Visit {
         }
         if !denied {
             let evidence = format!("{} filters are taken", filters.len());
-            self.sheet.good("subscribe", evidence);
+            self.checkup.good("subscribe", evidence);
         }
         true
     }
@@ -247,16 +247,16 @@ impl Visit {
         let told_apart = link.version() == MqttVersion::V5;
         match self.echo(link, &message).await {
             Echo::Came => self
-                .sheet
+                .checkup
                 .good("publish", format!("what is published on '{probe}' comes back")),
             Echo::Refused(error) => {
                 let (seen, _) = error.in_two();
                 let next = format!("allow writing {write} in the access list of the broker");
-                self.sheet
+                self.checkup
                     .failure("publish", seen, Cause::PublishDenied, next);
                 return retain && error.is_retryable();
             }
-            Echo::Missing if told_apart => self.sheet.warning(
+            Echo::Missing if told_apart => self.checkup.warning(
                 "publish",
                 format!("'{probe}' can be published on and is not delivered back"),
                 Cause::ReadDenied,
@@ -264,7 +264,7 @@ impl Visit {
                     "allow reading {write} in the access list of the broker; without it commands and Home Assistant's start are not heard"
                 ),
             ),
-            Echo::Missing => self.sheet.failure(
+            Echo::Missing => self.checkup.failure(
                 "publish",
                 format!("what is published on '{probe}' does not come back; 3.1.1 does not tell why"),
                 Cause::NotDelivered,
@@ -283,15 +283,15 @@ impl Visit {
         let subscribed = timeout(STEP, link.subscribe(probe)).await;
         if !matches!(subscribed, Ok(Ok(()))) {
             return self
-                .sheet
+                .checkup
                 .skip("retain", "a second subscription was not answered");
         }
         let is_kept = |message: &Incoming| message.topic == **probe && message.retained;
         if self.hear(link, is_kept).await {
-            self.sheet
+            self.checkup
                 .good("retain", "the broker keeps what later subscribers are to see");
         } else {
-            self.sheet.failure(
+            self.checkup.failure(
                 "retain",
                 "the broker does not keep what later subscribers are to see",
                 Cause::NoRetain,
@@ -307,17 +307,18 @@ impl Visit {
         let told_apart = link.version() == MqttVersion::V5;
         match self.echo(link, &Message::retained(topic, "")).await {
             Echo::Came => self
-                .sheet
+                .checkup
                 .good("announce", "devices can be announced to Home Assistant"),
             Echo::Refused(error) => {
                 let (seen, _) = error.in_two();
-                self.sheet.failure("announce", seen, Cause::AnnounceDenied, allow);
+                self.checkup
+                    .failure("announce", seen, Cause::AnnounceDenied, allow);
             }
             // Reading there is not needed.
             Echo::Missing if told_apart => self
-                .sheet
+                .checkup
                 .good("announce", "devices can be announced to Home Assistant"),
-            Echo::Missing => self.sheet.open(
+            Echo::Missing => self.checkup.open(
                 "announce",
                 "an announcement to Home Assistant does not come back; 3.1.1 does not tell why",
                 Cause::AnnounceDenied,
@@ -378,7 +379,7 @@ impl Visit {
                 Ok(Err(_)) | Err(_) => false,
             };
             if !gone {
-                self.sheet.warning(
+                self.checkup.warning(
                     "tidy",
                     format!("what was published on '{probe}' could not be taken away"),
                     Cause::LeftOver,
@@ -394,15 +395,15 @@ impl Visit {
         let said = self.heard.iter().rev().find(|message| message.topic == topic);
         match said.map(|message| &*message.payload) {
             Some(b"online") => self
-                .sheet
+                .checkup
                 .good("home assistant", format!("says on '{topic}' that it is online")),
-            Some(b"offline") => self.sheet.warning(
+            Some(b"offline") => self.checkup.warning(
                 "home assistant",
                 format!("says on '{topic}' that it is offline"),
                 Cause::HomeAssistantOffline,
                 "start Home Assistant, or its MQTT integration",
             ),
-            Some(_) | None => self.sheet.open(
+            Some(_) | None => self.checkup.open(
                 "home assistant",
                 format!("nothing is kept on '{topic}'; Home Assistant speaks there at its start, and most brokers are not asked to keep it"),
                 Cause::NoHomeAssistant,
@@ -420,7 +421,7 @@ impl Visit {
         let said = self.heard.iter().find(|message| message.topic == *status);
         let online = said.is_some_and(|message| message.payload.as_ref() == b"online");
         if online && *gateway == Gateway::Absent {
-            self.sheet.warning(
+            self.checkup.warning(
                 "alone",
                 format!("'{status}' says online, and no gateway runs here"),
                 Cause::ClientIdTaken,
@@ -432,7 +433,7 @@ impl Visit {
     async fn edge(&mut self, mut link: Link, setup: &SparkplugSetup) {
         let topics = EdgeTopics::new(&setup.group, &setup.edge_node, setup.host_id.as_deref());
         let subscribed = self.subscribe(&link, &topics.wanted(setup.commands)).await;
-        self.sheet.skip(
+        self.checkup.skip(
             "publish",
             "not tried: a Sparkplug host would take it for data; the running gateway tells whether its birth went through",
         );
@@ -447,15 +448,15 @@ impl Visit {
         let said = self.heard.iter().rev().find(|message| message.topic == state);
         match said.map(|message| State::read(&message.payload)) {
             Some(Some(State { online: true, .. })) => self
-                .sheet
+                .checkup
                 .good("host", format!("the primary host '{host}' is online")),
-            Some(Some(State { online: false, .. })) => self.sheet.warning(
+            Some(Some(State { online: false, .. })) => self.checkup.warning(
                 "host",
                 format!("the primary host '{host}' says that it is offline; until it is back nothing is published"),
                 Cause::PrimaryHostOffline,
                 "start the host application, or look why it has lost this broker",
             ),
-            Some(None) | None => self.sheet.warning(
+            Some(None) | None => self.checkup.warning(
                 "host",
                 format!("no primary host has spoken on '{state}'; until it does nothing is published"),
                 Cause::NoPrimaryHost,
@@ -469,7 +470,7 @@ impl Visit {
     fn gateway(&mut self, gateway: &Gateway) {
         match gateway {
             Gateway::Absent => {}
-            Gateway::Unknown(why) => self.sheet.warning(
+            Gateway::Unknown(why) => self.checkup.warning(
                 "gateway",
                 format!("the running gateway cannot be asked: {why}"),
                 Cause::GatewayUnknown,
@@ -486,7 +487,7 @@ impl Visit {
                 } else {
                     "each of its connections is lost at once"
                 };
-                self.sheet.failure(
+                self.checkup.failure(
                     "gateway",
                     format!("the running gateway loses its place: {how} ({detail})"),
                     Cause::ClientIdTaken,
@@ -496,10 +497,10 @@ impl Visit {
             Gateway::Link {
                 online: true, detail, ..
             } => {
-                self.sheet
+                self.checkup
                     .good("gateway", format!("the running gateway is connected: {detail}"));
             }
-            Gateway::Link { detail, .. } => self.sheet.warning(
+            Gateway::Link { detail, .. } => self.checkup.warning(
                 "gateway",
                 format!("the running gateway is not connected: {detail}"),
                 Cause::GatewayOffline,

@@ -124,6 +124,7 @@ impl From<LinkError> for End {
 
 type Sent = BoxFuture<'static, (What, Parcel, Result<(), LinkError>)>;
 type Done = BoxFuture<'static, (About, Result<(Value, Value), String>)>;
+type Asked = BoxFuture<'static, Result<(), LinkError>>;
 
 /// What a receipt is about.
 #[derive(Clone, Copy)]
@@ -148,8 +149,12 @@ struct Task {
     rng: Rng,
     stopped: watch::Receiver<bool>,
     status: watch::Sender<HubStatus>,
-    /// Nothing but the picture is sent until all of it was.
-    opening: bool,
+    /// How many of the states that wait are the picture which a new connection begins with: nothing else goes before.
+    opening: usize,
+    /// Subscriptions the broker has not answered yet.
+    subscribing: FuturesUnordered<Asked>,
+    /// `online` was said on this connection: the whole picture is told, and commands are heard.
+    greeted: bool,
     /// Everything is told again then, on the wish of an announcer.
     again: Option<Instant>,
     /// Everything was told last.
@@ -182,7 +187,9 @@ impl Task {
             rng: Rng::new(hub.seed),
             stopped,
             status,
-            opening: true,
+            opening: 0,
+            subscribing: FuturesUnordered::new(),
+            greeted: false,
             again: None,
             refreshed: Instant::now(),
             rejected: (Instant::now(), 0, 0),
@@ -319,8 +326,8 @@ impl Task {
         }
     }
 
-    /// Subscribes and queues the whole picture, `status` last.
-    async fn open(&mut self, link: &Link) -> Result<(), End> {
+    /// Subscribes and queues the whole picture.
+    fn open(&mut self, link: &Link) {
         let mut filters = self
             .hub
             .announcer
@@ -330,23 +337,28 @@ impl Task {
         if self.gate.is_some() {
             filters.extend(self.topics.commands());
         }
-        for filter in filters {
-            match link.subscribe(&filter).await {
-                // Publishing goes on: who reads is not to suffer for who writes.
-                Err(error @ LinkError::NotSubscribed { .. }) => tracing::warn!("MQTT: {error}"),
-                other => other?,
-            }
-        }
-        self.opening = true;
+        self.subscribing = filters.iter().map(|filter| link.subscribe(filter)).collect();
         self.board.forget();
         self.announce();
         self.tell_all();
-        self.outbox
-            .state(Message::retained(self.topics.status(), "online"));
+        (self.opening, self.greeted) = (self.outbox.states(), false);
         if let Some(ledger) = &self.hub.ledger {
             self.reading = Reading::Fetching(Arc::clone(ledger).next());
         }
-        Ok(())
+    }
+
+    /// Queues `online` once the whole picture is told and every subscription is answered; no event goes before it.
+    fn greet(&mut self) {
+        if !self.greeted && self.opening == 0 && self.subscribing.is_empty() {
+            self.greeted = true;
+            self.tell_online();
+            self.opening = self.outbox.states();
+        }
+    }
+
+    fn tell_online(&mut self) {
+        self.outbox
+            .state(Message::retained(self.topics.status(), "online"));
     }
 
     fn announce(&mut self) {
@@ -402,9 +414,7 @@ impl Task {
     }
 
     async fn serve(&mut self, mut link: Link) -> End {
-        if let Err(end) = self.open(&link).await {
-            return end;
-        }
+        self.open(&link);
         loop {
             if let Err(end) = self.flush(&link) {
                 return end;
@@ -420,6 +430,7 @@ impl Task {
                 incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
                 Some((what, parcel, how)) = self.sent.next() => self.confirmed(what, &parcel, how),
                 Some((about, how)) = self.orders.next() => { self.carried_out(&about, how); Ok(()) }
+                Some(answer) = self.subscribing.next() => subscribed(answer),
                 happening = self.hub.view.happenings.recv() => self.happened(happening),
                 changed = self.hub.view.picture.changed() => {
                     if changed.is_err() {
@@ -441,7 +452,9 @@ impl Task {
                     self.again = None;
                     self.announce();
                     self.tell_all();
-                    self.outbox.state(Message::retained(self.topics.status(), "online"));
+                    if self.greeted {
+                        self.tell_online();
+                    }
                     Ok(())
                 }
             };
@@ -454,11 +467,9 @@ impl Task {
     /// Sends what there is room for.
     fn flush(&mut self, link: &Link) -> Result<(), End> {
         while self.sent.len() < usize::from(WINDOW) {
-            let (what, message) = if self.opening && self.outbox.next_state().is_none() {
-                self.opening = false;
-                self.show(true, format!("{:?}", link.version()));
-                continue;
-            } else if let Some((id, event)) = self.outbox.next_event().filter(|_| !self.opening) {
+            self.greet();
+            let event = self.outbox.next_event().filter(|_| self.opening == 0);
+            let (what, message) = if let Some((id, event)) = event {
                 (What::Kept(Slot::Event(id)), event.clone())
             } else if let Some(state) = self.outbox.next_state() {
                 (What::Kept(Slot::State), state.clone())
@@ -471,10 +482,10 @@ impl Task {
                 break;
             }
             match link.publish(&message) {
-                Ok(receipt) => self.on_its_way(what, &message, receipt.done().boxed()),
+                Ok(receipt) => self.on_its_way(link, what, &message, receipt.done().boxed()),
                 Err(LinkError::Full) => break,
                 Err(error @ LinkError::Rejected { .. }) => {
-                    self.on_its_way(what, &message, std::future::ready(Err(error)).boxed());
+                    self.on_its_way(link, what, &message, std::future::ready(Err(error)).boxed());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -482,9 +493,23 @@ impl Task {
         Ok(())
     }
 
-    fn on_its_way(&mut self, what: What, message: &Message, done: BoxFuture<'static, Result<(), LinkError>>) {
+    fn on_its_way(
+        &mut self,
+        link: &Link,
+        what: What,
+        message: &Message,
+        done: BoxFuture<'static, Result<(), LinkError>>,
+    ) {
         match what {
-            What::Kept(slot) => self.outbox.sent(slot),
+            What::Kept(slot) => {
+                self.outbox.sent(slot);
+                if slot == Slot::State && self.opening > 0 {
+                    self.opening -= 1;
+                    if self.opening == 0 && self.greeted {
+                        self.show(true, format!("{:?}", link.version()));
+                    }
+                }
+            }
             What::Row => self.row_sent(),
         }
         let parcel = self.pace.sent(message);
@@ -514,7 +539,7 @@ impl Task {
     /// What waits is sent as far as time allows, `offline` last.
     async fn leave(&mut self, link: Link) {
         let finished = async {
-            while !self.opening && (self.outbox.next_event().is_some() || !self.sent.is_empty()) {
+            while self.opening == 0 && (self.outbox.next_event().is_some() || !self.sent.is_empty()) {
                 if self.flush(&link).is_err() {
                     return;
                 }
@@ -533,6 +558,15 @@ impl Task {
         }
         link.close(Farewell::Quiet, FAREWELL).await;
     }
+}
+
+/// Publishing goes on where a subscription is refused: who reads is not to suffer for who writes.
+fn subscribed(answer: Result<(), LinkError>) -> Result<(), End> {
+    match answer {
+        Err(error @ LinkError::NotSubscribed { .. }) => tracing::warn!("MQTT: {error}"),
+        other => other?,
+    }
+    Ok(())
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {

@@ -135,6 +135,11 @@ impl Outbox {
         self.bytes
     }
 
+    /// States that wait.
+    pub(super) fn states(&self) -> usize {
+        self.order.len()
+    }
+
     /// Events that wait.
     pub(super) fn events(&self) -> usize {
         self.events.len()

@@ -213,7 +213,7 @@ impl Bench {
         status.wait_for(|status| status.online).await.unwrap();
     }
 
-    /// Every event waits or was given up. While the hub asks for commands, events wait before it.
+    /// Every event waits or was given up.
     async fn accounted_for(&self) {
         let mut status = self.hub.status.clone();
         let all = status.wait_for(|status| status.waiting as u64 + status.dropped == EVENTS * STEPS);
@@ -272,6 +272,7 @@ async fn n4_three_days_of_a_broker_that_takes_100_bytes_a_second_cost_no_more_th
     let status = bench.three_days().await;
     assert!(status.online, "{status:?}");
     assert_eq!(bench.broker.connections(), 1, "it is slow, not dead");
+    assert_eq!(bench.broker.last("retrovolt/gw/status"), "online");
     let events = bench.broker.count("retrovolt/gw/cp/left/event/status");
     let accounted = events + status.waiting as u64 + status.dropped;
     assert!(
@@ -281,6 +282,25 @@ async fn n4_three_days_of_a_broker_that_takes_100_bytes_a_second_cost_no_more_th
     assert!(bench.broker.is_in_order("retrovolt/gw/cp/left/event/status"));
     let used = bench.traffic.sent();
     assert!(used > 72 * 3_600 * 95, "the line is used: {used}");
+}
+
+/// `online` waits for the subscriptions: whoever reads it may command.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_answers_no_subscription_holds_up_neither_values_nor_events_nor_records() {
+    let bench = Bench::new(Way::Unsubscribed(1 << 20));
+    let begin = Instant::now();
+    bench.easel.tell(happening(1));
+    bench.rows.send_modify(|rows| *rows += 1);
+    until(begin + Duration::from_secs(8)).await;
+    let told = |topic: &str| bench.broker.count(&format!("retrovolt/gw/{topic}"));
+    for topic in ["cp/left/state", "cp/left/event/status", "cp/left/record"] {
+        assert_eq!(told(topic), 1, "{topic}");
+    }
+    assert_eq!(told("status"), 0);
+    bench.online().await;
+    until(Instant::now() + Duration::from_secs(3)).await;
+    assert_eq!(bench.broker.last("retrovolt/gw/status"), "online");
+    assert_eq!((told("cp/left/event/status"), bench.broker.connections()), (1, 1));
 }
 
 /// What each stage of the budget leaves out, and what it never does.
