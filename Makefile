@@ -21,8 +21,11 @@ setup: ## install what the tests need beside Rust: cargo-nextest, Python package
 # Tests whose lab is missing are filtered out, so that they count as skipped; setup has said why.
 LAB = $(shell bash tests/boards/filter.sh)
 
+# Most tests wait for lines of real baud, processes and back-offs: half as many again as there are processors.
+THREADS = $(shell echo $$(( $$(nproc) * 3 / 2 )))
+
 test: setup ## everything the tests need, then the tests
-	cargo nextest run --all-targets $(LAB) $(NEXTEST)
+	cargo nextest run --all-targets --test-threads $(THREADS) $(LAB) $(NEXTEST)
 
 test-gpio: ## contactors and S0 meters on a real kernel GPIO chip, in qemu
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh amd64
