@@ -84,8 +84,8 @@ impl Site {
 }
 
 fn two() -> Site {
-    let three = evse(1, 3, Phase::L1);
-    Site::of(&[("A", std::slice::from_ref(&three)), ("B", &[three.clone()])])
+    let three = [evse(1, 3, Phase::L1)];
+    Site::of(&[("A", &three[..]), ("B", &three[..])])
 }
 
 #[test]
