@@ -19,6 +19,9 @@ pub fn effective(setup: &SiteSetup) -> String {
     page.path("socket", &setup.socket);
     page.maybe_path("trust_dir", setup.trust_dir.as_deref());
     page.maybe_path("device_dir", setup.device_dir.as_deref());
+    if let Some(url) = &setup.page_url {
+        page.text("page_url", url);
+    }
     page.time("inhibit_shutdown", setup.inhibit_shutdown);
     for bus in &setup.buses {
         page.bus(bus);

@@ -55,6 +55,8 @@ settings! {
         "How much is logged.";
     log_format: String = Kind::OneOf(&["auto", "journal", "text", "json"]), Is("auto"), "\"auto\"",
         "`auto` uses the journal where there is one and plain text elsewhere.";
+    page_url: String = Kind::Text { max: 200 }, Absent("none is told"), "\"https://grafana.example.com/d/retrovolt\"",
+        "Page about this gateway for people, e.g. its dashboard: `url` of `info` (MQTT), and where Home Assistant's *Visit* leads. The gateway has no page of its own.";
     inhibit_shutdown: Duration = Kind::Time { min: 60_000, max: 7 * DAY, zero: Some("a session never holds one up") }, Is("12h"), "\"12h\"",
         "How long a running session may hold up a shutdown or restart of the machine through systemd-logind. After that logind is only asked to wait its usual few seconds.";
 }
@@ -327,7 +329,7 @@ settings! {
     request: Vec<(String, Place)> = Kind::Texts, Absent("nothing"), "[\"status\", \"refresh\"]",
         "What it may request: `info`, `status`, `sessions`, `refresh`.";
     spacing: Duration = time(100, HOUR), Is("1s"), "\"1s\"",
-        "Least time between two commands with the same name for the same charge point; what closes a contactor or restarts waits at least a minute.";
+        "Least time between two commands with the same name for the same charge point; a stop never waits, and what closes a contactor or restarts is spaced by a minute whoever sends it. See mqtt.md.";
 }
 
 settings! {

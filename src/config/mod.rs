@@ -172,6 +172,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let firmware = firmware::read(&root, &mut context);
     let metrics = metrics::read(&root, &mut context);
     let mqtt = mqtt::read(&root, &buses, &devices, &points, &mut context);
+    let page_url = page_url(&gateway, &mut context);
     let (sparkplug, sparkplug_budget) = sparkplug::read(&root, &mut context).unzip();
     let Context {
         mut found,
@@ -195,6 +196,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
             socket: places.socket?,
             trust_dir: places.trust_dir,
             device_dir: places.device_dir,
+            page_url,
             inhibit_shutdown: gateway.inhibit_shutdown.value?,
             metrics,
         };
@@ -215,6 +217,24 @@ fn gateway(root: &Section<'_>, found: &mut Issues) -> GatewayKeys {
     let sections = root.tables(GatewayKeys::TABLE, found);
     let nothing = Section::empty(GatewayKeys::TABLE, root.at);
     GatewayKeys::read(sections.first().unwrap_or(&nothing), found)
+}
+
+/// What Home Assistant would refuse is refused here.
+fn page_url(gateway: &GatewayKeys, context: &mut Context<'_>) -> Option<String> {
+    let given = gateway.page_url.value.as_deref()?;
+    let web = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    match url::Url::parse(given) {
+        Ok(url) if web(&url) => Some(given.to_owned()),
+        _ => {
+            gateway.page_url.error(
+                &mut context.found,
+                format!("{} is no address of a page", tree::show_text(given)),
+                "a URL that begins with http:// or https://",
+                "write \"https://grafana.example.com/d/retrovolt\", or remove it",
+            );
+            None
+        }
+    }
 }
 
 /// The paths of the gateway, as meant.

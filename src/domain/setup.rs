@@ -38,6 +38,8 @@ pub struct SiteSetup {
     pub trust_dir: Option<PathBuf>,
     /// Profiles of the user; the same id wins over a shipped one.
     pub device_dir: Option<PathBuf>,
+    /// Page about the gateway for people, as an `http` or `https` URL.
+    pub page_url: Option<String>,
     /// Most a session holds up a shutdown of the machine; zero: never.
     pub inhibit_shutdown: Duration,
     /// Where metrics are served; `None`: nowhere.

@@ -52,6 +52,8 @@ pub enum ToStation {
     Join(ReaderId, mpsc::Sender<ToUplink>),
     /// It is configured no longer.
     Part(ReaderId),
+    /// A reload has changed the configuration of this EVSE.
+    Configured(EvseId),
     /// The process ends: chargers to their safe state.
     Leave,
     /// End this task without touching the chargers (reload).
@@ -211,6 +213,7 @@ impl Conductor {
             }
             ToStation::Join(reader, to) => self.exchange.join(reader, to),
             ToStation::Part(reader) => self.exchange.part(&reader),
+            ToStation::Configured(evse) => self.narrator.configured(self.around.clock.now(), evse),
             ToStation::Leave => self.feed(Input::Leaving),
             ToStation::Stop => {}
         }

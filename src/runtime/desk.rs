@@ -4,18 +4,19 @@ use super::conductor::ToStation;
 use super::fuses::Stations;
 use super::narrator::name_of;
 use super::observe::Scene;
+use super::spacing::{Pause, Spacing, Where};
 use crate::domain::{
     Accepted, Batch, Clock, Command, CpId, EvseId, IdToken, LimitEntry, LimitSource, MilliAmps, Outcome, Put,
     ResetOutcome, RunningTx, TokenKind, UnlockOutcome,
 };
-use crate::station::{EvseSnapshot, LimitSnapshot};
+use crate::station::EvseSnapshot;
 use crate::store::{Store, StoreError};
 use crate::telemetry::mqtt::{Ask, Audit, Desk, Order, Until};
 use crate::telemetry::{At, Milli, Slug};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -35,7 +36,19 @@ pub(super) struct StationDesk {
     stations: watch::Receiver<Stations>,
     clock: Arc<dyn Clock>,
     audits: mpsc::Sender<String>,
+    spacing: Mutex<Spacing>,
 }
+
+/// An EVSE as it is found.
+struct Found {
+    whom: Where,
+    evse: EvseSnapshot,
+    /// Less than this pauses.
+    least: MilliAmps,
+}
+
+/// What is asked of a station, what held before and what holds afterwards.
+type Task = (Command, Value, Value);
 
 impl StationDesk {
     /// A desk that goes on behind the last audit record.
@@ -59,11 +72,16 @@ impl StationDesk {
             stations,
             clock,
             audits,
+            spacing: Mutex::default(),
         })
     }
 
+    fn spacing(&self) -> MutexGuard<'_, Spacing> {
+        self.spacing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whose this EVSE is, and how it is.
-    fn find(&self, point: &Slug) -> Option<(CpId, EvseSnapshot)> {
+    fn find(&self, point: &Slug) -> Option<Found> {
         let scene = self.scene.borrow();
         scene.points.iter().find_map(|subject| {
             let snapshot = subject.snapshot.borrow();
@@ -71,7 +89,12 @@ impl StationDesk {
                 .evses
                 .iter()
                 .find(|evse| name_of(&snapshot.cp, evse.evse) == *point)?;
-            Some((snapshot.cp.clone(), evse.clone()))
+            let setup = subject.setup.evses.iter().find(|setup| setup.id == evse.evse)?;
+            Some(Found {
+                whom: (snapshot.cp.clone(), evse.evse),
+                evse: evse.clone(),
+                least: setup.min_current,
+            })
         })
     }
 
@@ -89,63 +112,54 @@ impl StationDesk {
     }
 
     async fn work(&self, order: Order) -> Result<(Value, Value), String> {
-        let (cp, evse) = self
+        let found = self
             .find(&order.point)
             .ok_or("the charge point does not run at present")?;
-        let before = held_by_us(&evse.limits);
-        let (command, old, new) = match order.ask {
+        let (command, old, new) = self.task(&found, order.ask)?;
+        let done = self.ask(&found.whom.0, command).await;
+        let told = done.and_then(|outcome| told(outcome, new));
+        if told.is_err() {
+            self.spacing().undone(&found.whom);
+        }
+        Ok((old, told?))
+    }
+
+    /// What a station is to be asked, unless that comes too often.
+    fn task(&self, found: &Found, ask: Ask) -> Result<Task, String> {
+        let (whom, evse, now) = (&found.whom, found.evse.evse, self.clock.now().mono);
+        let shown = Pause::of(found.evse.held, found.evse.local, found.least);
+        let mut spacing = self.spacing();
+        let before = spacing.pause(whom, shown);
+        Ok(match ask {
             Ask::Enabled(allowed) => {
                 let held = allowed == Some(false);
-                let old = json!(before != Some(MilliAmps::ZERO));
-                (
-                    Command::Hold {
-                        evse: evse.evse,
-                        held,
-                    },
-                    old,
-                    json!(!held),
-                )
+                spacing.change(now, whom, before, Pause { held, ..before })?;
+                let command = Command::Hold { evse, held };
+                (command, json!(!found.evse.held), json!(!held))
             }
             Ask::Limit(amps, until) => {
                 let entry = amps.map(|amps| self.entry(amps, until));
-                let old = json!(before.map(|amps| Milli(amps.0)));
-                (
-                    Command::SetLimit {
-                        evse: evse.evse,
-                        entry,
-                    },
-                    old,
-                    json!(amps),
-                )
+                let after = Pause::of(before.held, entry, found.least);
+                spacing.change(now, whom, before, after)?;
+                let old = found.evse.local.map(|local| Milli(local.amps.0));
+                (Command::SetLimit { evse, entry }, json!(old), json!(amps))
             }
-            Ask::Phases(phases) => (
-                Command::SetPhases {
-                    evse: evse.evse,
-                    phases,
-                },
-                json!(evse.phases_allowed),
-                json!(phases),
-            ),
-            Ask::Unlock => (unlock(evse.evse), Value::Null, json!("unlocked")),
+            Ask::Phases(phases) => {
+                spacing.switch(now, whom, before)?;
+                let old = json!(found.evse.phases_allowed);
+                (Command::SetPhases { evse, phases }, old, json!(phases))
+            }
+            Ask::Unlock => (unlock(evse), Value::Null, json!("unlocked")),
             Ask::Authorize(token) => {
                 let token = IdToken::new(token, TokenKind::Local);
-                (
-                    Command::Present {
-                        evse: evse.evse,
-                        token,
-                    },
-                    Value::Null,
-                    json!("presented"),
-                )
+                (Command::Present { evse, token }, Value::Null, json!("presented"))
             }
-            Ask::Reset(kind) => (
-                Command::Reset { kind, evse: None },
-                Value::Null,
-                json!("restarting"),
-            ),
-        };
-        let new = told(self.ask(&cp, command).await?, new)?;
-        Ok((old, new))
+            Ask::Reset(kind) => {
+                spacing.restart(now, &whom.0)?;
+                let command = Command::Reset { kind, evse: None };
+                (command, Value::Null, json!("restarting"))
+            }
+        })
     }
 
     fn entry(&self, amps: Milli, until: Until) -> LimitEntry {
@@ -164,12 +178,6 @@ impl StationDesk {
             until,
         }
     }
-}
-
-/// The least that local commands allow at present.
-fn held_by_us(limits: &[LimitSnapshot]) -> Option<MilliAmps> {
-    let ours = limits.iter().filter(|limit| limit.source == LimitSource::Local);
-    ours.map(|limit| limit.amps).min()
 }
 
 /// Who has no say over a running session does not end it: the plug stays locked then.

@@ -1,5 +1,6 @@
 //! The running gateway: which buses, stations and links there are, and how they change, are watched and end.
 
+mod changes;
 mod hours;
 mod measure;
 mod report;

@@ -23,6 +23,7 @@ mod gauges;
 mod inhibit;
 mod links;
 pub mod log;
+mod machine;
 mod narrator;
 mod notify;
 mod observe;
@@ -38,6 +39,7 @@ mod ring;
 mod router;
 mod sideways;
 mod signals;
+mod spacing;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -238,7 +240,7 @@ async fn reload(gateway: &mut Gateway, configuration: &mut Configuration) -> ser
         Err(report) => configuration.refuse(report),
         Ok(loaded) => {
             let state_dir = gateway.state_dir().to_owned();
-            match gateway.apply(loaded.setup, &loaded.library).await {
+            match gateway.reload(loaded.setup, &loaded.library).await {
                 Ok(()) => {
                     tracing::info!("configuration reloaded");
                     configuration.accept();

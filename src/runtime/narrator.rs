@@ -89,6 +89,11 @@ impl Narrator {
         self.tell(evse, At(now.wall.unix_ms), What::Tag { id_tag_hash });
     }
 
+    /// A reload has changed the configuration of an EVSE.
+    pub fn configured(&mut self, now: Now, evse: EvseId) {
+        self.tell(evse, At(now.wall.unix_ms), What::Config);
+    }
+
     /// Takes over what only the snapshot knows of running sessions, and shows what was told.
     pub fn show(&mut self, now: Now, snapshot: &Snapshot) {
         for evse in &snapshot.evses {

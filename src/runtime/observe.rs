@@ -2,19 +2,21 @@
 //!
 //! It only looks: at what stations, links, buses and devices show of themselves. Nobody waits for it.
 
+mod site;
+
 use super::clock::SystemClock;
 use super::devices::{Devices, Said};
 use super::gauges::Gauges;
+use super::machine::Machine;
 use super::narrator::{AllTold, Told, fault_text, name_of, status_word, watt_hours};
 use super::router::South;
 use crate::domain::{
-    Availability, Clock, CpSetup, DeviceFact, DeviceId, DeviceSetup, EvseSetup, LimitSource, Now, Phase,
-    Quantity, SiteSetup, VehicleState,
+    Availability, Clock, CpSetup, DeviceFact, DeviceId, DeviceSetup, EvseSetup, Now, Phase, Quantity,
+    SiteSetup, VehicleState,
 };
 use crate::station::{EvseSnapshot, Snapshot};
 use crate::telemetry::{
-    At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach,
-    SiteState, Slug,
+    At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, Slug,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,6 +70,7 @@ pub fn start(
         south,
         devices,
         gauges,
+        machine: Machine::here(),
     };
     tokio::spawn(painter.run());
     (easel, scene)
@@ -81,6 +84,7 @@ struct Painter {
     south: watch::Receiver<South>,
     devices: watch::Receiver<Devices>,
     gauges: Arc<Gauges>,
+    machine: Machine,
 }
 
 impl Painter {
@@ -121,11 +125,14 @@ impl Painter {
         }
         light.meters(memory, &mut picture);
         picture.buses = self.gauges.bus_states();
-        picture.site = light.site(&picture);
+        picture.site = light.site(&scene.points, &picture);
         picture.health = self.gauges.health();
         let linked = |point: &Point| point.csms.state == LinkState::Connected;
         picture.health.csms_connected =
             (!picture.points.is_empty()).then(|| picture.points.values().all(linked));
+        picture.info.hardware.clone_from(&self.machine.hardware);
+        picture.info.os.clone_from(&self.machine.os);
+        picture.info.url.clone_from(&site.page_url);
         picture.info.started_at = memory.started_at(At(light.unix_ms(0)));
         picture.info.charge_points = picture.points.keys().cloned().collect();
         picture.info.meters = picture.meters.keys().cloned().collect();
@@ -251,7 +258,7 @@ impl Light<'_> {
             status: heard.then(|| status_word(evse.status)),
             connected: evse.vehicle.and_then(VehicleState::plugged),
             charging: evse.vehicle == Some(VehicleState::Charging),
-            enabled: evse.availability == Availability::Operative && !self.is_held(evse),
+            enabled: evse.availability == Availability::Operative && !evse.held,
             fault: fault_text(&evse.error),
             power_w: evse.power.map(|power| Milli(power.0)),
             current_a,
@@ -278,13 +285,6 @@ impl Light<'_> {
                 .clone()
                 .filter(|_| told.session.ended_at.is_none()),
         }
-    }
-
-    /// The operator holds it back.
-    fn is_held(&self, evse: &EvseSnapshot) -> bool {
-        evse.limits
-            .iter()
-            .any(|limit| limit.source == LimitSource::Local && limit.amps.0 == 0)
     }
 
     fn meters(&self, memory: &mut Memory, picture: &mut Picture) {
@@ -343,49 +343,6 @@ impl Light<'_> {
                 meter_epoch: memory.epoch(&name, import),
             },
         })
-    }
-
-    /// What the charge points draw together, and the tightest fuse.
-    fn site(&self, picture: &Picture) -> SiteState {
-        let powers: Vec<i64> = picture
-            .points
-            .values()
-            .filter_map(|point| Some(point.state.power_w?.0))
-            .collect();
-        let tightest = self
-            .site
-            .fuses
-            .iter()
-            .map(|fuse| (self.headroom(fuse, picture), fuse));
-        let least = |headroom: &Phases| headroom.iter().flatten().map(|amps| amps.0).min();
-        let tightest = tightest.min_by_key(|(headroom, _)| least(headroom).unwrap_or(i64::MAX));
-        let shared = picture
-            .points
-            .values()
-            .any(|point| point.state.limit_source.as_deref() == Some("shared fuse"));
-        SiteState {
-            ts: At(self.now.wall.unix_ms),
-            grid_power_w: (!powers.is_empty()).then(|| Milli(powers.iter().sum())),
-            limit_w: None,
-            limit_source: tightest.as_ref().map(|_| "static".to_owned()),
-            headroom_a: tightest
-                .as_ref()
-                .map_or_else(Phases::default, |(headroom, _)| *headroom),
-            active_constraint: tightest.filter(|_| shared).map(|(_, fuse)| fuse.name.clone()),
-        }
-    }
-
-    fn headroom(&self, fuse: &crate::domain::FuseSetup, picture: &Picture) -> Phases {
-        let mut left = [fuse.max_current.0; 3];
-        for (cp, evse) in &fuse.members {
-            let Some(point) = picture.points.get(&name_of(cp, *evse)) else {
-                continue;
-            };
-            for (left, drawn) in left.iter_mut().zip(point.state.current_a) {
-                *left -= drawn.map_or(0, |amps| amps.0);
-            }
-        }
-        left.map(|amps| Some(Milli(amps)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Packs a support bundle: texts into a `.tar.gz` of mode 0600, secrets masked once more on their way in.
 
 use super::bundle::{hide_tokens, without_secrets};
+use super::machine::Machine;
 use crate::domain::SiteSetup;
 use crate::store;
 use flate2::Compression;
@@ -140,20 +141,15 @@ fn sizes(folder: &Path, depth: u8, out: &mut String) {
 #[must_use]
 pub fn versions() -> String {
     let system = rustix::system::uname();
-    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
-        .unwrap_or("unknown");
-    let board = std::fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
+    let machine = Machine::here();
     format!(
         "retrovolt {}\narchitecture {}\nkernel {} {}\nsystem {}\nboard {}\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
         system.sysname().to_string_lossy(),
         system.release().to_string_lossy(),
-        name.trim_matches('"'),
-        board.trim_matches('\0'),
+        machine.os.as_deref().unwrap_or("unknown"),
+        machine.hardware.as_deref().unwrap_or("unknown"),
     )
 }
 

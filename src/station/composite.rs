@@ -37,6 +37,13 @@ impl Station {
         (entries, until)
     }
 
+    /// What the CSMS leaves all EVSEs together just now, per phase as the first of them is wired.
+    pub(super) fn ceiling(&self) -> Option<MilliAmps> {
+        let (id, evse) = self.evses.first_key_value()?;
+        let whole = self.smart.ceilings(*id, self.moment(evse)).charge_point?;
+        Some(whole.amps(&evse.setup))
+    }
+
     /// Answers GetCompositeSchedule.
     pub(super) fn composite(
         &self,

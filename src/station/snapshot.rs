@@ -5,8 +5,8 @@ use super::evse::Evse;
 use super::io::Role;
 use super::status;
 use crate::domain::{
-    AppliedLimit, Availability, ConnectorStatus, CpId, ErrorCode, EvseId, IdToken, LimitSource, MilliAmps,
-    MilliWattHours, MilliWatts, Mono, SamplePoint, TxId, VehicleState,
+    AppliedLimit, Availability, ConnectorStatus, CpId, ErrorCode, EvseId, IdToken, LimitEntry, LimitSource,
+    MilliAmps, MilliWattHours, MilliWatts, Mono, SamplePoint, TxId, VehicleState,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,6 +26,9 @@ pub struct Snapshot {
     pub unwritten: usize,
     /// Samples given up because the store did not answer.
     pub given_up: u64,
+    /// What the CSMS leaves all its EVSEs together, per phase.
+    #[serde(skip)]
+    pub ceiling: Option<MilliAmps>,
     /// Its EVSEs in order.
     pub evses: Vec<EvseSnapshot>,
 }
@@ -57,6 +60,11 @@ pub struct EvseSnapshot {
     pub applied: AppliedLimit,
     /// Every restriction, smallest first.
     pub limits: Vec<LimitSnapshot>,
+    /// Charging is held back by a local command; a local limit of zero is none.
+    pub held: bool,
+    /// The local limit, whether or not charging is held back.
+    #[serde(skip)]
+    pub local: Option<LimitEntry>,
     /// What the charger was last told.
     pub commanded: Option<MilliAmps>,
     /// Phases that the vehicle may use: fewer than wired once the charger has confirmed it.
@@ -140,6 +148,7 @@ impl Station {
             availability: availability(self.inoperative),
             unwritten: self.outbox.unwritten(),
             given_up: self.outbox.given_up(),
+            ceiling: self.ceiling(),
             evses: self.evses.iter().map(|(id, evse)| self.show(*id, evse)).collect(),
         }
     }
@@ -175,6 +184,8 @@ impl Station {
                     remaining_s: e.until.map(remaining),
                 })
                 .collect(),
+            held: evse.held,
+            local: evse.local.filter(|local| local.until.is_none_or(|end| end > now)),
             commanded: evse.actuator.told(),
             phases_allowed: evse.phases_allowed(),
             in_force: evse.may_draw(now),

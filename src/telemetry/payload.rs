@@ -21,13 +21,13 @@ pub struct Info {
     pub app: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// Board, as the system names it.
+    /// Board, by its device tree or firmware; `null`: it does not tell, as in many a container.
     pub hardware: Option<String>,
-    /// Operating system, as the system names it.
+    /// Operating system, as it names itself.
     pub os: Option<String>,
     /// When the process started.
     pub started_at: At,
-    /// Page of the gateway; `null`: it has none.
+    /// Page about the gateway, as configured; `null`: there is none.
     pub url: Option<String>,
     /// Ids under `cp/`.
     pub charge_points: Vec<Slug>,
@@ -200,7 +200,7 @@ pub struct PointState {
     pub connected: Option<bool>,
     /// Current may flow.
     pub charging: bool,
-    /// In service, and charging is allowed by the operator.
+    /// In service, and not held back by the operator; a limit of 0 is no hold.
     pub enabled: bool,
     /// What is wrong, in words.
     pub fault: Option<String>,
@@ -321,13 +321,13 @@ pub struct MeterState {
 pub struct SiteState {
     /// When.
     pub ts: At,
-    /// Of all charge points together, or of the site's own meter.
+    /// Of all charge points together, as far as they are measured.
     pub grid_power_w: Option<Milli>,
-    /// What the site may draw at most.
+    /// What all charge points together may draw at most, by nominal voltage; `null`: there is none.
     pub limit_w: Option<Milli>,
-    /// Why: `static`, `csms`, `dso`, `operator`, `failsafe`.
+    /// Who lowers it most: `failsafe`, `dso`, `csms`, `operator`; or `static`, installation and fuses alone.
     pub limit_source: Option<String>,
-    /// What is left per phase.
+    /// What the fuse that is next to its rating has left per phase; `null`: there is no fuse.
     pub headroom_a: Phases,
     /// Name of the fuse that binds; `null`: none does.
     pub active_constraint: Option<String>,

@@ -154,6 +154,12 @@ pub const MISTAKES: &[Mistake] = &[
         ["no such key", "log_level", "did you mean 'log_level'"],
     ),
     error(
+        "a page that no browser opens",
+        ["[gateway]", "[gateway]\npage_url = «\"grafana.local/d\""],
+        "gateway.page_url",
+        ["no address of a page", "http://", "or remove it"],
+    ),
+    error(
         "a table misspelt",
         ["[gateway]", "[«gatway]"],
         "gatway",

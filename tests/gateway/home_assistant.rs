@@ -142,7 +142,7 @@ ha_user = "homeassistant"
 
 [[mqtt.allow]]
 name = "homeassistant"
-set = ["enabled", "limit_a", "unlock", "reset"]
+set = ["enabled", "limit_a", "phases", "unlock", "reset"]
 
 [[mqtt.allow]]
 name = "installer"

@@ -48,6 +48,7 @@ mod sparkplug;
 #[path = "../sparkplug/host.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of Sparkplug")]
 mod sparkplug_host;
+mod states;
 mod sunspec;
 mod two_csmss;
 mod unattended;

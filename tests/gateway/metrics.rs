@@ -114,13 +114,12 @@ async fn parsed(format: &str, page: &str) -> BTreeMap<String, Value> {
 }
 
 /// What dashboard and alerts ask for and this site has not: no thermometer that must be there, no meter beside the
-/// charger, no voltage in its registers, no limit of the site, no broker.
-const NOT_HERE: [&str; 7] = [
+/// charger, no voltage in its registers, no broker.
+const NOT_HERE: [&str; 6] = [
     "retrovolt_board_temperature_celsius",
     "retrovolt_board_throttled",
     "retrovolt_meter_available",
     "retrovolt_cp_voltage_volts",
-    "retrovolt_site_limit_watts",
     "retrovolt_mqtt_connected",
     "retrovolt_mqtt_records_given_up_total",
 ];

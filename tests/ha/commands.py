@@ -54,12 +54,22 @@ def accepted(story):
     story.until("number", "limit_set", lambda s: float(s) == 10)
     story.until("current", "current_l1", lambda s: abs(float(s) - 10) < 0.5)
     on_record(story, "accepted", "limit_a")
+    assert story.state("phases") == "3"
+    said = answer(story, lambda: phases(story, "1"), "phases")
+    assert said["status"] == "ok" and (said["data"]["old"], said["data"]["new"]) == (3, 1), said
+    story.until("one phase", "phases", lambda s: s == "1")
+    on_record(story, "accepted", "phases")
     said = answer(story, lambda: home.call("switch.turn_off", entity_id=switch), "enabled")
     assert said["status"] == "ok", said
     story.until("held back", "enabled", lambda s: s == "off")
     story.until("no power", "power", lambda s: float(s) == 0)
     on_record(story, "accepted", "enabled")
-    story.told("number and switch: answered, on record, the charger obeys")
+    assert story.state("phases") == "1"
+    story.told("number, select and switch: answered, on record, the charger obeys")
+
+
+def phases(story, option):
+    story.home.call("select.select_option", entity_id=story.entity_id("phases"), option=option)
 
 
 def allowed(story):
@@ -79,6 +89,7 @@ def rejected(story):
     deeds = [
         ("limit_a", "least current", lambda: home.call("number.set_value", entity_id=ids["limit_set"], value=3)),
         ("enabled", "too often", lambda: home.call("switch.turn_on", entity_id=ids["enabled"])),
+        ("phases", "too often", lambda: phases(story, "3")),
         ("unlock", "", lambda: home.call("button.press", entity_id=ids["unlock"])),
         (
             "authorize",
@@ -86,7 +97,7 @@ def rejected(story):
             lambda: home.call("mqtt.publish", topic=f"{AS}/homeassistant/cp/kill-1/authorize/set", payload="CARD1"),
         ),
     ]
-    before = {key: story.state(key) for key in ("limit_set", "limit", "enabled", "status")}
+    before = {key: story.state(key) for key in ("limit_set", "limit", "enabled", "phases", "status")}
     for key, reason, deed in deeds:
         said = answer(story, deed, key)
         assert said["status"] == "rejected" and reason in said["error"], said

@@ -21,7 +21,7 @@ POINT = f"{HUB}_kill-1"
 OTHER = f"{HUB}_kill-2"
 METER = f"{HUB}_meter_meter"
 DOCS = REPOSITORY / "docs/home-assistant.md"
-KINDS = {"sensor", "binary_sensor", "switch", "number", "button", "event", "update"}
+KINDS = {"sensor", "binary_sensor", "switch", "number", "select", "button", "event", "update"}
 # How the test runs it: without loading packages, and without two that are faster.
 ITS_OWN = ("Skipping pip installation of required modules", "zlib_ng and isal are not available")
 # There is nothing to show: without a card at this charge point there was no tag, and without a vehicle at the other there

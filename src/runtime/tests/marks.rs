@@ -63,6 +63,7 @@ pub(super) fn site(dir: &std::path::Path) -> SiteSetup {
         socket: dir.join("socket"),
         trust_dir: None,
         device_dir: None,
+        page_url: None,
         inhibit_shutdown: Duration::ZERO,
         metrics: None,
         budgets: BTreeMap::new(),

@@ -48,6 +48,27 @@ fn a_limit_and_a_hold_outlive_a_restart_and_the_end_of_the_limit_comes_when_it_w
 }
 
 #[test]
+fn a_hold_and_a_limit_are_shown_apart() {
+    let mut b = charging();
+    let shown = |b: &Bench| {
+        let evse = b.show(1);
+        (evse.held, evse.local.map(|local| local.amps.0))
+    };
+    assert_eq!(shown(&b), (false, None));
+    limited(&mut b, 0, Some(60));
+    assert_eq!((shown(&b), applied(&b).0), ((false, Some(0)), 0));
+    b.ask(Command::Hold {
+        evse: EvseId(1),
+        held: true,
+    });
+    assert_eq!(shown(&b), (true, Some(0)));
+    limited(&mut b, 10_000, Some(60));
+    assert_eq!(shown(&b), (true, Some(10_000)));
+    b.run(61);
+    assert_eq!((shown(&b), applied(&b).0), ((true, None), 0), "its time is over");
+}
+
+#[test]
 fn a_limit_that_was_taken_back_is_gone_also_after_a_restart() {
     let mut b = charging();
     limited(&mut b, 10_000, None);

@@ -100,9 +100,9 @@ metrics! {
     Gauge "retrovolt_meter_voltage_volts" ["meter", "phase"] "Voltage to neutral.", "meter/METER/state voltage_v";
     Gauge "retrovolt_meter_frequency_hertz" ["meter"] "Frequency.", "meter/METER/state frequency_hz";
 
-    Gauge "retrovolt_site_power_watts" [] "Power of all charge points together, or of the meter of the site.", "site/state grid_power_w";
-    Gauge "retrovolt_site_limit_watts" ["source"] "What the site may draw at most, and why.", "site/state limit_w,site/state limit_source";
-    Gauge "retrovolt_site_headroom_amperes" ["phase"] "Current that is left.", "site/state headroom_a";
+    Gauge "retrovolt_site_power_watts" [] "Power of all charge points together.", "site/state grid_power_w";
+    Gauge "retrovolt_site_limit_watts" ["source"] "What all charge points together may draw at most, and who lowers it most.", "site/state limit_w,site/state limit_source";
+    Gauge "retrovolt_site_headroom_amperes" ["phase"] "Current that the fuse next to its rating has left.", "site/state headroom_a";
 
     Gauge "retrovolt_bus_open" ["bus"] "Whether the port is open.", "bus/BUS/state open";
     Counter "retrovolt_bus_requests" ["bus", "result"] "Requests by how they ended; telegrams understood, where nobody asks.", "bus/BUS/state requests,bus/BUS/state ok,bus/BUS/state timeouts,bus/BUS/state crc_errors,bus/BUS/state exceptions";

@@ -5,7 +5,8 @@
 //! 1. user and name are in the allow list;
 //! 2. not kept by the broker, not expired, not dated more than 30 s before or after now;
 //! 3. well-formed and within what device and installation allow;
-//! 4. not more often than the user may.
+//! 4. not more often than the user may; what closes a contactor or restarts is spaced further by the desk, which every
+//!    door leads to.
 
 use super::super::client::Incoming;
 use super::super::picture::{Picture, Reach};
@@ -18,8 +19,6 @@ use std::time::Duration;
 
 /// A time further from now than this is not believed.
 const RECENT_MS: i64 = 30_000;
-/// Least time between two commands that move a contactor.
-const CONTACTOR: Duration = Duration::from_secs(60);
 /// Longest `for_s`: a year.
 const LONGEST_S: u64 = 366 * 24 * 3600;
 /// Senders whose last command is remembered.
@@ -174,7 +173,8 @@ pub(super) struct About {
 #[derive(Debug)]
 pub(super) struct Gatekeeper {
     rights: BTreeMap<String, CommandRights>,
-    last: BTreeMap<(String, String), Mono>,
+    /// By user and topic, and whether it stopped something.
+    last: BTreeMap<(String, String), (Mono, bool)>,
 }
 
 /// A payload taken apart.
@@ -271,25 +271,26 @@ impl Gatekeeper {
         }
     }
 
+    /// A stop never waits, but for one like it that was just taken.
     fn not_too_often(&mut self, now: Mono, about: &About, work: &Work) -> Result<(), String> {
         let Some(rights) = self.rights.get(&about.user) else {
             return Ok(());
         };
-        let spacing = match work {
-            Work::Order(order) if moves_contactor(&order.ask) => rights.spacing.max(CONTACTOR),
-            _ => rights.spacing,
-        };
+        let (spacing, stops) = (rights.spacing, work.stops());
         let who = (about.user.clone(), about.topic.clone());
-        if let Some(last) = self.last.get(&who)
+        if let Some((last, stopped)) = self.last.get(&who)
             && now.since(*last) < spacing
+            && (!stops || *stopped)
         {
             let left = spacing.saturating_sub(now.since(*last)).as_secs_f32().ceil();
             return Err(format!("too often; again in {left} s"));
         }
         if self.last.len() >= REMEMBERED {
-            self.last.retain(|_, last| now.since(*last) < CONTACTOR);
+            let longest = self.rights.values().map(|rights| rights.spacing).max();
+            let longest = longest.unwrap_or_default();
+            self.last.retain(|_, (last, _)| now.since(*last) < longest);
         }
-        self.last.insert(who, now);
+        self.last.insert(who, (now, stops));
         Ok(())
     }
 }
@@ -299,12 +300,14 @@ enum Work {
     Request(Option<Slug>),
 }
 
-/// What closes a contactor, or restarts something. What opens one never waits: a stop beats everything.
-fn moves_contactor(ask: &Ask) -> bool {
-    match ask {
-        Ask::Enabled(allowed) => *allowed != Some(false),
-        Ask::Reset(_) | Ask::Phases(_) => true,
-        Ask::Limit(..) | Ask::Unlock | Ask::Authorize(_) => false,
+impl Work {
+    /// It pauses charging.
+    fn stops(&self) -> bool {
+        let Self::Order(order) = self else { return false };
+        matches!(
+            order.ask,
+            Ask::Enabled(Some(false)) | Ask::Limit(Some(Milli(0)), _)
+        )
     }
 }
 

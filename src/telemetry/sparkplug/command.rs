@@ -26,6 +26,13 @@ pub enum Wish {
     Mode(String),
 }
 
+impl Wish {
+    /// It pauses charging.
+    pub(super) fn stops(&self) -> bool {
+        matches!(self, Self::Enabled(false) | Self::LimitCurrent(Milli(0)))
+    }
+}
+
 impl fmt::Display for Wish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -35,7 +35,7 @@ pub const REBIRTH_SPACING: Duration = Duration::from_secs(5);
 pub const HOST_PATIENCE: Duration = Duration::from_secs(30);
 /// Orders that wait for an answer at most.
 const ORDERS: usize = 32;
-/// One write of a metric in this time.
+/// One write of a metric in this time, and a stop at any. What closes a contactor is spaced further by the desk.
 pub const WRITE_SPACING: Duration = Duration::from_secs(1);
 /// Near the budget measured values are told so often, times what the stage says.
 const MEASURED_EVERY: Duration = Duration::from_secs(60);
@@ -208,8 +208,8 @@ pub struct EdgeNode {
     rebirth_due: Option<Mono>,
     orders: BTreeMap<u64, Pending>,
     next_order: u64,
-    /// When a metric was last written, by device and name.
-    written: BTreeMap<(String, Arc<str>), Mono>,
+    /// When a metric was last written, by device and name, and whether that stopped something.
+    written: BTreeMap<(String, Arc<str>), (Mono, bool)>,
     births: u64,
     messages: u64,
     effects: VecDeque<Effect>,

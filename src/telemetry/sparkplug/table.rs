@@ -135,7 +135,7 @@ pub const POINT: &[Row<Point>] = &[
     control(
         ENABLED,
         Datatype::Boolean,
-        "In service, and charging is allowed by the operator.",
+        "In service, and not held back by the operator; a limit of 0 is no hold.",
         |p| Some(Datum::Flag(p.state.enabled)),
     ),
     Row {
@@ -245,9 +245,12 @@ pub const METER: &[Row<Meter>] = &[
 
 /// The gateway: what it is.
 pub const INFO: &[Row<Info>] = &[
-    state("Properties/Hardware Model", Datatype::String, "Board.", |i| {
-        text(&i.hardware)
-    }),
+    state(
+        "Properties/Hardware Model",
+        Datatype::String,
+        "Board; null: it does not tell, as in many a container.",
+        |i| text(&i.hardware),
+    ),
     state("Properties/OS", Datatype::String, "Operating system.", |i| {
         text(&i.os)
     }),
@@ -311,25 +314,24 @@ pub const HEALTH: &[Row<Health>] = &[
 
 /// What all share.
 pub const SITE: &[Row<SiteState>] = &[
-    gauge(
-        "Site/Power",
-        "W",
-        POWER,
-        "Of all charge points together, or of the site's own meter.",
-        |s| number(s.grid_power_w),
-    ),
+    gauge("Site/Power", "W", POWER, "Of all charge points together.", |s| {
+        number(s.grid_power_w)
+    }),
     Row {
         unit: Some("W"),
         ..state(
             "Site/Limit",
             Datatype::Double,
-            "What the site may draw at most; null: not limited as a whole.",
+            "What all charge points together may draw at most, by nominal voltage.",
             |s| number(s.limit_w),
         )
     },
-    state("Site/Limit Source", Datatype::String, "Why.", |s| {
-        text(&s.limit_source)
-    }),
+    state(
+        "Site/Limit Source",
+        Datatype::String,
+        "Who lowers it most: `failsafe`, `dso`, `csms`, `operator`; or `static`, installation and fuses alone.",
+        |s| text(&s.limit_source),
+    ),
     state(
         "Site/Constraint",
         Datatype::String,

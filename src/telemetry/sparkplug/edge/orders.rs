@@ -71,12 +71,15 @@ impl EdgeNode {
             return Err(Refusal::Busy);
         }
         self.written
-            .retain(|_, last| now.mono.since(*last) < WRITE_SPACING);
+            .retain(|_, (last, _)| now.mono.since(*last) < WRITE_SPACING);
         let written = (device.to_owned(), line.name.clone());
-        if self.written.contains_key(&written) {
+        let stops = wish.stops();
+        if let Some((_, stopped)) = self.written.get(&written)
+            && (!stops || *stopped)
+        {
             return Err(Refusal::Often);
         }
-        self.written.insert(written, now.mono);
+        self.written.insert(written, (now.mono, stops));
         let id = self.next_order;
         self.next_order += 1;
         let pending = Pending {

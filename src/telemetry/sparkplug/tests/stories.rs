@@ -372,6 +372,26 @@ fn a_write_that_cannot_be_is_recorded_and_the_value_told_again() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_the_second_to_pass() {
+    let mut bench = Bench::new(role(), 0);
+    bench.online();
+    for (metric, taken) in [
+        (write(ENABLED, Value::Boolean(true)), true),
+        (write(ENABLED, Value::Boolean(false)), true),
+        (write(ENABLED, Value::Boolean(false)), false),
+        (write(ENABLED, Value::Boolean(true)), false),
+        (write(LIMIT, Value::Double(10.0)), true),
+        (write(LIMIT, Value::Double(9.0)), false),
+        (write(LIMIT, Value::Double(0.0)), true),
+    ] {
+        let bytes = command(&bench, vec![metric.clone()]);
+        let effects = bench.heard(DCMD, bytes);
+        let ordered = effects.iter().any(|effect| matches!(effect, Effect::Order(_)));
+        assert_eq!(ordered, taken, "{metric:?}");
+    }
+}
+
+#[test]
 fn orders_that_wait_are_bounded() {
     let mut bench = Bench::new(role(), 0);
     bench.online();
