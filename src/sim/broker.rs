@@ -185,6 +185,9 @@ impl Broker {
                 answer.extend(to_say.iter().flat_map(|said| said.packet(talk.level)));
             }
             while let Some((head, body)) = talk.take() {
+                if head >> 4 == 14 {
+                    return;
+                }
                 answer.extend(self.hear(&mut talk, head, &body).unwrap_or_default());
             }
             if stream.write_all(&answer).await.is_err() {

@@ -222,6 +222,7 @@ impl Task {
         let mut waits = Waits::new(self.rng.next_u64());
         let mut wait = waits.first();
         let mut last_told = String::new();
+        self.count();
         loop {
             let link = match self.reach(wait).await {
                 Ok(link) => link,

@@ -209,6 +209,14 @@ fn parts(broker: &Broker, way: Way, easel: &Easel) -> Parts {
     Parts { hub, thrift, rows }
 }
 
+/// The same without a ledger.
+fn plain(broker: &Broker, way: Way, easel: &Easel) -> Hub {
+    Hub {
+        ledger: None,
+        ..parts(broker, way, easel).hub
+    }
+}
+
 impl Bench {
     fn new(way: Way) -> Self {
         Self::with(Broker::new(way), way, |_| {})

@@ -144,7 +144,7 @@ async fn a_stop_waits_for_no_subscription_and_says_so_itself() {
     assert_eq!(node.handle.status().borrow().stage, "connecting");
     let begin = Instant::now();
     node.handle.stop().await;
+    assert!(begin.elapsed() < seconds(5), "{:?}", begin.elapsed());
     sleep(seconds(2)).await;
     assert_eq!((broker.count(NDEATH), broker.count(NBIRTH)), (1, 0));
-    assert!(begin.elapsed() < seconds(6), "{:?}", begin.elapsed());
 }

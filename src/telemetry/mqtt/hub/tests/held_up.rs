@@ -63,7 +63,7 @@ async fn more_kept_messages_than_the_inbox_holds_delay_no_subscription() {
 async fn a_command_that_expires_while_it_waits_is_rejected_and_one_that_still_counts_is_not() {
     let (broker, easel) = (Broker::new(QUICK), Easel::new(picture(0, Status::Charging, true)));
     let scribe = Scribe::new();
-    let Parts { mut hub, .. } = parts(&broker, QUICK, &easel);
+    let mut hub = plain(&broker, QUICK, &easel);
     hub.dial.setup.version = MqttVersion::V5;
     hub.desk = Some(scribe.clone());
     let (_stop, stopped) = watch::channel(false);
@@ -92,7 +92,7 @@ async fn a_command_that_expires_while_it_waits_is_rejected_and_one_that_still_co
 async fn confirmations_are_taken_before_commands_however_many_there_are() {
     let (broker, easel) = (Broker::new(QUICK), Easel::new(picture(0, Status::Charging, true)));
     let scribe = Scribe::new();
-    let Parts { mut hub, .. } = parts(&broker, QUICK, &easel);
+    let mut hub = plain(&broker, QUICK, &easel);
     hub.desk = Some(scribe.clone());
     let (_stop, stopped) = watch::channel(false);
     let (status, shown) = watch::channel(HubStatus::default());

@@ -7,7 +7,7 @@ const QUICK: Way = Way::Slow(1 << 20);
 
 /// A hub before a broker that is away, with ten events that wait; what it has left, and how it was last.
 async fn ended(easel: &Easel) -> (Left, HubStatus) {
-    let Parts { hub, .. } = parts(&Broker::new(Way::Away), Way::Away, easel);
+    let hub = plain(&Broker::new(Way::Away), Way::Away, easel);
     let hub = spawn(hub);
     (1..=10).for_each(|seq| easel.tell(happening(seq)));
     let mut status = hub.status.clone();
@@ -20,7 +20,7 @@ async fn ended(easel: &Easel) -> (Left, HubStatus) {
 /// The next hub, before a broker that is there.
 fn next(easel: &Easel, left: Left) -> (Broker, HubHandle) {
     let broker = Broker::new(QUICK);
-    let Parts { mut hub, .. } = parts(&broker, QUICK, easel);
+    let mut hub = plain(&broker, QUICK, easel);
     hub.left = left;
     (broker, spawn(hub))
 }
@@ -45,7 +45,7 @@ async fn the_next_hub_of_the_same_topics_tells_what_waited_and_what_happened_bet
 #[tokio::test(start_paused = true)]
 async fn what_the_first_hub_has_given_up_is_not_counted_by_the_next() {
     let easel = Easel::new(picture(0, Status::Charging, true));
-    let Parts { hub, .. } = parts(&Broker::new(Way::Away), Way::Away, &easel);
+    let hub = plain(&Broker::new(Way::Away), Way::Away, &easel);
     let hub = spawn(hub);
     let mut status = hub.status.clone();
     let mut seq = 0;
