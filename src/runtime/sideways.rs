@@ -10,12 +10,12 @@ use super::pseudonym::Pseudonyms;
 use super::records::{self, Records};
 use crate::domain::{BrokerSetup, Bytes, Clock, MqttSetup, ReaderId, SiteSetup, SparkplugSetup, Thrift};
 use crate::store::Store;
-use crate::telemetry::Easel;
 use crate::telemetry::client::{Dial, MakeTls, Traffic};
 use crate::telemetry::ha::{Herald, Settings};
 use crate::telemetry::metrics::{MqttFigures, SparkplugFigures};
 use crate::telemetry::mqtt::{self, Hub, HubHandle, HubStatus, Left};
 use crate::telemetry::sparkplug::{self, Plan};
+use crate::telemetry::{Easel, View};
 use crate::uplink;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,14 @@ pub(super) fn readers(setup: &SiteSetup) -> Vec<ReaderId> {
 }
 
 impl Sideways {
+    /// No back ends; the first of them is told what happens in this view, whenever it begins.
+    pub fn new(view: View) -> Self {
+        Self {
+            left: Left::hearing(view),
+            ..Self::default()
+        }
+    }
+
     /// Ends what is not configured any more, or otherwise, and begins what is.
     pub async fn follow(&mut self, setup: &SiteSetup, world: World) -> Result<(), GatewayError> {
         self.follow_hub(setup, &world).await?;
@@ -139,6 +147,9 @@ impl Sideways {
             points: setup.charge_points.iter().map(|cp| cp.id.clone()).collect(),
             budgeted: setup.budgets.contains_key(SiteSetup::BROKER),
         });
+        if self.hub.is_none() && wanted.is_none() {
+            self.left.stop_hearing();
+        }
         if self.hub.as_ref().map(|hub| &hub.made) == wanted.as_ref() {
             return Ok(());
         }

@@ -140,7 +140,7 @@ pub struct Audit {
     pub new: Option<Value>,
     /// Why it was rejected; `None`: it was accepted.
     pub reason: Option<String>,
-    /// Verdicts like this that were not recorded one by one since the last one that was.
+    /// Rejections of the same user that were not recorded one by one since the last verdict that was.
     pub unrecorded: u64,
 }
 

@@ -23,6 +23,20 @@ impl Task {
 }
 
 impl Left {
+    /// For the first hub of all: what happens from now on, until it begins.
+    #[must_use]
+    pub fn hearing(view: View) -> Self {
+        Self {
+            happenings: Some(view.happenings),
+            ..Self::default()
+        }
+    }
+
+    /// There is no hub, and was none: what happens concerns nobody.
+    pub fn stop_hearing(&mut self) {
+        self.happenings = None;
+    }
+
     /// Nothing, where so many events waited.
     pub(super) fn lost(waiting: usize) -> Self {
         let mut left = Self::default();
