@@ -143,7 +143,7 @@ impl Gateway {
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
         let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, measures.gauges.clone());
         let gateway = Self {
-            sideways: Sideways::default(),
+            sideways: Sideways::new(easel.view()),
             easel,
             scene,
             names: Pseudonyms::new(store.token_names().clone()),

@@ -10,12 +10,12 @@ use super::pseudonym::Pseudonyms;
 use super::records::{self, Records};
 use crate::domain::{BrokerSetup, Bytes, Clock, MqttSetup, ReaderId, SiteSetup, SparkplugSetup, Thrift};
 use crate::store::Store;
-use crate::telemetry::Easel;
 use crate::telemetry::client::{Dial, MakeTls, Traffic};
 use crate::telemetry::ha::{Herald, Settings};
 use crate::telemetry::metrics::{MqttFigures, SparkplugFigures};
-use crate::telemetry::mqtt::{self, Hub, HubHandle, HubStatus};
+use crate::telemetry::mqtt::{self, Hub, HubHandle, HubStatus, Left};
 use crate::telemetry::sparkplug::{self, Plan};
+use crate::telemetry::{Easel, View};
 use crate::uplink;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,9 +81,17 @@ struct Running {
 }
 
 impl Running {
-    async fn end(self) {
+    async fn end(self) -> Left {
         self.keeper.abort();
-        self.handle.end().await;
+        self.handle.end().await
+    }
+}
+
+impl Made {
+    /// Both tell on the same topics.
+    fn is_alike(&self, other: &Self) -> bool {
+        let topics = |made: &Self| (made.setup.prefix.clone(), made.setup.gateway.clone());
+        topics(self) == topics(other)
     }
 }
 
@@ -99,6 +107,8 @@ struct EdgeMade {
 #[derive(Default)]
 pub(super) struct Sideways {
     hub: Option<Running>,
+    /// What the last hub has not told.
+    left: Left,
     /// What all hubs have counted.
     counted: Option<panel::Dial<HubStatus>>,
     records_given_up: Arc<AtomicU64>,
@@ -116,6 +126,14 @@ pub(super) fn readers(setup: &SiteSetup) -> Vec<ReaderId> {
 }
 
 impl Sideways {
+    /// No back ends; the first of them is told what happens in this view, whenever it begins.
+    pub fn new(view: View) -> Self {
+        Self {
+            left: Left::hearing(view),
+            ..Self::default()
+        }
+    }
+
     /// Ends what is not configured any more, or otherwise, and begins what is.
     pub async fn follow(&mut self, setup: &SiteSetup, world: World) -> Result<(), GatewayError> {
         self.follow_hub(setup, &world).await?;
@@ -129,11 +147,20 @@ impl Sideways {
             points: setup.charge_points.iter().map(|cp| cp.id.clone()).collect(),
             budgeted: setup.budgets.contains_key(SiteSetup::BROKER),
         });
+        if self.hub.is_none() && wanted.is_none() {
+            self.left.stop_hearing();
+        }
         if self.hub.as_ref().map(|hub| &hub.made) == wanted.as_ref() {
             return Ok(());
         }
         if let Some(hub) = self.hub.take() {
-            hub.end().await;
+            let was = hub.made.clone();
+            let left = hub.end().await;
+            self.left = match &wanted {
+                Some(made) if made.is_alike(&was) => left,
+                Some(_) => left.elsewhere(),
+                None => left.over(),
+            };
         }
         if let Some(made) = wanted {
             self.hub = Some(self.begin(made, world.clone()).await?);
@@ -205,6 +232,7 @@ impl Sideways {
             announcer: Some(Box::new(Herald::new(settings, !world.seed))),
             ledger: Some(records.clone()),
             desk: Some(desk),
+            left: std::mem::take(&mut self.left),
             clock: world.clock,
             thrift: purse.thrift.subscribe(),
             seed: world.seed,
@@ -223,7 +251,7 @@ impl Sideways {
         let (hub, edge) = (self.hub.take(), self.edge.take());
         let hub = async {
             if let Some(hub) = hub {
-                hub.end().await;
+                drop(hub.end().await);
             }
         };
         let edge = async {
@@ -291,8 +319,7 @@ impl Sideways {
 
     /// For `retrovolt status`.
     pub fn status(&self) -> Option<serde_json::Value> {
-        let hub = self.hub.as_ref()?;
-        let status = hub.handle.status.borrow().clone();
+        let status = self.hub.as_ref().and(self.counted.as_ref())?.sum();
         let traffic = &self.hub_purse.traffic;
         Some(serde_json::json!({
             "online": status.online,

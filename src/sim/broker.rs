@@ -1,5 +1,5 @@
 //! A small MQTT broker, 3.1.1 and 5, that is as bad as it is told to be: away, hung, or slow. Over TCP, or over a pipe in
-//! simulated time. It grants and confirms everything, and passes nothing on.
+//! simulated time. It grants and confirms everything, and passes nothing on but what a test says or has it keep.
 
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
@@ -38,7 +38,37 @@ struct Seen {
     last: BTreeMap<String, String>,
     /// The last `seq` of each topic, and whether one was not larger than the one before it.
     seqs: BTreeMap<String, (u64, bool)>,
-    to_say: Vec<u8>,
+    /// Topics in the order in which they were first published on.
+    topics: Vec<String>,
+    /// What every subscriber is told that asks for it.
+    kept: Vec<Said>,
+    to_say: Vec<Said>,
+}
+
+/// A message of a test, quality 0.
+#[derive(Clone)]
+struct Said {
+    topic: String,
+    payload: String,
+    retained: bool,
+    expires_s: Option<u32>,
+}
+
+impl Said {
+    /// As in version 3.1.1 (level 4) or 5 (3.3).
+    fn packet(&self, level: u8) -> Vec<u8> {
+        let mut body = string(&self.topic);
+        if level == 5 {
+            let expiry = self
+                .expires_s
+                .map(|seconds| [&[2], &seconds.to_be_bytes()[..]].concat());
+            let properties = expiry.unwrap_or_default();
+            body.push(u8::try_from(properties.len()).expect("one property is short"));
+            body.extend(properties);
+        }
+        body.extend(self.payload.as_bytes());
+        packet(0x30 | u8::from(self.retained), &body)
+    }
 }
 
 /// The broker; clones share it.
@@ -105,11 +135,31 @@ impl Broker {
         self.seen().seqs.get(topic).is_some_and(|(_, mixed)| !mixed)
     }
 
-    /// Sends whoever is connected a short message in 3.1.1, quality 0.
+    /// Topics in the order in which they were first published on.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.seen().topics.clone()
+    }
+
+    /// Sends whoever is connected a message, quality 0.
     pub fn say(&self, topic: &str, payload: &str) {
-        let mut body = string(topic);
-        body.extend(payload.as_bytes());
-        self.seen().to_say.extend(packet(0x30, &body));
+        self.seen().to_say.push(said(topic, payload));
+    }
+
+    /// The same, and it counts for so many seconds only; 3.1.1 does not tell.
+    pub fn say_for(&self, topic: &str, payload: &str, expires_s: u32) {
+        self.seen().to_say.push(Said {
+            expires_s: Some(expires_s),
+            ..said(topic, payload)
+        });
+    }
+
+    /// Keeps a message for who subscribes, as if it had been published before.
+    pub fn keep(&self, topic: &str, payload: &str) {
+        self.seen().kept.push(Said {
+            retained: true,
+            ..said(topic, payload)
+        });
     }
 
     /// One connection, until its end.
@@ -129,8 +179,15 @@ impl Broker {
                 Some(Ok(read)) => talk.bytes.extend_from_slice(&chunk[..read]),
                 None => {}
             }
-            let mut answer = std::mem::take(&mut self.seen().to_say);
+            let mut answer = Vec::new();
+            if talk.level > 0 {
+                let to_say = std::mem::take(&mut self.seen().to_say);
+                answer.extend(to_say.iter().flat_map(|said| said.packet(talk.level)));
+            }
             while let Some((head, body)) = talk.take() {
+                if head >> 4 == 14 {
+                    return;
+                }
                 answer.extend(self.hear(&mut talk, head, &body).unwrap_or_default());
             }
             if stream.write_all(&answer).await.is_err() {
@@ -166,7 +223,13 @@ impl Broker {
             }
             8 if !matches!(self.way, Way::Unsubscribed(_)) => {
                 let properties: &[u8] = if five { &[0] } else { &[] };
-                packet(0x90, &[body.get(..2)?, properties, &[1]].concat())
+                let mut answer = packet(0x90, &[body.get(..2)?, properties, &[1]].concat());
+                // One filter each, behind the properties of 5, of which there are none.
+                let filter = text(body.get(2 + properties.len()..)?)?.0;
+                let seen = self.seen();
+                let wanted = seen.kept.iter().filter(|said| is_meant(&filter, &said.topic));
+                answer.extend(wanted.flat_map(|said| said.packet(talk.level)));
+                answer
             }
             12 => packet(0xD0, &[]),
             _ => Vec::new(),
@@ -176,6 +239,9 @@ impl Broker {
     fn note(&self, topic: String, payload: &[u8]) {
         let text = String::from_utf8_lossy(payload).into_owned();
         let mut seen = self.seen();
+        if !seen.counts.contains_key(&topic) {
+            seen.topics.push(topic.clone());
+        }
         *seen.counts.entry(topic.clone()).or_default() += 1;
         if let Some(seq) = number_after(&text, SEQ) {
             let (last, mixed) = seen.seqs.entry(topic.clone()).or_default();
@@ -213,12 +279,38 @@ impl Talk {
     }
 }
 
-/// A short packet.
+/// A packet (2.2.3).
 fn packet(head: u8, body: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80);
-    let mut packet = vec![head, length.expect("what a test says is short")];
+    let (mut packet, mut length) = (vec![head], body.len());
+    while length >= 0x80 {
+        packet.push(0x80 | u8::try_from(length & 0x7F).expect("seven bits"));
+        length >>= 7;
+    }
+    packet.push(u8::try_from(length).expect("seven bits"));
     packet.extend(body);
     packet
+}
+
+fn said(topic: &str, payload: &str) -> Said {
+    Said {
+        topic: topic.to_owned(),
+        payload: payload.to_owned(),
+        retained: false,
+        expires_s: None,
+    }
+}
+
+/// Whether a subscription to this filter brings this topic (4.7).
+fn is_meant(filter: &str, topic: &str) -> bool {
+    let (mut levels, mut wanted) = (topic.split('/'), filter.split('/'));
+    loop {
+        match (wanted.next(), levels.next()) {
+            (Some("#"), _) | (None, None) => return true,
+            (Some("+"), Some(_)) => {}
+            (Some(wanted), Some(level)) if wanted == level => {}
+            _ => return false,
+        }
+    }
 }
 
 fn string(text: &str) -> Vec<u8> {

@@ -22,6 +22,7 @@ mod deploy;
 mod doctor;
 mod doctor_mqtt;
 mod dropin;
+mod events_kept;
 mod every_action;
 mod foreign_csms;
 mod foreign_meters;

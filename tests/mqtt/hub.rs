@@ -8,7 +8,9 @@ use retrovolt::domain::{
     BrokerSetup, Clock, ClockQuality, CommandRights, CpId, Mono, MqttSetup, MqttVersion, Now, Slug, Thrift,
     Wall,
 };
-use retrovolt::telemetry::mqtt::{Audit, Desk, Entry, Hub, HubHandle, Ledger, Order, RING_BYTES, spawn};
+use retrovolt::telemetry::mqtt::{
+    Audit, Desk, Entry, Hub, HubHandle, Ledger, Left, Order, RING_BYTES, spawn,
+};
 use retrovolt::telemetry::{
     At, Easel, Happening, Milli, Picture, Point, Reach, Record, RecordKind, Status, What,
 };
@@ -114,6 +116,7 @@ pub fn hub_of(parts: Parts, easel: &Easel) -> HubHandle {
         announcer: None,
         ledger: parts.ledger,
         desk: parts.desk,
+        left: Left::default(),
         clock: Arc::new(Running(Instant::now())),
         thrift: parts.thrift,
         seed: 1,

@@ -10,5 +10,6 @@ mod broker;
 mod client;
 mod doctor;
 mod examples;
+mod flood;
 mod hub;
 mod schema;

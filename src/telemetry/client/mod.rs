@@ -13,8 +13,10 @@
 //! | `error` | what goes wrong, in words with the next step |
 //! | `socket` | TCP, TLS, counted bytes |
 //! | `v4`, `v5` | the two versions of the library |
+//! | `pump` | what both do alike |
 
 mod error;
+mod pump;
 mod socket;
 mod v4;
 mod v5;
@@ -30,11 +32,12 @@ use bytes::Bytes;
 use error::Failure;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use pump::{ended, pump};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Messages on the way to the broker at most.
 pub const WINDOW: u16 = 32;
@@ -98,8 +101,18 @@ pub struct Incoming {
     pub payload: Bytes,
     /// The broker had kept it: it may be old.
     pub retained: bool,
-    /// How long it still counts, from its arrival (MQTT 5 3.3.2.3.3).
+    /// When it arrived here; it may have waited since.
+    pub arrived: Instant,
+    /// How long it still counted when it arrived (MQTT 5 3.3.2.3.3).
     pub expires_in: Option<Duration>,
+}
+
+impl Incoming {
+    /// Whether it has waited longer than its sender wants it to count.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.expires_in.is_some_and(|left| self.arrived.elapsed() >= left)
+    }
 }
 
 /// How a connection ends on purpose.
@@ -176,18 +189,13 @@ impl Dial {
             let (client, facts) = timeout(PATIENCE, v4::connect(&self.setup, will, socket))
                 .await
                 .map_err(|_| silent())??;
-            let pump = tokio::spawn(v4::pump(facts, events, pace));
+            let pump = tokio::spawn(pump(facts, events, pace));
             (Handle::V4(client), Offer::default(), pump)
         } else {
             let (client, offer, facts) = timeout(PATIENCE, v5::connect(&self.setup, will, socket))
                 .await
                 .map_err(|_| silent())??;
-            let id = self.setup.client_id.clone();
-            (
-                Handle::V5(client),
-                offer,
-                tokio::spawn(v5::pump(facts, events, pace, id)),
-            )
+            (Handle::V5(client), offer, tokio::spawn(pump(facts, events, pace)))
         };
         Ok(Link {
             handle,
@@ -310,11 +318,7 @@ impl Link {
     /// # Errors
     /// The connection is lost.
     pub async fn next(&mut self) -> Result<Incoming, LinkError> {
-        self.inbox.recv().await.unwrap_or_else(|| {
-            Err(LinkError::Closed {
-                reason: "the connection has ended".to_owned(),
-            })
-        })
+        self.inbox.recv().await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Waits for what is on the way, says farewell and closes, all within a time.

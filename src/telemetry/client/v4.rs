@@ -1,8 +1,9 @@
 //! MQTT 3.1.1 through the library.
 
 use super::error::{Failure, LinkError};
+use super::pump::{Library, Turn, closed, ended, malformed, quality};
 use super::socket::Socket;
-use super::{Incoming, LARGEST, Message, Qos, WINDOW};
+use super::{Incoming, LARGEST, Message, WINDOW};
 use crate::domain::BrokerSetup;
 use rumqttc4::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
@@ -10,30 +11,23 @@ use rumqttc4::{
 };
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 pub(super) type Notice = PublishNotice;
 
 pub(super) struct Client(AsyncClient);
 
+pub(super) struct Loop(EventLoop);
+
 /// The library waits as long for the answer to CONNECT.
 const LIBRARY_WAIT_S: u64 = 5;
-
-fn quality(qos: Qos) -> QoS {
-    match qos {
-        Qos::AtMostOnce => QoS::AtMostOnce,
-        Qos::AtLeastOnce => QoS::AtLeastOnce,
-    }
-}
 
 /// Sends CONNECT over an open socket and waits for the answer.
 pub(super) async fn connect(
     setup: &BrokerSetup,
     will: Option<&Message>,
     socket: Socket,
-) -> Result<(Client, EventLoop), Failure> {
+) -> Result<(Client, Loop), Failure> {
     let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
     options
         .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
@@ -71,7 +65,7 @@ pub(super) async fn connect(
     network.set_connection_timeout(super::pace(setup).as_secs());
     events.set_network_options(network);
     match events.poll().await {
-        Ok(_) => Ok((Client(client), events)),
+        Ok(_) => Ok((Client(client), Loop(events))),
         Err(error) => Err(failure(error)),
     }
 }
@@ -100,33 +94,19 @@ fn failure(error: ConnectionError) -> Failure {
     }
 }
 
-/// Turns the library's loop until the connection ends; the last thing told is why.
-pub(super) async fn pump(
-    mut events: EventLoop,
-    to: mpsc::Sender<Result<Incoming, LinkError>>,
-    pace: Duration,
-) {
-    loop {
-        // A healthy connection has a ping at least every half of this.
-        let told = match timeout(pace, events.poll()).await {
-            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => Ok(Incoming {
+impl Library for Loop {
+    async fn turn(&mut self) -> Turn {
+        match self.0.poll().await {
+            Ok(Event::Incoming(Packet::Publish(publish))) => Turn::Heard(Incoming {
                 topic: String::from_utf8_lossy(publish.topic.as_ref()).into_owned(),
                 payload: publish.payload,
                 retained: publish.retain,
+                arrived: Instant::now(),
                 expires_in: None,
             }),
-            Ok(Ok(_)) => continue,
-            Ok(Err(ConnectionError::RequestsDone)) => return,
-            Ok(Err(error)) => Err(LinkError::Closed {
-                reason: error.to_string(),
-            }),
-            Err(_) => Err(LinkError::Closed {
-                reason: format!("it has taken nothing for {} s", pace.as_secs()),
-            }),
-        };
-        let last = told.is_err();
-        if to.send(told).await.is_err() || last {
-            return;
+            Ok(_) => Turn::Nothing,
+            Err(ConnectionError::RequestsDone) => Turn::Closed,
+            Err(error) => Turn::Lost(closed(error)),
         }
     }
 }
@@ -134,13 +114,8 @@ pub(super) async fn pump(
 fn refused(error: &ClientError, topic: &str) -> LinkError {
     match error {
         ClientError::RequestChannelFull(_) => LinkError::Full,
-        ClientError::InvalidRequest(_) => LinkError::Rejected {
-            topic: topic.to_owned(),
-            reason: "it is not well-formed".to_owned(),
-        },
-        _ => LinkError::Closed {
-            reason: "the connection has ended".to_owned(),
-        },
+        ClientError::InvalidRequest(_) => malformed(topic),
+        _ => ended(),
     }
 }
 
@@ -163,9 +138,7 @@ impl Client {
             .map_err(|error| refused(&error, filter));
         let filter = filter.to_owned();
         async move {
-            let answer = asked?.wait_async().await.map_err(|error| LinkError::Closed {
-                reason: error.to_string(),
-            })?;
+            let answer = asked?.wait_async().await.map_err(closed)?;
             match answer.return_codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => Ok(()),
                 _ => Err(LinkError::NotSubscribed {
@@ -182,10 +155,5 @@ impl Client {
 }
 
 pub(super) async fn done(notice: Notice) -> Result<(), LinkError> {
-    notice
-        .wait_completion_async()
-        .await
-        .map_err(|error| LinkError::Closed {
-            reason: error.to_string(),
-        })
+    notice.wait_completion_async().await.map_err(closed)
 }

@@ -1,8 +1,9 @@
 //! MQTT 5 through the library.
 
 use super::error::{Failure, LinkError};
+use super::pump::{Library, Turn, closed, ended, malformed, quality};
 use super::socket::Socket;
-use super::{Farewell, Incoming, LARGEST, Message, Offer, PATIENCE, Qos, WINDOW};
+use super::{Farewell, Incoming, LARGEST, Message, Offer, PATIENCE, WINDOW};
 use crate::domain::BrokerSetup;
 use rumqttc5::mqttbytes::v5::ConnAckProperties;
 use rumqttc5::{
@@ -14,8 +15,7 @@ use rumqttc5::{
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 pub(super) type Notice = PublishNotice;
 
@@ -25,11 +25,9 @@ pub(super) struct Client {
     largest: Option<usize>,
 }
 
-fn quality(qos: Qos) -> QoS {
-    match qos {
-        Qos::AtMostOnce => QoS::AtMostOnce,
-        Qos::AtLeastOnce => QoS::AtLeastOnce,
-    }
+pub(super) struct Loop {
+    events: EventLoop,
+    client_id: String,
 }
 
 /// Sends CONNECT over an open socket and waits for the answer.
@@ -37,7 +35,7 @@ pub(super) async fn connect(
     setup: &BrokerSetup,
     will: Option<&Message>,
     socket: Socket,
-) -> Result<(Client, Offer, EventLoop), Failure> {
+) -> Result<(Client, Offer, Loop), Failure> {
     let mut options = MqttOptions::new(setup.client_id.clone(), (setup.host.clone(), setup.port));
     options
         .set_keep_alive(u16::try_from(setup.keep_alive.as_secs()).unwrap_or(u16::MAX))
@@ -92,7 +90,8 @@ pub(super) async fn connect(
         largest: answer.as_ref().and_then(|answer| answer.max_packet_size),
     };
     let largest = offer.largest.and_then(|bytes| usize::try_from(bytes).ok());
-    Ok((Client { library, largest }, offer, events))
+    let client_id = setup.client_id.clone();
+    Ok((Client { library, largest }, offer, Loop { events, client_id }))
 }
 
 fn failure(error: ConnectionError) -> Failure {
@@ -128,43 +127,28 @@ fn failure(error: ConnectionError) -> Failure {
     }
 }
 
-/// Turns the library's loop until the connection ends; the last thing told is why.
-pub(super) async fn pump(
-    mut events: EventLoop,
-    to: mpsc::Sender<Result<Incoming, LinkError>>,
-    pace: Duration,
-    client_id: String,
-) {
-    loop {
-        // A healthy connection has a ping at least every half of this.
-        let told = match timeout(pace, events.poll()).await {
-            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => Ok(Incoming {
+impl Library for Loop {
+    async fn turn(&mut self) -> Turn {
+        match self.events.poll().await {
+            Ok(Event::Incoming(Packet::Publish(publish))) => Turn::Heard(Incoming {
                 topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                 payload: publish.payload,
                 retained: publish.retain,
+                arrived: Instant::now(),
                 expires_in: publish
                     .properties
                     .and_then(|properties| properties.message_expiry_interval)
                     .map(|seconds| Duration::from_secs(u64::from(seconds))),
             }),
-            Ok(Ok(_)) => continue,
-            Ok(Err(ConnectionError::RequestsDone)) => return,
-            Ok(Err(ConnectionError::MqttState(StateError::ServerDisconnect {
+            Ok(_) => Turn::Nothing,
+            Err(ConnectionError::RequestsDone) => Turn::Closed,
+            Err(ConnectionError::MqttState(StateError::ServerDisconnect {
                 reason_code: DisconnectReasonCode::SessionTakenOver,
                 ..
-            }))) => Err(LinkError::TakenOver {
-                client_id: client_id.clone(),
+            })) => Turn::Lost(LinkError::TakenOver {
+                client_id: self.client_id.clone(),
             }),
-            Ok(Err(error)) => Err(LinkError::Closed {
-                reason: error.to_string(),
-            }),
-            Err(_) => Err(LinkError::Closed {
-                reason: format!("it has taken nothing for {} s", pace.as_secs()),
-            }),
-        };
-        let last = told.is_err();
-        if to.send(told).await.is_err() || last {
-            return;
+            Err(error) => Turn::Lost(closed(error)),
         }
     }
 }
@@ -172,13 +156,8 @@ pub(super) async fn pump(
 fn refused(error: &ClientError, topic: &str) -> LinkError {
     match error {
         ClientError::RequestChannelFull(_) => LinkError::Full,
-        ClientError::InvalidRequest(_) => LinkError::Rejected {
-            topic: topic.to_owned(),
-            reason: "it is not well-formed".to_owned(),
-        },
-        _ => LinkError::Closed {
-            reason: "the connection has ended".to_owned(),
-        },
+        ClientError::InvalidRequest(_) => malformed(topic),
+        _ => ended(),
     }
 }
 
@@ -211,9 +190,7 @@ impl Client {
             .map_err(|error| refused(&error, filter));
         let filter = filter.to_owned();
         async move {
-            let answer = asked?.wait_async().await.map_err(|error| LinkError::Closed {
-                reason: error.to_string(),
-            })?;
+            let answer = asked?.wait_async().await.map_err(closed)?;
             match answer.return_codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => Ok(()),
                 other => Err(LinkError::NotSubscribed {
@@ -253,8 +230,6 @@ pub(super) async fn done(notice: Notice, topic: &str) -> Result<(), LinkError> {
             topic: topic.to_owned(),
             reason: "it does not keep messages".to_owned(),
         },
-        other => LinkError::Closed {
-            reason: other.to_string(),
-        },
+        other => closed(other),
     })
 }

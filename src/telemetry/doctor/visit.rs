@@ -9,11 +9,14 @@ use super::cause::{Cause, placed};
 use super::report::Report;
 use super::{CONNECT_WAIT, Gateway, NEEDED_BYTES, Purpose, STEP, Subject};
 use crate::domain::{BrokerSetup, Checkup, HaForm, MqttSetup, MqttVersion, SparkplugSetup};
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// So many connections in a row that are lost at once are no accident.
 const OFTEN: u32 = 3;
+/// Messages that are looked at; what a busy broker says beyond is passed over.
+const HEARD: usize = 1024;
 
 /// Examines one broker.
 pub async fn examine(subject: Subject) -> Report {
@@ -183,7 +186,7 @@ impl Visit {
         filters.extend(announces.then(|| ha.birth_topic()));
         filters.extend(setup.commands.iter().flat_map(|_| topics.commands()));
         let probe = topics.at(format_args!("doctor/{}", self.nonce));
-        if self.subscribe(&link, &filters).await {
+        if self.subscribe(&mut link, &filters).await {
             let write = format!("`{}/{}/#`", setup.prefix, setup.gateway);
             let kept = self.own_tree(&mut link, &probe, &write).await;
             if announces {
@@ -198,20 +201,20 @@ impl Visit {
     }
 
     /// Returns whether the broker still answers.
-    async fn subscribe(&mut self, link: &Link, filters: &[String]) -> bool {
+    async fn subscribe(&mut self, link: &mut Link, filters: &[String]) -> bool {
         let mut denied = false;
         for filter in filters {
-            let answer = timeout(STEP, link.subscribe(filter)).await;
-            match answer {
-                Ok(Ok(())) => {}
-                Ok(Err(error @ LinkError::NotSubscribed { .. })) => {
+            let answer = link.subscribe(filter);
+            match self.answered(link, answer).await {
+                Some(Ok(())) => {}
+                Some(Err(error @ LinkError::NotSubscribed { .. })) => {
                     denied = true;
                     let (seen, _) = error.in_two();
                     let next = format!("allow reading `{filter}` in the access list of the broker");
                     self.checkup
                         .failure("subscribe", seen, Cause::SubscribeDenied, next);
                 }
-                Ok(Err(error)) => {
+                Some(Err(error)) => {
                     let (seen, _) = error.in_two();
                     let evidence = format!("on subscribing to '{filter}': {seen}");
                     let next = format!(
@@ -221,7 +224,7 @@ impl Visit {
                         .failure("subscribe", evidence, Cause::SubscribeDenied, next);
                     return false;
                 }
-                Err(_) => {
+                None => {
                     let evidence = format!("no answer to a subscription to '{filter}' within {STEP:?}");
                     let next = "look at the load of the broker and into its log";
                     self.checkup
@@ -280,14 +283,14 @@ impl Visit {
 
     /// A second subscription brings what the broker keeps.
     async fn kept(&mut self, link: &mut Link, probe: &Arc<str>) {
-        let subscribed = timeout(STEP, link.subscribe(probe)).await;
-        if !matches!(subscribed, Ok(Ok(()))) {
+        let (before, asked) = (self.heard.len(), link.subscribe(probe));
+        if !matches!(self.answered(link, asked).await, Some(Ok(()))) {
             return self
                 .checkup
                 .skip("retain", "a second subscription was not answered");
         }
         let is_kept = |message: &Incoming| message.topic == **probe && message.retained;
-        if self.hear(link, is_kept).await {
+        if self.hear(link, before, is_kept).await {
             self.checkup
                 .good("retain", "the broker keeps what later subscribers are to see");
         } else {
@@ -330,16 +333,16 @@ impl Visit {
     /// Subscribes to a topic, publishes on it, and waits for it to come back.
     async fn echo(&mut self, link: &mut Link, message: &Message) -> Echo {
         // A broker that does not let us subscribe may let us publish all the same.
-        let _ = timeout(STEP, link.subscribe(&message.topic)).await;
-        let before = self.heard.len();
+        let (before, asked) = (self.heard.len(), link.subscribe(&message.topic));
+        let _ = self.answered(link, asked).await;
         let receipt = match link.publish(message) {
             Ok(receipt) => receipt,
             Err(error) => return Echo::Refused(error),
         };
-        match timeout(STEP, receipt.done()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Echo::Refused(error),
-            Err(_) => {
+        match self.answered(link, receipt.done()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Echo::Refused(error),
+            None => {
                 return Echo::Refused(LinkError::Closed {
                     reason: format!("no receipt for '{}' within {STEP:?}", message.topic),
                 });
@@ -347,19 +350,42 @@ impl Visit {
         }
         let topic = &*message.topic;
         let came = |heard: &Incoming| heard.topic == topic && heard.payload == message.payload;
-        if self.heard[before..].iter().any(came) || self.hear(link, came).await {
+        if self.hear(link, before, came).await {
             Echo::Came
         } else {
             Echo::Missing
         }
     }
 
-    /// Hears messages until one is the wanted; `false`: it did not come within a [`STEP`].
-    async fn hear(&mut self, link: &mut Link, wanted: impl Fn(&Incoming) -> bool) -> bool {
+    /// Awaits an answer of the broker, a [`STEP`] at most. What comes in meanwhile is heard: no answer can be read behind
+    /// messages that nobody takes.
+    async fn answered<T>(&mut self, link: &mut Link, answer: impl Future<Output = T>) -> Option<T> {
+        let (until, mut answer) = (Instant::now() + STEP, pin!(answer));
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Some(answer),
+                () = sleep_until(until) => return None,
+                Ok(message) = link.next() => self.keep(message),
+            }
+        }
+    }
+
+    fn keep(&mut self, message: Incoming) {
+        if self.heard.len() < HEARD {
+            self.heard.push(message);
+        }
+    }
+
+    /// Hears messages until one is the wanted, of those since a place in what was heard; `false`: it did not come within a
+    /// [`STEP`].
+    async fn hear(&mut self, link: &mut Link, since: usize, wanted: impl Fn(&Incoming) -> bool) -> bool {
+        if self.heard.iter().skip(since).any(&wanted) {
+            return true;
+        }
         let until = Instant::now() + STEP;
         while let Ok(Ok(message)) = timeout_at(until, link.next()).await {
             let found = wanted(&message);
-            self.heard.push(message);
+            self.keep(message);
             if found {
                 return true;
             }
@@ -432,7 +458,7 @@ impl Visit {
 
     async fn edge(&mut self, mut link: Link, setup: &SparkplugSetup) {
         let topics = EdgeTopics::new(&setup.group, &setup.edge_node, setup.host_id.as_deref());
-        let subscribed = self.subscribe(&link, &topics.wanted(setup.commands)).await;
+        let subscribed = self.subscribe(&mut link, &topics.wanted(setup.commands)).await;
         self.checkup.skip(
             "publish",
             "not tried: a Sparkplug host would take it for data; the running gateway tells whether its birth went through",
@@ -444,7 +470,7 @@ impl Visit {
     }
 
     async fn host(&mut self, link: &mut Link, state: &str, host: &str) {
-        self.hear(link, |message| message.topic == state).await;
+        self.hear(link, 0, |message| message.topic == state).await;
         let said = self.heard.iter().rev().find(|message| message.topic == state);
         match said.map(|message| State::read(&message.payload)) {
             Some(Some(State { online: true, .. })) => self

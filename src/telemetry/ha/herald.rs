@@ -161,6 +161,10 @@ impl Announcer for Herald {
         (messages.collect(), once_more)
     }
 
+    fn waits(&self) -> bool {
+        self.was.is_none() && self.settings.form != HaForm::Off
+    }
+
     fn heard(&mut self, incoming: &Incoming) -> Option<Duration> {
         if incoming.topic == self.settings.list_topic() {
             if self.was.is_some() || incoming.payload.is_empty() {

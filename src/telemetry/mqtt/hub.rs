@@ -1,25 +1,31 @@
 //! The task between the picture and the broker.
 
 mod answers;
+mod left;
+mod opening;
 mod pace;
 mod rows;
 
 use super::super::client::{Dial, Farewell, Link, LinkError, Message, Qos, WINDOW};
 use super::super::event::Event;
-use super::super::picture::View;
+use super::super::picture::{Happening, View};
 use super::board::{Board, Extent};
 use super::leaves::leaves;
 use super::leftovers::Leftovers;
 use super::orders::{About, Gatekeeper};
 use super::outbox::{Outbox, Slot};
+use super::verdicts::Verdicts;
 use super::waits::Waits;
 use super::{Announcer, Desk, Ledger, Topics, told};
 use crate::domain::{Clock, MqttSetup, Rng, Thrift};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+pub use left::Left;
+use opening::subscribed;
 use pace::{Pace, Parcel};
 use rows::{Reading, read_on};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -46,6 +52,8 @@ pub struct Hub {
     pub ledger: Option<Arc<dyn Ledger>>,
     /// Who carries out commands; without one there are none.
     pub desk: Option<Arc<dyn Desk>>,
+    /// What the hub before it has left.
+    pub left: Left,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// How sparing the broker is to be told measured values.
@@ -85,15 +93,20 @@ pub struct HubHandle {
     /// How it is.
     pub status: watch::Receiver<HubStatus>,
     stop: watch::Sender<bool>,
-    join: JoinHandle<()>,
+    join: JoinHandle<Left>,
 }
 
 impl HubHandle {
-    /// Says `offline`, closes and waits for the end, at most some seconds.
-    pub async fn end(mut self) {
+    /// Says `offline`, closes and waits for the end, at most some seconds; what was not told is left to the next hub.
+    pub async fn end(mut self) -> Left {
         self.stop.send_replace(true);
-        if timeout(FAREWELL * 3, &mut self.join).await.is_err() {
-            self.join.abort();
+        // Each of the three steps of a farewell has its own limit.
+        match timeout(FAREWELL * 4, &mut self.join).await {
+            Ok(Ok(left)) => left,
+            Ok(Err(_)) | Err(_) => {
+                self.join.abort();
+                Left::lost(self.status.borrow().waiting)
+            }
         }
     }
 }
@@ -151,6 +164,8 @@ struct Task {
     status: watch::Sender<HubStatus>,
     /// How many of the states that wait are the picture which a new connection begins with: nothing else goes before.
     opening: usize,
+    /// The picture waits for the announcer, and everything else waits for the picture.
+    held: bool,
     /// Subscriptions the broker has not answered yet.
     subscribing: FuturesUnordered<Asked>,
     /// `online` was said on this connection: the whole picture is told, and commands are heard.
@@ -159,7 +174,7 @@ struct Task {
     again: Option<Instant>,
     /// Everything was told last.
     refreshed: Instant,
-    rejected: (Instant, u32, u64),
+    verdicts: Verdicts,
     /// The announcer is asked once more then.
     announce_at: Option<Instant>,
     taken_over: bool,
@@ -169,14 +184,16 @@ struct Task {
 }
 
 impl Task {
-    fn new(hub: Hub, stopped: watch::Receiver<bool>, status: watch::Sender<HubStatus>) -> Self {
+    fn new(mut hub: Hub, stopped: watch::Receiver<bool>, status: watch::Sender<HubStatus>) -> Self {
         // Without somebody to carry them out, no command topic is even subscribed.
         let rights = hub.desk.as_ref().and(hub.setup.commands.clone());
+        let outbox = std::mem::take(&mut hub.left).taken_over(&mut hub.view);
         Self {
             topics: Topics::new(&hub.setup.prefix, &hub.setup.gateway),
             board: Board::default(),
             leftovers: Leftovers::default(),
-            outbox: Outbox::default(),
+            outbox,
+            verdicts: Verdicts::of(rights.iter().flat_map(BTreeMap::keys).cloned()),
             gate: rights.map(Gatekeeper::new),
             reading: Reading::Idle,
             sent: FuturesUnordered::new(),
@@ -188,11 +205,11 @@ impl Task {
             stopped,
             status,
             opening: 0,
+            held: false,
             subscribing: FuturesUnordered::new(),
             greeted: false,
             again: None,
             refreshed: Instant::now(),
-            rejected: (Instant::now(), 0, 0),
             announce_at: None,
             taken_over: false,
             short_lived: 0,
@@ -201,14 +218,15 @@ impl Task {
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self) -> Left {
         let mut waits = Waits::new(self.rng.next_u64());
         let mut wait = waits.first();
         let mut last_told = String::new();
+        self.count();
         loop {
             let link = match self.reach(wait).await {
                 Ok(link) => link,
-                Err(End::Stop) => return,
+                Err(End::Stop) => return self.left(),
                 Err(End::Lost(error)) => {
                     let reason = error.to_string();
                     // The same reason is not told again and again for three days.
@@ -234,7 +252,7 @@ impl Task {
             self.pace = Pace::default();
             self.reading = Reading::Idle;
             match end {
-                End::Stop => return,
+                End::Stop => return self.left(),
                 End::Lost(error) => {
                     tracing::warn!("MQTT: {error}");
                     let lasted = self.since.elapsed() >= LASTING;
@@ -302,10 +320,7 @@ impl Task {
         }
     }
 
-    fn happened(
-        &mut self,
-        happening: Result<super::super::picture::Happening, RecvError>,
-    ) -> Result<(), End> {
+    fn happened(&mut self, happening: Result<Happening, RecvError>) -> Result<(), End> {
         match happening {
             Ok(happening) => {
                 let event = Event::of(&happening);
@@ -324,53 +339,6 @@ impl Task {
             // Whoever paints the picture has ended.
             Err(RecvError::Closed) => Err(End::Stop),
         }
-    }
-
-    /// Subscribes and queues the whole picture.
-    fn open(&mut self, link: &Link) {
-        let mut filters = self
-            .hub
-            .announcer
-            .as_ref()
-            .map_or_else(Vec::new, |announcer| announcer.filters());
-        filters.extend(self.leftovers.filters(&self.topics));
-        if self.gate.is_some() {
-            filters.extend(self.topics.commands());
-        }
-        self.subscribing = filters.iter().map(|filter| link.subscribe(filter)).collect();
-        self.board.forget();
-        self.announce();
-        self.tell_all();
-        (self.opening, self.greeted) = (self.outbox.states(), false);
-        if let Some(ledger) = &self.hub.ledger {
-            self.reading = Reading::Fetching(Arc::clone(ledger).next());
-        }
-    }
-
-    /// Queues `online` once the whole picture is told and every subscription is answered; no event goes before it.
-    fn greet(&mut self) {
-        if !self.greeted && self.opening == 0 && self.subscribing.is_empty() {
-            self.greeted = true;
-            self.tell_online();
-            self.opening = self.outbox.states();
-        }
-    }
-
-    fn tell_online(&mut self) {
-        self.outbox
-            .state(Message::retained(self.topics.status(), "online"));
-    }
-
-    fn announce(&mut self) {
-        let picture = Arc::clone(&self.hub.view.picture.borrow());
-        let Some(announcer) = self.hub.announcer.as_mut() else {
-            return;
-        };
-        let (messages, once_more) = announcer.announce(&picture);
-        for message in messages {
-            self.outbox.state(message);
-        }
-        self.announce_at = once_more.map(|after| Instant::now() + after);
     }
 
     fn tell_all(&mut self) {
@@ -427,36 +395,34 @@ impl Task {
                     self.leave(link).await;
                     return End::Stop;
                 }
-                incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
                 Some((what, parcel, how)) = self.sent.next() => self.confirmed(what, &parcel, how),
                 Some((about, how)) = self.orders.next() => { self.carried_out(&about, how); Ok(()) }
                 Some(answer) = self.subscribing.next() => subscribed(answer),
                 happening = self.hub.view.happenings.recv() => self.happened(happening),
                 changed = self.hub.view.picture.changed() => {
-                    if changed.is_err() {
-                        Err(End::Stop)
-                    } else {
+                    if !self.held {
                         self.look(self.extent());
-                        Ok(())
                     }
+                    changed.map_err(|_| End::Stop)
                 }
                 () = read_on(&mut self.reading) => { self.ask_on(); Ok(()) }
                 // A stage has changed: the next refresh is due sooner or later.
                 _ = told(&mut self.hub.thrift) => Ok(()),
-                () = sleep_until(refresh) => { self.tell_all(); Ok(()) }
+                () = sleep_until(refresh), if !self.held => { self.tell_all(); Ok(()) }
                 () = sleep_until(self.announce_at.unwrap_or(refresh)), if self.announce_at.is_some() => {
-                    self.announce();
+                    self.announce_once_more();
                     Ok(())
                 }
                 () = sleep_until(self.again.unwrap_or(refresh)), if self.again.is_some() => {
                     self.again = None;
-                    self.announce();
-                    self.tell_all();
+                    self.tell_again();
                     if self.greeted {
                         self.tell_online();
                     }
                     Ok(())
                 }
+                // Last: whoever floods us with commands keeps nothing else from being done.
+                incoming = link.next() => incoming.map(|incoming| self.heard(&incoming)).map_err(End::from),
             };
             if let Err(end) = turned {
                 return end;
@@ -466,7 +432,7 @@ impl Task {
 
     /// Sends what there is room for.
     fn flush(&mut self, link: &Link) -> Result<(), End> {
-        while self.sent.len() < usize::from(WINDOW) {
+        while !self.held && self.sent.len() < usize::from(WINDOW) {
             self.greet();
             let event = self.outbox.next_event().filter(|_| self.opening == 0);
             let (what, message) = if let Some((id, event)) = event {
@@ -558,15 +524,6 @@ impl Task {
         }
         link.close(Farewell::Quiet, FAREWELL).await;
     }
-}
-
-/// Publishing goes on where a subscription is refused: who reads is not to suffer for who writes.
-fn subscribed(answer: Result<(), LinkError>) -> Result<(), End> {
-    match answer {
-        Err(error @ LinkError::NotSubscribed { .. }) => tracing::warn!("MQTT: {error}"),
-        other => other?,
-    }
-    Ok(())
 }
 
 async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {

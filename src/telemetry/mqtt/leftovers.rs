@@ -82,6 +82,7 @@ mod tests {
             topic: format!("r/gw/{topic}"),
             payload: "online".into(),
             retained,
+            arrived: tokio::time::Instant::now(),
             expires_in: None,
         }
     }

@@ -12,6 +12,7 @@
 //! | `board` | what was published already, and whether a value has moved |
 //! | `outbox` | what waits for the broker |
 //! | `orders` | commands: who may, is it recent, is it well-formed, how often |
+//! | `verdicts` | which verdicts are told one by one, of commands by Sparkplug, too |
 //! | `waits` | how long until the next attempt to connect |
 //! | `hub` | the task |
 
@@ -22,12 +23,14 @@ mod leftovers;
 mod orders;
 mod outbox;
 mod topics;
+mod verdicts;
 mod waits;
 
-pub use hub::{Hub, HubHandle, HubStatus, spawn};
+pub use hub::{Hub, HubHandle, HubStatus, Left, spawn};
 pub use orders::{Ask, Audit, Key, OPERATIONS, Order, Until};
 pub use outbox::RING_BYTES;
 pub use topics::Topics;
+pub(super) use verdicts::Verdicts;
 
 use super::client::{Incoming, Message};
 use super::event::Record;
@@ -50,7 +53,12 @@ pub trait Announcer: Send {
 
     /// Told on every connection before the picture, and again whenever there is [news](Self::news). Repeats do no harm.
     /// With a duration it is asked once more after this time.
+    ///
+    /// Where it still [waits](Self::waits) on a new connection, the picture is held back until it is asked once more.
     fn announce(&mut self, picture: &Picture) -> (Vec<Message>, Option<Duration>);
+
+    /// It does not know yet what it has announced before: whoever hears it would miss what is told now.
+    fn waits(&self) -> bool;
 
     /// Hears a message on one of its topics; `Some`: everything is to be told again after this time.
     fn heard(&mut self, incoming: &Incoming) -> Option<Duration>;

@@ -139,7 +139,7 @@ pub struct Audit {
     pub new: Option<Value>,
     /// Why it was rejected; `None`: it was accepted.
     pub reason: Option<String>,
-    /// Verdicts like this that were not recorded one by one since the last one that was.
+    /// Rejections of the same user that were not recorded one by one since the last verdict that was.
     pub unrecorded: u64,
 }
 
@@ -192,11 +192,10 @@ impl Gatekeeper {
         }
     }
 
-    /// Judges a message. `heard_at`: when it came in.
+    /// Judges a message.
     pub(super) fn judge(
         &mut self,
         now: Now,
-        heard_at: Mono,
         incoming: &Incoming,
         topics: &Topics,
         picture: &Picture,
@@ -236,7 +235,7 @@ impl Gatekeeper {
         }
         let verdict = self
             .allowed(user, point.is_some(), name)
-            .and_then(|()| recent(now, heard_at, incoming, said.as_ref().ok()))
+            .and_then(|()| recent(now, incoming, said.as_ref().ok()))
             .and(said)
             .and_then(|said| match point {
                 Some(_) => order(&about, &said, picture, now).map(Work::Order),
@@ -311,14 +310,11 @@ impl Work {
     }
 }
 
-fn recent(now: Now, heard_at: Mono, incoming: &Incoming, said: Option<&Said>) -> Result<(), String> {
+fn recent(now: Now, incoming: &Incoming, said: Option<&Said>) -> Result<(), String> {
     if incoming.retained {
         return Err("it was stored by the broker; send commands without the retain flag".to_owned());
     }
-    if incoming
-        .expires_in
-        .is_some_and(|left| now.mono.since(heard_at) >= left)
-    {
+    if incoming.is_expired() {
         return Err("it has expired".to_owned());
     }
     let Some(ts) = said.and_then(|said| said.members.get("ts")) else {

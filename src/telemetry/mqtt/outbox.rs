@@ -154,6 +154,21 @@ impl Outbox {
     pub(super) fn missed(&mut self, events: u64) {
         self.dropped += events;
     }
+
+    /// For the next one who tells: what waits, without what was counted here.
+    pub(super) fn handed_over(mut self) -> Self {
+        self.lost();
+        self.dropped = 0;
+        self
+    }
+
+    /// Everything that waits goes, and is counted.
+    pub(super) fn give_up(&mut self) {
+        let waiting = self.events.len() as u64;
+        self.events.clear();
+        self.lost();
+        self.dropped += waiting;
+    }
 }
 
 #[cfg(test)]

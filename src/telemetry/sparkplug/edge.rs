@@ -260,6 +260,9 @@ impl EdgeNode {
             Input::Answered { id, result } => self.answered(now, id, result),
             Input::Thrift(thrift) => self.thrift = thrift,
             Input::Stop => {
+                // What was not said yet need not be.
+                self.effects
+                    .retain(|effect| !matches!(effect, Effect::Publish(_)));
                 self.leave(now);
                 self.stage = Stage::Stopped;
             }

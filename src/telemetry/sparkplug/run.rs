@@ -1,16 +1,17 @@
 //! The task that drives an edge node: brokers, clock, picture and memory on one side, the machine on the other.
 //!
 //! Nobody waits for it, and everything it holds is bounded: the picture is only ever the latest, messages on the way are
-//! at most [`WINDOW`], and what comes in while it waits for a slow broker at most [`HEARD`].
+//! at most [`WINDOW`], and what comes in while it waits for the broker at most [`HEARD`].
 
 use super::super::client::{Dial, Farewell, Incoming, Link, LinkError, Message, Receipt, WINDOW};
-use super::super::mqtt::{self, Ask, Desk, Until};
+use super::super::mqtt::{self, Ask, Desk, Until, Verdicts};
 use super::super::picture::View;
 use super::super::units::Slug;
 use super::command::{Order, Wish};
 use super::edge::{Audit, EdgeNode, Effect, Input, Role, Snapshot};
 use super::keep::Memory;
-use crate::domain::{BrokerSetup, Clock, Mono, SparkplugSetup, Thrift};
+use super::topic::Topics;
+use crate::domain::{BrokerSetup, Clock, SparkplugSetup, Thrift};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -26,7 +27,7 @@ use tokio::time::{sleep, timeout};
 
 /// Who commands, for the records: MQTT does not tell who it was.
 const USER: &str = "sparkplug";
-/// Messages that may wait for us while we wait for the broker; beyond it the newest is given up, and told.
+/// Messages that may wait for us while we wait for the broker; beyond it the oldest command is given up, and told.
 const HEARD: usize = 256;
 /// For the last word and the farewell.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -106,6 +107,7 @@ pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, desk: Arc<dyn Desk>)
         servers: plan.servers.len(),
         ..plan.role
     };
+    let state = Topics::new(&role.group, &role.node, role.host.as_deref()).state();
     let node = EdgeNode::new(role, memory.recall(), plan.seed);
     let (stop, stopped) = watch::channel(false);
     let (show, status) = watch::channel(node.snapshot());
@@ -119,11 +121,15 @@ pub fn spawn(plan: Plan, view: View, clock: Arc<dyn Clock>, desk: Arc<dyn Desk>)
         link: None,
         dialling: None,
         receipts: VecDeque::new(),
-        heard: VecDeque::new(),
+        heard: Heard {
+            waiting: VecDeque::new(),
+            state,
+        },
         answers: FuturesUnordered::new(),
         trouble: String::new(),
-        records: Records::default(),
+        verdicts: Verdicts::of([USER.to_owned()]),
         thrift: plan.thrift,
+        stopped: stopped.clone(),
     };
     let task = tokio::spawn(runner.run(view, stopped));
     Handle { stop, status, task }
@@ -142,12 +148,38 @@ struct Runner {
     link: Option<Link>,
     dialling: Option<Dialling>,
     receipts: VecDeque<Receipt>,
-    heard: VecDeque<Incoming>,
+    heard: Heard,
     answers: FuturesUnordered<Answer>,
     /// What was said last of the connection, so that it is said once.
     trouble: String,
-    records: Records,
+    verdicts: Verdicts,
     thrift: watch::Receiver<Thrift>,
+    stopped: watch::Receiver<bool>,
+}
+
+/// What came in while we waited for the broker.
+struct Heard {
+    waiting: VecDeque<Incoming>,
+    /// Where the primary host tells how it is.
+    state: Option<String>,
+}
+
+impl Heard {
+    /// What the primary host says of itself is worth more than any command: without it nothing is ever told.
+    fn keep(&mut self, message: Incoming) {
+        if self.waiting.len() >= HEARD {
+            let state = self.state.as_deref();
+            let of_host = |kept: &Incoming| Some(kept.topic.as_str()) == state;
+            let oldest = self.waiting.iter().position(|kept| !of_host(kept));
+            if let Some(gone) = self.waiting.remove(oldest.unwrap_or_default()) {
+                tracing::warn!(
+                    "sparkplug: more than {HEARD} messages wait; one on {} is given up",
+                    gone.topic
+                );
+            }
+        }
+        self.waiting.push_back(message);
+    }
 }
 
 /// What a turn of the loop is about.
@@ -164,7 +196,7 @@ impl Runner {
         let first = view.picture.borrow_and_update().clone();
         self.give(Input::Picture(first)).await;
         loop {
-            let turn = match self.heard.pop_front() {
+            let turn = match self.heard.waiting.pop_front() {
                 Some(message) => Turn::Input(heard(message)),
                 None => tokio::select! {
                     () = told_to_stop(&mut stopped) => {
@@ -243,7 +275,7 @@ impl Runner {
         self.link = None;
         self.dialling = None;
         self.receipts.clear();
-        self.heard.clear();
+        self.heard.waiting.clear();
     }
 
     async fn give(&mut self, input: Input) {
@@ -279,16 +311,30 @@ impl Runner {
             dial.map(|dial| -> Dialling { Box::pin(async move { dial.connect(Some(&will)).await }) });
     }
 
+    /// Waits until the broker has answered all of them, or has had its time: births are to come after the subscriptions.
     async fn subscribe(&mut self, filters: &[String]) {
-        for filter in filters {
-            let Some(link) = &self.link else { return };
-            match link.subscribe(filter).await {
-                Ok(()) => {}
-                // The rest still works without; the words say what to do.
-                Err(error @ LinkError::NotSubscribed { .. }) => tracing::error!("sparkplug: {error}"),
-                Err(error) => return self.lost(&error),
+        let Some(link) = &mut self.link else { return };
+        let mut asked: FuturesUnordered<_> = filters.iter().map(|filter| link.subscribe(filter)).collect();
+        let error = loop {
+            tokio::select! {
+                () = told_to_stop(&mut self.stopped) => {
+                    return self.node.handle(self.clock.now(), Input::Stop);
+                }
+                answer = asked.next() => match answer {
+                    None => return,
+                    Some(Ok(())) => {}
+                    // The rest still works without; the words say what to do.
+                    Some(Err(error @ LinkError::NotSubscribed { .. })) => tracing::error!("sparkplug: {error}"),
+                    Some(Err(error)) => break error,
+                },
+                // An answer cannot be read behind messages that nobody takes.
+                message = link.next() => match message {
+                    Ok(message) => self.heard.keep(message),
+                    Err(error) => break error,
+                },
             }
-        }
+        };
+        self.lost(&error);
     }
 
     /// Sends a message behind all others; waits where the broker is slow.
@@ -333,8 +379,7 @@ impl Runner {
                     Err(error) => break error,
                 },
                 message = link.next() => match message {
-                    Ok(message) if self.heard.len() < HEARD => self.heard.push_back(message),
-                    Ok(message) => tracing::warn!("sparkplug: more than {HEARD} messages wait; one on {} is given up", message.topic),
+                    Ok(message) => self.heard.keep(message),
                     Err(error) => break error,
                 },
             }
@@ -376,7 +421,8 @@ impl Runner {
 
     fn note(&mut self, audit: Audit) {
         let refused = audit.result.is_err();
-        let Some(unrecorded) = self.records.admit(self.clock.now().mono, refused) else {
+        let now = self.clock.now().mono;
+        let Some(admission) = self.verdicts.admit(now, USER, refused) else {
             return;
         };
         self.desk.note(&mqtt::Audit {
@@ -386,7 +432,7 @@ impl Runner {
             old: audit.old.map(Value::String),
             new: Some(Value::String(audit.wanted)),
             reason: audit.result.err(),
-            unrecorded,
+            unrecorded: admission.untold,
         });
     }
 }
@@ -424,56 +470,5 @@ fn heard(message: Incoming) -> Input {
         topic: message.topic,
         payload: message.payload.into(),
         retained: message.retained,
-    }
-}
-
-/// Which refusals are recorded: one by one up to [`REFUSALS`] in a [`SPAN`], and counted beyond. Nobody can fill a disk by
-/// publishing nonsense.
-#[derive(Debug, Default)]
-struct Records {
-    begun: Mono,
-    refused: u64,
-    unrecorded: u64,
-}
-
-/// Refusals recorded one by one in a span.
-const REFUSALS: u64 = 20;
-/// A span of them.
-const SPAN: Duration = Duration::from_secs(60);
-
-impl Records {
-    /// `Some`: to be recorded, with the number of those that were not.
-    fn admit(&mut self, now: Mono, refused: bool) -> Option<u64> {
-        if now.since(self.begun) >= SPAN {
-            (self.begun, self.refused) = (now, 0);
-        }
-        self.refused += u64::from(refused);
-        if refused && self.refused > REFUSALS {
-            self.unrecorded += 1;
-            return None;
-        }
-        Some(std::mem::take(&mut self.unrecorded))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_beyond_a_number_are_counted() {
-        let mut records = Records::default();
-        for _ in 0..REFUSALS {
-            assert_eq!(records.admit(Mono(5), true), Some(0));
-        }
-        assert_eq!(records.admit(Mono(6), true), None);
-        assert_eq!(records.admit(Mono(7), true), None);
-        assert_eq!(
-            records.admit(Mono(8), false),
-            Some(2),
-            "what was done is always recorded"
-        );
-        assert_eq!(records.admit(Mono(9), true), None);
-        assert_eq!(records.admit(Mono(60_000), true), Some(1));
     }
 }

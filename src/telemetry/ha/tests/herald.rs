@@ -27,6 +27,7 @@ fn incoming(topic: &str, payload: &str, retained: bool) -> Incoming {
         topic: topic.into(),
         payload: payload.to_owned().into(),
         retained,
+        arrived: Instant::now(),
         expires_in: None,
     }
 }

@@ -10,15 +10,10 @@ use crate::telemetry::units::At;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Commands that may be carried out at the same time.
 const AT_ONCE: usize = 16;
-/// Rejections that are recorded one by one within [`RECORD_PERIOD`]; more are counted.
-const RECORDED: u32 = 20;
-/// See [`RECORDED`].
-const RECORD_PERIOD: Duration = Duration::from_secs(60);
 
 impl Task {
     pub(super) fn heard(&mut self, incoming: &Incoming) {
@@ -35,7 +30,7 @@ impl Task {
         let now = self.hub.clock.now();
         let picture = Arc::clone(&self.hub.view.picture.borrow());
         let Some(gate) = self.gate.as_mut() else { return };
-        match gate.judge(now, now.mono, incoming, &self.topics, &picture) {
+        match gate.judge(now, incoming, &self.topics, &picture) {
             Heard::Nothing => {}
             Heard::Rejected(about, reason) => self.reject(&about, reason),
             Heard::Request(operation, point, about) => {
@@ -50,12 +45,11 @@ impl Task {
                         .map(|(id, point)| (id.to_string(), json!(point.session)))
                         .collect(),
                     _ => {
-                        self.announce();
-                        self.tell_all();
+                        self.tell_again();
                         Value::Null
                     }
                 };
-                self.note(&about, None, None);
+                self.accept(&about, None);
                 self.respond(&about, ResponseStatus::Ok, None, Some(data));
             }
             Heard::Order(_, about) if self.orders.len() >= AT_ONCE => {
@@ -74,7 +68,7 @@ impl Task {
         match how {
             Err(reason) => self.reject(about, reason),
             Ok((old, new)) => {
-                self.note(about, Some((old.clone(), new.clone())), None);
+                self.accept(about, Some((old.clone(), new.clone())));
                 let change = about.point.clone().map(|cp| Change {
                     cp,
                     key: about.name.clone(),
@@ -86,22 +80,30 @@ impl Task {
         }
     }
 
-    fn reject(&mut self, about: &About, reason: String) {
-        let (since, recorded, unrecorded) = &mut self.rejected;
-        if since.elapsed() >= RECORD_PERIOD {
-            (*since, *recorded) = (Instant::now(), 0);
-        }
-        *recorded += 1;
-        if *recorded > RECORDED {
-            // Somebody tries and tries: neither the log nor the line to the broker is filled with it.
-            *unrecorded += 1;
+    fn accept(&mut self, about: &About, change: Option<(Value, Value)>) {
+        let now = self.hub.clock.now().mono;
+        let admission = self.verdicts.admit(now, &about.user, false);
+        self.note(
+            about,
+            change,
+            None,
+            admission.map_or(0, |admission| admission.untold),
+        );
+    }
+
+    fn reject(&mut self, about: &About, mut reason: String) {
+        let now = self.hub.clock.now().mono;
+        let Some(admission) = self.verdicts.admit(now, &about.user, true) else {
             return;
+        };
+        if admission.last {
+            reason.push_str("; further rejections of this minute are only counted");
         }
-        self.note(about, None, Some(reason.clone()));
+        self.note(about, None, Some(reason.clone()), admission.untold);
         self.respond(about, ResponseStatus::Rejected, Some(reason), None);
     }
 
-    fn note(&mut self, about: &About, change: Option<(Value, Value)>, reason: Option<String>) {
+    fn note(&self, about: &About, change: Option<(Value, Value)>, reason: Option<String>, unrecorded: u64) {
         let (old, new) = change.map_or((None, about.asked.clone()), |(old, new)| (Some(old), Some(new)));
         let audit = Audit {
             user: about.user.clone(),
@@ -110,7 +112,7 @@ impl Task {
             old,
             new,
             reason,
-            unrecorded: std::mem::take(&mut self.rejected.2),
+            unrecorded,
         };
         if let Some(desk) = &self.hub.desk {
             desk.note(&audit);

@@ -1,5 +1,8 @@
 //! The hub in simulated time, before a broker at the other end of a pipe.
 
+mod held_up;
+mod left;
+
 use super::*;
 use crate::domain::{BrokerSetup, ClockQuality, CommandRights, CpId, Mono, MqttVersion, Now, Slug, Wall};
 use crate::sim::broker::{Broker, Way};
@@ -148,63 +151,93 @@ struct Bench {
     traffic: Arc<Traffic>,
 }
 
+/// A hub that is not started yet, and what it is given.
+struct Parts {
+    hub: Hub,
+    thrift: watch::Sender<Thrift>,
+    rows: watch::Sender<u64>,
+}
+
+fn parts(broker: &Broker, way: Way, easel: &Easel) -> Parts {
+    let rights = CommandRights {
+        keys: BTreeSet::new(),
+        operations: BTreeSet::from(["info".to_owned()]),
+        spacing: Duration::from_millis(100),
+    };
+    let setup = MqttSetup {
+        broker: BrokerSetup {
+            host: "broker".to_owned(),
+            port: 1883,
+            tls: false,
+            client_id: "gw".to_owned(),
+            user: None,
+            password: None,
+            ca_file: None,
+            identity: None,
+            version: MqttVersion::V311,
+            keep_alive: Duration::from_secs(30),
+        },
+        prefix: "retrovolt".to_owned(),
+        gateway: "gw".to_owned(),
+        refresh: Duration::from_secs(60),
+        flat: false,
+        keep_records: 24 * HOUR,
+        commands: Some(BTreeMap::from([("ha".to_owned(), rights)])),
+        ha: Default::default(),
+    };
+    let (thrift, judged) = watch::channel(Thrift::Free);
+    let (rows, there) = watch::channel(0);
+    let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
+    let hub = Hub {
+        dial: Dial {
+            pipe: Some(pipe(broker, way)),
+            ..Dial::new(setup.broker.clone(), tls, Arc::default())
+        },
+        setup,
+        view: easel.view(),
+        announcer: None,
+        ledger: Some(Arc::new(Book {
+            rows: there,
+            done: Mutex::new(0),
+        })),
+        desk: Some(Arc::new(Idle)),
+        left: Left::default(),
+        clock: Arc::new(Simulated(Instant::now())),
+        thrift: judged,
+        seed: 1,
+    };
+    Parts { hub, thrift, rows }
+}
+
+/// The same without a ledger.
+fn plain(broker: &Broker, way: Way, easel: &Easel) -> Hub {
+    Hub {
+        ledger: None,
+        ..parts(broker, way, easel).hub
+    }
+}
+
 impl Bench {
     fn new(way: Way) -> Self {
-        let (broker, traffic) = (Broker::new(way), Arc::new(Traffic::default()));
-        let rights = CommandRights {
-            keys: BTreeSet::new(),
-            operations: BTreeSet::from(["info".to_owned()]),
-            spacing: Duration::from_millis(100),
-        };
-        let setup = MqttSetup {
-            broker: BrokerSetup {
-                host: "broker".to_owned(),
-                port: 1883,
-                tls: false,
-                client_id: "gw".to_owned(),
-                user: None,
-                password: None,
-                ca_file: None,
-                identity: None,
-                version: MqttVersion::V311,
-                keep_alive: Duration::from_secs(30),
-            },
-            prefix: "retrovolt".to_owned(),
-            gateway: "gw".to_owned(),
-            refresh: Duration::from_secs(60),
-            flat: false,
-            keep_records: 24 * HOUR,
-            commands: Some(BTreeMap::from([("ha".to_owned(), rights)])),
-            ha: Default::default(),
-        };
+        Self::with(Broker::new(way), way, |_| {})
+    }
+
+    /// Before this broker, with a hub that is changed before it starts.
+    fn with(broker: Broker, way: Way, change: impl FnOnce(&mut Hub)) -> Self {
         let easel = Easel::new(picture(0, Status::Charging, true));
-        let (thrift, judged) = watch::channel(Thrift::Free);
-        let (rows, there) = watch::channel(0);
-        let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
-        let hub = spawn(Hub {
-            dial: Dial {
-                pipe: Some(pipe(&broker, way)),
-                ..Dial::new(setup.broker.clone(), tls, traffic.clone())
-            },
-            setup,
-            view: easel.view(),
-            announcer: None,
-            ledger: Some(Arc::new(Book {
-                rows: there,
-                done: Mutex::new(0),
-            })),
-            desk: Some(Arc::new(Idle)),
-            clock: Arc::new(Simulated(Instant::now())),
-            thrift: judged,
-            seed: 1,
-        });
+        let Parts {
+            mut hub,
+            thrift,
+            rows,
+        } = parts(&broker, way, &easel);
+        change(&mut hub);
         Self {
             broker,
             easel,
-            hub,
+            traffic: hub.dial.traffic.clone(),
+            hub: spawn(hub),
             thrift,
             rows,
-            traffic,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The edge node as a whole: stories, and a host of our own that holds it to the rules while everything changes.
 
 mod docs;
+mod held_up;
 mod host;
 mod model;
 mod stories;
