@@ -39,6 +39,9 @@ struct Seen {
     /// The last `seq` of each topic, and whether one was not larger than the one before it.
     seqs: BTreeMap<String, (u64, bool)>,
     to_say: Vec<u8>,
+    /// Which topics are kept whole, by their ending, and what came on them.
+    keeps: Option<&'static str>,
+    kept: Vec<(String, String)>,
 }
 
 /// The broker; clones share it.
@@ -103,6 +106,17 @@ impl Broker {
     #[must_use]
     pub fn is_in_order(&self, topic: &str) -> bool {
         self.seen().seqs.get(topic).is_some_and(|(_, mixed)| !mixed)
+    }
+
+    /// From now on every message is kept whose topic ends so.
+    pub fn keep(&self, ending: &'static str) {
+        self.seen().keeps = Some(ending);
+    }
+
+    /// What was kept: topic and payload, in the order in which they came.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(String, String)> {
+        self.seen().kept.clone()
     }
 
     /// Sends whoever is connected a short message in 3.1.1, quality 0.
@@ -181,6 +195,9 @@ impl Broker {
             let (last, mixed) = seen.seqs.entry(topic.clone()).or_default();
             *mixed |= seq <= *last;
             *last = seq;
+        }
+        if seen.keeps.is_some_and(|ending| topic.ends_with(ending)) {
+            seen.kept.push((topic.clone(), text.clone()));
         }
         seen.last.insert(topic, text);
     }
