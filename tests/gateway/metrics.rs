@@ -55,20 +55,21 @@ pub fn samples(page: &str) -> BTreeMap<String, f64> {
 /// The first page on which these samples are at least 1: the picture is painted anew only every tenth of a second, and
 /// brokers are looked at once a second.
 pub async fn shown(socket: &Path, wanted: &[&str]) -> String {
+    let mut missing: Vec<&str> = Vec::new();
     let page = async {
         loop {
             let page = scrape(socket, PLAIN).await;
             let seen = samples(&page);
-            if wanted
-                .iter()
-                .all(|name| seen.get(*name).is_some_and(|value| *value >= 1.0))
-            {
+            let there = |name: &&str| seen.get(*name).is_some_and(|value| *value >= 1.0);
+            missing = wanted.iter().copied().filter(|name| !there(name)).collect();
+            if missing.is_empty() {
                 return page;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    timeout(PATIENCE, page).await.expect("the picture is painted")
+    let page = timeout(PATIENCE, page).await;
+    page.unwrap_or_else(|_| panic!("not shown: {missing:?}"))
 }
 
 /// What `setup.sh` has unpacked.
@@ -194,7 +195,7 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
 
     let ended = "retrovolt_cp_sessions_total{cp=\"m-1\",reason=\"ev_disconnected\"}";
     let free = "retrovolt_cp_status{cp=\"m-1\",status=\"available\"}";
-    let voltage = "retrovolt_cp_voltage_volts{cp=\"m-1\",phase=\"L3\"}";
+    let voltage = "retrovolt_cp_voltage_volts{cp=\"m-1\",phase=\"L1\"}";
     let meter = "retrovolt_meter_available{meter=\"m-meter\"}";
     let plain = shown(
         &socket,

@@ -53,22 +53,20 @@ impl Clock for Simulated {
     }
 }
 
-/// Time that moves only when it is told to. Tokio's would run on whenever all tasks wait, be it for the threads of the
-/// store; while a blocking task runs it does not.
-struct Held(mpsc::Sender<()>);
-
-impl Held {
-    fn time() -> Self {
-        let (held, let_go) = mpsc::channel();
-        tokio::task::spawn_blocking(move || let_go.recv());
-        Self(held)
-    }
+/// Has time move only when it is told to, until what is returned is dropped. Tokio's would run on whenever all tasks wait, be
+/// it for the threads of the store; while a blocking task runs it does not.
+fn hold_time() -> mpsc::Sender<()> {
+    let (held, let_go) = mpsc::channel();
+    tokio::task::spawn_blocking(move || let_go.recv());
+    held
 }
 
 /// The way to the broker.
 #[derive(Default)]
 struct Line {
     stands: AtomicBool,
+    /// Attempts while it did not stand.
+    failed: AtomicU64,
     open: Mutex<Vec<AbortHandle>>,
 }
 
@@ -77,6 +75,7 @@ impl Line {
         let (line, broker) = (Arc::clone(self), broker.clone());
         Arc::new(move || {
             if !line.stands.load(Ordering::Relaxed) {
+                line.failed.fetch_add(1, Ordering::Relaxed);
                 return Err(ErrorKind::ConnectionRefused.into());
             }
             let (near, far) = tokio::io::duplex(SOCKET_BYTES);
@@ -187,13 +186,14 @@ struct Run {
     store: Store,
     boot: BootId,
     begun: Instant,
+    _easel: Easel,
     hub: HubHandle,
     keeper: JoinHandle<()>,
 }
 
 struct Site {
     dir: tempfile::TempDir,
-    _held: Held,
+    _held: mpsc::Sender<()>,
     begun: Instant,
     /// At the begin of the day.
     unix_ms: i64,
@@ -253,7 +253,7 @@ impl Site {
         let today = SystemClock::new(BootId(0), None, 0).now().wall.unix_ms;
         Self {
             dir: tempfile::tempdir().unwrap(),
-            _held: Held::time(),
+            _held: hold_time(),
             begun: Instant::now(),
             unix_ms: today - 24 * 3_600_000,
             broker,
@@ -280,6 +280,7 @@ impl Site {
         let records = Arc::new(records.await.unwrap());
         let setup = setup();
         let keeper = tokio::spawn(Arc::clone(&records).keep(setup.keep_records));
+        let easel = Easel::new(Picture::blank());
         let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
         let hub = mqtt::spawn(Hub {
             dial: Dial {
@@ -287,7 +288,7 @@ impl Site {
                 ..Dial::new(setup.broker.clone(), tls, Arc::default())
             },
             setup,
-            view: Easel::new(Picture::blank()).view(),
+            view: easel.view(),
             announcer: None,
             ledger: Some(records as Arc<dyn Ledger>),
             desk: None,
@@ -302,6 +303,7 @@ impl Site {
             store,
             boot: opened.boot,
             begun: Instant::now(),
+            _easel: easel,
             hub,
             keeper,
         }
@@ -310,11 +312,9 @@ impl Site {
     /// Lets time pass, and everybody do what is due by then.
     async fn pass(&self, run: &Run, time: Duration) {
         tokio::time::advance(time).await;
-        // A look of the reader is three questions to the store, and a confirmation one commit.
-        for _ in 0..4 {
-            run.store.turns().await.unwrap();
-            run.store.commit(Batch::default()).await.unwrap();
-        }
+        // Both threads of the store have turned: whoever asked them has the answer.
+        run.store.turns().await.unwrap();
+        run.store.commit(Batch::default()).await.unwrap();
     }
 
     /// Commits what happens in a minute, and the CSMSs have got all that was before.
@@ -386,6 +386,8 @@ impl Site {
         }
         assert_eq!(self.begun.elapsed(), 24 * HOUR);
         assert!(!run.hub.status.borrow().online);
+        let failed = self.line.failed.load(Ordering::Relaxed);
+        assert!(failed > 4_000, "it is looked for the broker each time: {failed}");
         assert_eq!((self.broker.connections(), self.broker.kept().len()), (0, 0));
         run
     }
@@ -459,8 +461,17 @@ impl Site {
             assert_eq!(of(&reader_of(&cp)).pending, 0, "{cp}");
         }
         assert_eq!(self.given_up.load(Ordering::Relaxed), 0);
+        self.end(run).await;
+    }
+
+    /// A clean end of the gateway: the farewell of a hub that is connected takes its time.
+    async fn end(&self, run: Run) {
         run.keeper.abort();
-        run.hub.end().await;
+        let farewell = tokio::spawn(run.hub.end());
+        for _ in 0..10 {
+            tokio::time::advance(SECOND).await;
+        }
+        farewell.await.unwrap();
         run.store.close().await;
     }
 }
