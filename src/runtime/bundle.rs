@@ -199,7 +199,7 @@ fn without_addresses(line: &str) -> String {
     words.collect()
 }
 
-/// Passwords and tokens of the configuration. One of a letter or two would blot out half the text and is no secret.
+/// Passwords of CSMSs and brokers, and tokens, of the configuration. One of a letter or two would blot out half the text and is no secret.
 fn secrets(setup: &SiteSetup) -> Vec<String> {
     let points = setup.charge_points.iter();
     let mut found = Vec::new();
@@ -214,6 +214,12 @@ fn secrets(setup: &SiteSetup) -> Vec<String> {
                 found.push(token.text.clone());
             }
         }
+    }
+    let brokers = setup.mqtt.iter().map(|mqtt| &mqtt.broker);
+    let edge = setup.sparkplug.iter().flat_map(|sparkplug| &sparkplug.brokers);
+    for password in brokers.chain(edge).filter_map(|broker| broker.password.as_ref()) {
+        // What is no text cannot stand in one.
+        found.extend(str::from_utf8(password.bytes()).map(str::to_owned));
     }
     found.retain(|secret| secret.len() > 3);
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -238,6 +244,8 @@ pub(super) fn bounded(text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{BrokerSetup, CsmsSetup, HaSetup, MqttSetup, MqttVersion, Secret, SparkplugSetup};
+    use std::time::Duration;
 
     #[test]
     fn addresses_lose_their_passwords() {
@@ -263,6 +271,60 @@ mod tests {
     }
 
     #[test]
+    fn the_passwords_of_every_back_end_are_hidden_wherever_they_stand() {
+        let broker = |password: &str| BrokerSetup {
+            host: "broker".to_owned(),
+            port: 1883,
+            tls: false,
+            client_id: "gw".to_owned(),
+            user: Some("gw".to_owned()),
+            password: Some(Secret::new(password)),
+            ca_file: None,
+            identity: None,
+            version: MqttVersion::Auto,
+            keep_alive: Duration::from_secs(30),
+        };
+        let mut cp = crate::runtime::tests::charge_point();
+        cp.csms.push(CsmsSetup {
+            security: Security::Basic {
+                password: "of-the-csms".to_owned(),
+            },
+            ..crate::runtime::tests::csms()
+        });
+        let setup = SiteSetup {
+            charge_points: vec![cp],
+            mqtt: Some(MqttSetup {
+                broker: broker("of-the-broker"),
+                prefix: "retrovolt".to_owned(),
+                gateway: "gw".to_owned(),
+                refresh: Duration::from_secs(60),
+                flat: false,
+                keep_records: Duration::from_secs(86_400),
+                commands: None,
+                ha: HaSetup::default(),
+            }),
+            sparkplug: Some(SparkplugSetup {
+                brokers: vec![broker("of-the-first-host"), broker("of-the-second-host")],
+                group: "site".to_owned(),
+                edge_node: "gw".to_owned(),
+                host_id: None,
+                aliases: false,
+                commands: false,
+                retry: (Duration::from_secs(1), Duration::from_secs(60)),
+            }),
+            ..SiteSetup::default()
+        };
+        for secret in ["csms", "broker", "first-host", "second-host"] {
+            let line = format!("refused (user gw, password of-the-{secret})");
+            assert_eq!(
+                without_secrets(&line, &setup),
+                "refused (user gw, password ***)",
+                "{secret}"
+            );
+        }
+    }
+
+    #[test]
     fn tokens_in_a_state_are_hidden() {
         let value = serde_json::json!({"evses": [{"tx": {"token": {"text": "04A1B2"}, "id": "x"}}, {"tx": {"token": null}}]});
         let shown = hide_tokens(value).to_string();
@@ -281,7 +343,7 @@ mod tests {
         let ring = super::super::ring::Ring::new();
         ring.push(tracing::Level::INFO, "hello".to_owned());
         let all = ring.all();
-        let now = Instant::now() + std::time::Duration::from_secs(10);
+        let now = Instant::now() + Duration::from_secs(10);
         let window = |oldest, latest| Window {
             oldest_ms: oldest,
             latest_ms: latest,

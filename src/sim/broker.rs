@@ -43,6 +43,9 @@ struct Seen {
     /// What every subscriber is told that asks for it.
     kept: Vec<Said>,
     to_say: Vec<Said>,
+    /// Which topics are heard whole, by their ending, and what came on them.
+    ending: Option<&'static str>,
+    heard: Vec<(String, String)>,
 }
 
 /// A message of a test, quality 0.
@@ -139,6 +142,17 @@ impl Broker {
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
         self.seen().topics.clone()
+    }
+
+    /// From now on every message is remembered whose topic ends so.
+    pub fn listen_for(&self, ending: &'static str) {
+        self.seen().ending = Some(ending);
+    }
+
+    /// What was remembered: topic and payload, in the order in which they came.
+    #[must_use]
+    pub fn heard(&self) -> Vec<(String, String)> {
+        self.seen().heard.clone()
     }
 
     /// Sends whoever is connected a message, quality 0.
@@ -247,6 +261,9 @@ impl Broker {
             let (last, mixed) = seen.seqs.entry(topic.clone()).or_default();
             *mixed |= seq <= *last;
             *last = seq;
+        }
+        if seen.ending.is_some_and(|ending| topic.ends_with(ending)) {
+            seen.heard.push((topic.clone(), text.clone()));
         }
         seen.last.insert(topic, text);
     }

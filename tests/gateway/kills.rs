@@ -186,7 +186,15 @@ fn journal_agrees(dir: &Path, audit: &[Row]) {
     }
 }
 
-/// A charger on Modbus TCP with the made-up profile, dropped into the device folder.
+/// The same site with the meter that bills what goes through its box; the meter's poll is the shortest that its line takes.
+pub fn metered(toml: &str) -> String {
+    let (box_only, both) = ("charger = \"box\"\n", "charger = \"box\"\nmeter = \"meter\"\n");
+    assert!(toml.contains(box_only));
+    toml.replace(box_only, both)
+        + "\n[[device]]\nid = \"meter\"\nbus = \"net\"\nprofile = \"eastron-sdm630\"\nunit = 3\npoll = \"500ms\"\n"
+}
+
+/// Chargers on Modbus TCP with the made-up profile, dropped into the device folder, and a meter of the first.
 pub async fn quick_world(dir: &Path) -> World {
     std::fs::create_dir_all(dir.join("devices.d")).expect("a folder");
     std::fs::write(dir.join("devices.d/quick.toml"), QUICK_BOX).expect("a profile");
@@ -201,9 +209,11 @@ pub async fn quick_world(dir: &Path) -> World {
         device.think = Duration::from_millis(1);
         device
     };
+    let meter = Library::builtin().get("eastron-sdm630");
+    let meter = DeviceSpec::new("meter", meter.expect("a shipped profile"), 3).measuring(&["box"]);
     let spec = WorldSpec {
         lines: Vec::new(),
-        servers: vec![("net".into(), vec![quick("box", 1), quick("box2", 2)])],
+        servers: vec![("net".into(), vec![quick("box", 1), quick("box2", 2), meter])],
     };
     World::start(spec, Arc::new(RealClock::start()))
         .await

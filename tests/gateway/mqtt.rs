@@ -2,7 +2,7 @@
 //! commanded reaches the charger only as far as it may.
 
 use crate::broker::{Broker, Got, Subscriber};
-use crate::kills::{configuration, quick_world};
+use crate::kills::{configuration, metered, quick_world};
 use crate::rig::{python, root};
 use crate::site::{PATIENCE, process, until};
 use retrovolt::domain::MilliAmps;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub const CANARY: &str = "cAnArY-9f1d";
 
-const ACL: &str = "user gw\ntopic readwrite retrovolt/#\nuser ha\ntopic read retrovolt/#\nuser reader\ntopic read retrovolt/#\npattern write retrovolt/+/as/%u/#\n";
+const ACL: &str = "user gw\ntopic readwrite retrovolt/#\ntopic readwrite homeassistant/#\nuser ha\ntopic read retrovolt/#\nuser reader\ntopic read retrovolt/#\npattern write retrovolt/+/as/%u/#\n";
 
 pub async fn broker() -> Broker {
     Broker::mosquitto(
@@ -84,10 +84,12 @@ impl Witness {
         }
     }
 
+    /// It sees what it gets as it was published: whether it is to be kept, too.
     async fn of(broker: &Broker) -> Self {
+        let reader = ["-u", "reader", "-P", "r", "-V", "mqttv5", "--retain-as-published"];
         Self::with(
             broker
-                .subscriber(&["-u", "reader", "-P", "r", "-t", "retrovolt/#"])
+                .subscriber(&[&reader[..], &["-t", "retrovolt/#"]].concat())
                 .await,
         )
     }
@@ -153,7 +155,9 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
     let csms = Csms::start().await.expect("a CSMS");
     let world = quick_world(dir.path()).await;
     let mut broker = broker().await;
-    let toml = configuration(dir.path(), &csms, &world, "1.6") + &mqtt_toml(dir.path(), broker.port);
+    let with = "refresh = \"5s\"\nflat = true\nha_discovery = \"device\"";
+    let mqtt = mqtt_toml(dir.path(), broker.port).replace("refresh = \"5s\"", with);
+    let toml = metered(&configuration(dir.path(), &csms, &world, "1.6")) + &mqtt;
     let mut gateway = process(dir.path(), &toml);
     let mut witness = Witness::of(&broker).await;
     gateway.start().expect("the gateway starts");
@@ -267,7 +271,17 @@ async fn the_tree_the_commands_and_the_records_of_a_real_session() {
         "csms",
         "event",
         "record",
+        "meterAvailability",
+        "meterState",
         "siteState",
+        "flatPoint",
+        "flatPointPhase",
+        "flatMeter",
+        "flatMeterPhase",
+        "flatSite",
+        "flatSitePhase",
+        "haAnnounced",
+        "set",
         "response",
     ] {
         assert!(

@@ -1,10 +1,12 @@
 //! X2 and U6: the real process with a secret in every place that takes one, through a session, an outage, bad
-//! configurations, a kill and all that asks it, at the loudest log level. None of them comes up anywhere.
+//! configurations, a kill and all that asks it, at the loudest log level. None of them comes up anywhere, nor in what is
+//! published on a real broker.
 //!
 //! What is kept on purpose: passwords and keys that a CSMS has set, in files of mode 0600 below `state/csms` and the like;
 //! tokens in the ledger, for they are what a session is billed by, and in the configuration that is kept. Tokens are no
 //! credentials of the gateway: the status of the local socket names them. Logs and support bundles do not.
 
+use crate::broker::Broker;
 use crate::canaries::{Canaries, files};
 use crate::kills::quick_world;
 use crate::site::{gateway_toml, process, quick_toml, until};
@@ -16,18 +18,109 @@ use serde_json::json;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 const CP: &str = "CANARY";
 /// What the CSMS sets as password: hexadecimal digits, as 1.6 wants it.
 const SET_BY_CSMS: &str = "c4a4a1b2c3d4e5f60718293a4b5c6d7e";
 
+/// The log of this run that is kept in memory has been full when a bundle has so much of it.
+const FULL_LOG_BYTES: usize = 180_000;
+/// Promise U6: a bundle is there within this time.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// A broker whose accounts are secrets, and somebody who hears all that is published there.
+struct Listened {
+    broker: Broker,
+    _ears: Child,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Listened {
+    /// `accounts`: names and passwords.
+    async fn with(accounts: &[(&str, &str)]) -> Self {
+        let lines = "allow_anonymous false\npassword_file DIR/passwords\n";
+        let broker = Broker::mosquitto(lines, |dir| {
+            let file = put(dir, "passwords", "");
+            for (user, password) in accounts.iter().chain(&[("reader", "r")]) {
+                let mut made = std::process::Command::new("mosquitto_passwd");
+                let made = made.args(["-b", &file, user, password]).output();
+                assert!(made.expect("mosquitto_passwd").status.success());
+            }
+        })
+        .await;
+        let port = broker.port.to_string();
+        let mut ears = Command::new("stdbuf")
+            .args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &port])
+            .args(["-u", "reader", "-P", "r", "-q", "1", "-t", "#", "-F", "%t %p"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("mosquitto_sub; run `make setup`");
+        let mut said = ears.stdout.take().expect("piped");
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&heard);
+        tokio::spawn(async move {
+            let mut chunk = vec![0; 64 * 1024];
+            while let Ok(read @ 1..) = said.read(&mut chunk).await {
+                all.lock().expect("nobody panics with it").extend(&chunk[..read]);
+            }
+        });
+        broker.logged("# (QoS 1)").await;
+        Self {
+            broker,
+            _ears: ears,
+            heard,
+        }
+    }
+
+    fn heard(&self) -> Vec<u8> {
+        self.heard.lock().expect("nobody panics with it").clone()
+    }
+
+    /// The MQTT and the Sparkplug side of the gateway, with passwords in a file and in the configuration.
+    fn toml(&self, dir: &Path, mqtt: &str, sparkplug: &str) -> String {
+        let (port, file) = (self.broker.port, put(dir, "secrets/mqtt.password", mqtt));
+        format!(
+            r#"
+[mqtt]
+url = "mqtt://127.0.0.1:{port}"
+user = "gw"
+password_file = "{file}"
+gateway_id = "gw"
+refresh = "5s"
+flat = true
+ha_discovery = "device"
+commands = "allow-list"
+
+[[mqtt.allow]]
+name = "reader"
+set = ["authorize"]
+
+[sparkplug]
+group = "site"
+edge_node = "gw"
+
+[[sparkplug.broker]]
+url = "mqtt://127.0.0.1:{port}"
+user = "edge"
+password = "{sparkplug}"
+"#
+        )
+    }
+}
+
 /// The site and everything that was said.
 struct Story {
     dir: TempDir,
     csms: Csms,
+    listened: Listened,
     world: World,
     /// Credentials: nowhere.
     secrets: Canaries,
@@ -70,7 +163,13 @@ impl Story {
         let world = quick_world(dir.path()).await;
         let (mut secrets, mut tokens) = (Canaries::default(), Canaries::default());
         let card = tokens.plant("card of a remote start");
-        let good = configuration(dir.path(), &csms, &world, &mut secrets, &mut tokens);
+        let (mqtt, edge) = (
+            secrets.plant("password of MQTT"),
+            secrets.plant("password of Sparkplug"),
+        );
+        let listened = Listened::with(&[("gw", &mqtt), ("edge", &edge)]).await;
+        let good = configuration(dir.path(), &csms, &world, &mut secrets, &mut tokens)
+            + &listened.toml(dir.path(), &mqtt, &edge);
         let credentials = dir.path().join("credentials");
         let gateway = process(dir.path(), &good)
             .with_arguments(&["-vv"])
@@ -86,6 +185,7 @@ impl Story {
         Self {
             dir,
             csms,
+            listened,
             world,
             secrets,
             tokens,
@@ -123,9 +223,26 @@ impl Story {
             .await;
         let (took, facts) = (begin.elapsed(), path.metadata().expect("a bundle"));
         println!("U6: {} bytes after {took:?}", facts.len());
+        assert!(took <= IN_TIME, "{took:?}");
         assert!(facts.len() <= 5_000_000, "{} bytes", facts.len());
         assert_eq!(facts.permissions().mode() & 0o777, 0o600);
         self.bundles.push(path);
+    }
+
+    /// Has the log in memory run over: so many words about a bad configuration.
+    async fn fill_the_log(&mut self) {
+        let wrong: String = (0..12).map(|n| format!("wrong_{n} = {n}\n")).collect();
+        let bad = self
+            .good
+            .replacen("[gateway]\n", &format!("[gateway]\n{wrong}"), 1);
+        self.gateway.configure(&bad).expect("written");
+        let socket = self.gateway.socket().display().to_string();
+        for _ in 0..110 {
+            let mut reload = Command::new(env!("CARGO_BIN_EXE_retrovolt"));
+            reload.args(["reload", "--socket", &socket]);
+            let refused = reload.output().await.expect("it runs");
+            assert!(!refused.status.success(), "it is bad");
+        }
     }
 
     async fn ask_everything(&mut self) {
@@ -239,6 +356,30 @@ fn bad_ones(good: &str, secrets: &mut Canaries) -> Vec<String> {
             ),
         good.to_owned() + &format!("\n[gatewy]\npassword = \"{}\"\n", secrets.plant("unknown table")),
         good.to_owned() + &format!("\n[gateway]\npassword = \"{}\"\n", secrets.plant("table twice")),
+        good.replacen(
+            "url = \"mqtt://",
+            &format!(
+                "url = \"mqtt://gw:{}@",
+                secrets.plant("user part of the URL of the broker")
+            ),
+            1,
+        ),
+        good.replacen(
+            "[mqtt]\n",
+            &format!(
+                "[mqtt]\npasword = \"{}\"\n",
+                secrets.plant("misspelled key of MQTT")
+            ),
+            1,
+        ),
+        good.replacen(
+            "user = \"edge\"\npassword",
+            &format!(
+                "user = \"edge\"\npassword = \"{}\"\npassword",
+                secrets.plant("password of Sparkplug twice")
+            ),
+            1,
+        ),
         good.to_owned()
             + &format!(
                 "\nmqtt_password = \"{}\"\n",
@@ -250,6 +391,43 @@ fn bad_ones(good: &str, secrets: &mut Canaries) -> Vec<String> {
                 secrets.plant("key of no bus")
             ),
     ]
+}
+
+/// Both sides of the broker are there.
+fn both_sides(status: &serde_json::Value) -> bool {
+    status["mqtt"]["online"] == true && status["sparkplug"]["stage"] == "online"
+}
+
+/// A token is presented by MQTT, the broker goes and comes back, and refuses a password that is another one now.
+async fn a_broker_full_of_secrets(story: &mut Story) {
+    let card = story.tokens.plant("card by MQTT");
+    let topic = format!("retrovolt/gw/as/reader/cp/{}/authorize/set", CP.to_lowercase());
+    // Not planted in what is heard: whoever presents a card by MQTT tells it to the broker in the open.
+    let before = story.listened.heard().len();
+    let publish = ["-u", "reader", "-P", "r", "-q", "1", "-t", &topic, "-m", &card];
+    story.listened.broker.publish(&publish).await;
+    let answered = |heard: &[u8]| contains(heard, "retrovolt/gw/response/reader/authorize");
+    until(&story.gateway, "an answer", |_| {
+        answered(&story.listened.heard()[before..])
+    })
+    .await;
+    story.listened.broker.kill().await;
+    until(&story.gateway, "no broker", |s| s["mqtt"]["online"] == false).await;
+    story.listened.broker.start().await;
+    until(&story.gateway, "the broker again", both_sides).await;
+    let file = story.dir.path().join("secrets/mqtt.password");
+    let good = std::fs::read_to_string(&file).expect("a file");
+    let socket = story.gateway.socket().display().to_string();
+    let wrong = story.secrets.plant("wrong password of MQTT");
+    for (password, online) in [(wrong, false), (good, true)] {
+        std::fs::write(&file, password).expect("a file");
+        story.verb(&["reload", "--socket", &socket], false).await;
+        until(&story.gateway, "the verdict on the password", |s| {
+            s["mqtt"]["online"] == online
+                && (online || !s["mqtt"]["detail"].as_str().unwrap_or("").is_empty())
+        })
+        .await;
+    }
 }
 
 /// What a CSMS may send with a secret in it.
@@ -321,7 +499,9 @@ async fn x2_no_secret_comes_up_in_logs_database_bundle_or_output() {
     })
     .await;
 
+    until(&story.gateway, "both sides of the broker", both_sides).await;
     a_csms_full_of_secrets(&mut story).await;
+    a_broker_full_of_secrets(&mut story).await;
     story.world.plug("box", EvSpec::default()).expect("a charger");
     let start = json!({ "connectorId": 1, "idTag": story.card });
     until(&story.gateway, "it can begin", |s| {
@@ -358,6 +538,7 @@ async fn x2_no_secret_comes_up_in_logs_database_bundle_or_output() {
     })
     .await;
 
+    story.fill_the_log().await;
     let good = story.good.clone();
     for bad in bad_ones(&good, &mut story.secrets) {
         story.gateway.configure(&bad).expect("written");
@@ -408,9 +589,12 @@ async fn x2_no_secret_comes_up_in_logs_database_bundle_or_output() {
     judge(&story);
 }
 
-fn says(log: &Path, word: &str) -> bool {
-    let text = std::fs::read(log).unwrap_or_default();
+fn contains(text: &[u8], word: &str) -> bool {
     text.windows(word.len()).any(|part| part == word.as_bytes())
+}
+
+fn says(log: &Path, word: &str) -> bool {
+    contains(&std::fs::read(log).unwrap_or_default(), word)
 }
 
 fn judge(story: &Story) {
@@ -429,6 +613,7 @@ fn judge(story: &Story) {
     for (verb, said) in &story.said {
         story.secrets.none_in(verb, said);
     }
+    let mut longest_log = 0;
     for bundle in &story.bundles {
         let bytes = std::fs::read(bundle).expect("a bundle");
         let mut archive = tar::Archive::new(GzDecoder::new(bytes.as_slice()));
@@ -437,10 +622,18 @@ fn judge(story: &Story) {
             let name = entry.path().expect("a name").display().to_string();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).expect("readable");
+            if name.ends_with("log.txt") {
+                longest_log = longest_log.max(bytes.len());
+            }
             story.secrets.none_in(&name, &bytes);
             story.tokens.none_in(&name, &bytes);
         }
     }
+    assert!(
+        longest_log >= FULL_LOG_BYTES,
+        "{longest_log} bytes of log at most"
+    );
+    judge_published(story);
     let state = story.dir.path().join("state");
     let vault = |path: &Path| {
         let set = [SET_BY_CSMS.as_bytes()];
@@ -456,6 +649,39 @@ fn judge(story: &Story) {
     );
     story.secrets.none_below(&state, vault);
     closed(&state);
+}
+
+/// Topics and payloads of both sides of the broker.
+fn judge_published(story: &Story) {
+    let heard = story.listened.heard();
+    println!("{} bytes were published", heard.len());
+    for published in [
+        "retrovolt/gw/status online",
+        "retrovolt/gw/cp/canary/state {",
+        "retrovolt/gw/cp/canary/record {",
+        "retrovolt/gw/cp/canary/event/session {",
+        "retrovolt/gw/flat/cp/canary/power_w ",
+        "retrovolt/gw/ha/announced {",
+        "homeassistant/device/",
+        "spBv1.0/site/NBIRTH/gw ",
+        "spBv1.0/site/DBIRTH/gw/canary ",
+        "spBv1.0/site/DDATA/gw/canary ",
+    ] {
+        assert!(contains(&heard, published), "not published: {published}");
+    }
+    story.secrets.none_in("what was published", &heard);
+    // What a user commands is that user's to tell; nothing of the gateway's repeats it.
+    let commands = b"retrovolt/gw/as/";
+    let mut ours = Vec::new();
+    for line in heard.split(|byte| *byte == b'\n') {
+        if !line.starts_with(commands) {
+            ours.extend(line);
+            ours.push(b'\n');
+        }
+    }
+    story.tokens.none_in("what was published", &ours);
+    let log = story.listened.broker.log();
+    story.secrets.none_in("the broker's log", log.as_bytes());
 }
 
 /// Files are for their owner alone, and so are folders.

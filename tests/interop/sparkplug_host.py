@@ -5,9 +5,12 @@
 One JSON object a line on stdin (orders, answered by their number) and stdout. With HOST_ID it is a primary host.
 
 Orders: {"await": messages}, {"tags": device or ""}, {"ncmd": {name: [type, value]}}, {"dcmd": device, "write": {...}},
-        {"state": online, "timestamp": ms}, {"totals": true}; all with "n": number.
+        {"state": online, "timestamp": ms}, {"totals": true}, {"deaf": messages}; all with "n": number.
 Said:   {"ready": 1}, {"heard": type, "device": d, "seq": s, "bdseq": b} for births and deaths, {"violation": text},
         {"answered": n, "payload": ...}.
+
+Deaf, it misses so many messages as if its own connection had lost them. It sees that by the next number, says
+{"heard": "GAP"} and takes nothing in until the next NBIRTH.
 End of stdin ends the program.
 """
 
@@ -39,6 +42,8 @@ class Host:
         self.bdseq = None
         self.alive = {}
         self.old = []
+        self.deaf = 0
+        self.missed = self.waits_for_birth = False
         self.client = Client("host")
         self.client.subscribe(Topic(group, "+", node, "#"), QoS.AT_LEAST_ONCE, self.hear)
         connected = threading.Event()
@@ -69,6 +74,10 @@ class Host:
         if message.retain:
             self.violation(f"{kind} is retained")
         payload = message.payload
+        if self.deaf:
+            self.deaf -= 1
+            self.missed = True
+            return
         if kind == MessageType.NDEATH:
             number = payload.bd_seq_metric.value
             self.say(heard=str(kind), device="", bdseq=number)
@@ -78,11 +87,18 @@ class Host:
         self.messages += 1
         if kind == MessageType.NBIRTH:
             self.births += 1
+            self.missed = self.waits_for_birth = False
             if payload.seq != 0:
                 self.violation(f"NBIRTH with seq {payload.seq}")
             self.alive = {}
             numbers = [m.value for m in payload.metrics if m.name == "bdSeq"]
             (self.bdseq,) = numbers
+        elif self.waits_for_birth:
+            return
+        elif payload.seq != self.next_seq and self.missed:
+            self.waits_for_birth = True
+            self.say(heard="GAP", device="", seq=payload.seq)
+            return
         elif payload.seq != self.next_seq:
             self.gaps += 1
             self.violation(f"{kind} {device}: seq {payload.seq} where {self.next_seq} was due")
@@ -133,6 +149,9 @@ class Host:
             topic = Topic(message_type=MessageType.STATE, sparkplug_host_id=self.host_id)
             payload = State(timestamp=order["timestamp"], online=order["state"])
             self.client.publish(Message(topic, payload, QoS.AT_LEAST_ONCE, True))
+        if "deaf" in order:
+            with self.heard:
+                self.deaf = order["deaf"]
         if "totals" in order:
             with self.heard:
                 return {

@@ -4,9 +4,9 @@ use crate::broker::Broker;
 use crate::cable::Cable;
 use crate::host::Host;
 use crate::node::{Node, Wanted};
-use retrovolt::domain::MqttVersion;
-use retrovolt::telemetry::Milli;
+use retrovolt::domain::{MqttVersion, Rng};
 use retrovolt::telemetry::mqtt::{Ask, Until};
+use retrovolt::telemetry::{Milli, Slug};
 use serde_json::json;
 
 /// Promise U8. `RETROVOLT_SPARKPLUG` asks for other numbers of messages.
@@ -15,7 +15,7 @@ fn messages() -> u64 {
     asked.map_or(10_000, |asked| asked.parse().unwrap())
 }
 
-/// So many messages over so many cuts of the cable, every one read by the foreign host.
+/// So many messages over so many cuts of the cable, every one read by the foreign host: each cut comes when all are there.
 async fn through_cuts(wanted: Wanted, cuts: u64, messages: u64) {
     let broker = Broker::open().await;
     let cable = Cable::to(broker.port).await;
@@ -45,9 +45,7 @@ async fn through_cuts(wanted: Wanted, cuts: u64, messages: u64) {
         }
         host.got(node.status.borrow().messages).await;
         for point in ["cp-1", "cp-2"] {
-            let charging = node.picture.points[&retrovolt::telemetry::Slug::of(point)]
-                .state
-                .charging;
+            let charging = node.picture.points[&Slug::of(point)].state.charging;
             host.tag(point, "Charging", &json!(charging)).await;
         }
         if connection < cuts {
@@ -77,6 +75,100 @@ async fn and_with_aliases_over_mqtt_3_1_1() {
         ..Wanted::default()
     };
     through_cuts(wanted, 3, 400).await;
+}
+
+/// What Sparkplug promises where data has quality 0: what a dead connection takes with it is lost, and nobody takes it for
+/// told. Up to the cut there is no gap; then the death makes all of it stale, and the next birth tells everything as it is.
+#[tokio::test]
+async fn what_a_cut_takes_with_it_is_lost_but_never_unseen() {
+    const CUTS: u64 = 20;
+    let broker = Broker::open().await;
+    let cable = Cable::to(broker.port).await;
+    let state = tempfile::tempdir().unwrap();
+    let mut host = Host::start(broker.port, None).await;
+    let wanted = Wanted {
+        ports: vec![cable.port],
+        ..Wanted::default()
+    };
+    let mut node = Node::start(&wanted, state.path());
+    let mut rng = Rng::new(8);
+    let mut lost = 0;
+    host.heard(0, "DBIRTH", "grid").await;
+    for cut in 0..CUTS {
+        // Within a message or between two of them, with fifteen more behind it at least.
+        let (choked, bytes) = (5 + rng.below(20), rng.below(600));
+        for n in 0..40 {
+            if n == choked {
+                // What was told by now is through; what follows fills the last bytes.
+                host.got(node.status.borrow().messages - lost).await;
+                cable.choke(bytes);
+            }
+            let before = node.status.borrow().messages;
+            let power = i64::try_from(rng.below(22_000)).unwrap() * 1_000 + 1;
+            node.change(&format!("cp-{}", n % 2 + 1), |point| {
+                point.state.power_w = Some(Milli(power));
+                point.state.charging = !point.state.charging;
+            });
+            node.is("told", |status| status.messages > before).await;
+        }
+        let mark = host.mark();
+        cable.cut();
+        host.heard(mark, "NDEATH", "").await;
+        let birth = host.heard(mark, "NBIRTH", "").await;
+        assert_eq!(birth["bdseq"], cut + 1);
+        host.heard(mark, "DBIRTH", "grid").await;
+        let totals = host.totals().await;
+        assert_eq!((&totals["gaps"], &totals["births"]), (&json!(0), &json!(cut + 2)));
+        let missing = node.status.borrow().messages - totals["messages"].as_u64().unwrap();
+        assert!(
+            (lost + 1..lost + 36).contains(&missing),
+            "{missing} missing, {lost} before"
+        );
+        lost = missing;
+        for id in ["cp-1", "cp-2"] {
+            let now = node.picture.points[&Slug::of(id)].state.clone();
+            host.tag(id, "Charging", &json!(now.charging)).await;
+            host.tag(id, "Power", &json!(now.power_w.unwrap().value())).await;
+        }
+    }
+    println!("{lost} messages lost over {CUTS} cuts");
+    host.content();
+    node.stop().await;
+}
+
+/// A host whose own connection loses something sees it by the number of the next message, and a rebirth mends it.
+#[tokio::test]
+async fn a_host_that_missed_something_sees_it_by_the_number_and_a_rebirth_tells_everything_again() {
+    let broker = Broker::open().await;
+    let state = tempfile::tempdir().unwrap();
+    let mut host = Host::start(broker.port, None).await;
+    let wanted = Wanted {
+        ports: vec![broker.port],
+        ..Wanted::default()
+    };
+    let mut node = Node::start(&wanted, state.path());
+    host.heard(0, "DBIRTH", "grid").await;
+    host.order(json!({ "deaf": 3 })).await;
+    let mark = host.mark();
+    for n in 1..=4 {
+        let before = node.status.borrow().messages;
+        node.change("cp-1", |point| point.state.power_w = Some(Milli(n * 1_000_000)));
+        node.is("told", |status| status.messages > before).await;
+    }
+    // NBIRTH, three DBIRTHs, and three that nobody heard.
+    assert_eq!(host.heard(mark, "GAP", "").await["seq"], 7);
+    host.tag("cp-1", "Power", &json!(0.0)).await;
+    host.order(json!({ "ncmd": { "Node Control/Rebirth": ["BOOLEAN", true] } }))
+        .await;
+    let birth = host.heard(mark, "NBIRTH", "").await;
+    assert_eq!(
+        (birth["seq"].as_u64(), birth["bdseq"].as_u64()),
+        (Some(0), Some(0))
+    );
+    host.heard(mark, "DBIRTH", "grid").await;
+    host.tag("cp-1", "Power", &json!(4_000.0)).await;
+    host.content();
+    node.stop().await;
 }
 
 #[tokio::test]

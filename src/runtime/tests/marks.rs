@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-fn csms() -> CsmsSetup {
+pub(in crate::runtime) fn csms() -> CsmsSetup {
     CsmsSetup {
         name: "main".to_owned(),
         url: "ws://127.0.0.1:1/CP1".to_owned(),

@@ -7,8 +7,11 @@ mod hang;
 mod marks;
 mod meter;
 mod noise;
+mod outage;
 mod rig;
 mod street;
+
+pub(super) use marks::csms;
 
 /// A charge point with one EVSE that anybody may use.
 pub(super) fn charge_point() -> crate::domain::CpSetup {

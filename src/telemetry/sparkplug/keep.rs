@@ -3,8 +3,9 @@
 //! A file of its own: it is written once for each connection, and a ledger that is busy or damaged must not stand in the
 //! way of a SCADA system, nor this in the way of the ledger.
 
-use std::fs::{File, rename};
+use std::fs::{File, OpenOptions, Permissions, rename};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Name of the file in the state directory.
@@ -40,7 +41,14 @@ impl Memory {
     /// Keeps a number; it is there whole or not at all.
     pub(super) fn keep(&self, number: u8) -> io::Result<()> {
         let fresh = self.file.with_extension("new");
-        let mut file = File::create(&fresh)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        // One that was left there may be open to others.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{number}")?;
         file.sync_all()?;
         rename(&fresh, &self.file)?;
@@ -68,8 +76,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::within(folder.path());
         assert_eq!(memory.recall(), 0);
+        // Left by a crash, and open to others.
+        File::create(memory.file.with_extension("new")).unwrap();
         for number in [1, 255, 0, 42] {
             memory.keep(number).unwrap();
+            let mode = memory.file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "for its owner alone");
             assert_eq!(Memory::within(folder.path()).recall(), number);
         }
         File::create(&memory.file).unwrap().write_all(b"256\n").unwrap();
