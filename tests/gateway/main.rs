@@ -49,6 +49,7 @@ mod sparkplug;
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of Sparkplug")]
 mod sparkplug_host;
 mod sunspec;
+mod telling;
 mod two_csmss;
 mod unattended;
 mod unplug;
