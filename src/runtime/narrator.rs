@@ -92,8 +92,11 @@ impl Narrator {
     pub fn show(&mut self, now: Now, snapshot: &Snapshot) {
         for evse in &snapshot.evses {
             let known = self.known.entry(evse.evse).or_default();
-            if let Some(tx) = &evse.tx {
-                known.course = Some(Course::of_running(tx, &self.names));
+            let Some(tx) = &evse.tx else { continue };
+            match &mut known.course {
+                Some(course) if course.is_of(tx) => course.go_on(tx),
+                // It was begun in an earlier run.
+                course => *course = Some(Course::of_running(tx, &self.names)),
             }
         }
         self.publish(now);

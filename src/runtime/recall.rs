@@ -133,6 +133,17 @@ impl Course {
         }
     }
 
+    /// Whether it is the course of this transaction.
+    pub(super) fn is_of(&self, tx: &TxSnapshot) -> bool {
+        self.ended.is_none() && self.id == tx.id.as_str()
+    }
+
+    /// Takes over how far it has come. A station that was built anew may know of less until it has read its meter.
+    pub(super) fn go_on(&mut self, tx: &TxSnapshot) {
+        self.energy_wh = watt_hours(tx.energy).max(self.energy_wh);
+        self.ran_ms = tx.seconds.saturating_mul(1_000);
+    }
+
     pub(super) fn of_end(session: &SessionRecord, reason: &str, names: &Pseudonyms) -> Self {
         Self {
             id: session.tx.to_string(),
