@@ -7,6 +7,7 @@ use super::time::Stamp;
 use super::units::MilliWattHours;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A finished session, before the journal numbers, chains and signs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,9 @@ pub struct SessionRecord {
     pub begun: Option<Stamp>,
     /// When it ended.
     pub ended: Stamp,
+    /// How long it ran as far as that was counted: each run of the process by its own time, what lies between two of them
+    /// where the clock could tell. Not part of the journal.
+    pub ran: Duration,
     /// Billing register at the begin.
     pub meter_start: MilliWattHours,
     /// Billing register at the end, monotonic since the begin.

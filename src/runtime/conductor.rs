@@ -6,12 +6,14 @@
 use super::counts;
 use super::exchange::{Exchange, Heard};
 use super::fuses::Asked;
-use super::narrator::{AllTold, Narrator};
+use super::narrator::Narrator;
 use super::porter::{Porter, Yard};
 use super::pseudonym::Pseudonyms;
+use super::recall::{AllTold, Past};
 use crate::bus::ToBus;
 use crate::domain::{
-    Batch, Clock, Command, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Outcome, Params, ReaderId,
+    Batch, Clock, Command, CpSetup, DeviceId, DriveError, EvseId, EvseSetup, Mono, Outcome, Params, Put,
+    ReaderId,
 };
 use crate::site::Demand;
 use crate::station::{Effect, Input, LEASE_REACH, Role, Snapshot, Station};
@@ -122,12 +124,13 @@ struct Conductor {
     heartbeat: watch::Sender<Mono>,
 }
 
-/// The task of one charge point, to be spawned, and its outside.
+/// The task of one charge point, to be spawned, and its outside. Telemetry goes on from `past`.
 pub fn prepare(
     setup: CpSetup,
     station: Station,
     exchange: Exchange,
     around: Surroundings,
+    past: Past,
     channel: (mpsc::Sender<ToStation>, mpsc::Receiver<ToStation>),
 ) -> (ConductorHandle, impl Future<Output = ()> + Send + 'static) {
     let (inbox, outbox) = channel;
@@ -135,7 +138,8 @@ pub fn prepare(
     let (heartbeat, heartbeat_rx) = watch::channel(around.clock.now().mono);
     let params = exchange.params();
     let porter = Porter::new(setup.clone(), around.clone(), inbox.clone(), snapshot_rx.clone());
-    let narrator = Narrator::new(setup.id.clone(), around.easel.clone(), around.names.clone());
+    let (easel, names, now) = (around.easel.clone(), around.names.clone(), around.clock.now());
+    let narrator = Narrator::new(setup.id.clone(), easel, names, now, past);
     let told = narrator.told();
     let conductor = Conductor {
         setup,
@@ -162,7 +166,13 @@ pub fn prepare(
 }
 
 impl Conductor {
-    async fn run(mut self, mut outbox: mpsc::Receiver<ToStation>) {
+    async fn run(mut self, outbox: mpsc::Receiver<ToStation>) {
+        self.turn(outbox).await;
+        // Who comes next goes on from here.
+        self.narrator.publish(self.around.clock.now());
+    }
+
+    async fn turn(&mut self, mut outbox: mpsc::Receiver<ToStation>) {
         self.feed(Input::Tick);
         loop {
             let wake = self.wake_at();
@@ -242,14 +252,15 @@ impl Conductor {
         while let Some(effect) = self.station.poll() {
             self.carry_out(effect);
         }
-        self.narrator.look(now, &self.station);
+        let puts = self.narrator.look(now, &self.station);
+        self.keep(puts);
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit { id, mut batch } => {
                 self.counts.join(&self.setup.id, &mut batch);
-                self.narrator.read(&batch.rows);
+                self.narrator.read(self.around.clock.now(), &mut batch);
                 for meter in batch.sessions.iter_mut().filter_map(|s| s.meter.as_mut()) {
                     meter.profile = self.around.profiles.get(&meter.device).cloned();
                 }
@@ -332,6 +343,23 @@ impl Conductor {
                     // A full channel means the uplink is busy with rows already; it asks for more by itself.
                     let _ = link.try_send(ToUplink::LedgerGrew);
                 }
+            }
+        });
+    }
+
+    /// Stores what telemetry is to know later. Nobody waits for it; what is lost is written again with the next session.
+    fn keep(&self, puts: Vec<Put>) {
+        if puts.is_empty() {
+            return;
+        }
+        let (store, cp) = (self.around.store.clone(), self.setup.id.clone());
+        let batch = Batch {
+            puts,
+            ..Batch::default()
+        };
+        tokio::spawn(async move {
+            if let Err(error) = store.commit(batch).await {
+                tracing::warn!(%cp, "where a register stands could not be written to the ledger: {error}");
             }
         });
     }

@@ -4,6 +4,7 @@ mod changes;
 mod hours;
 mod measure;
 mod report;
+mod setups;
 
 use super::clock::SystemClock;
 use super::conductor::{self, ConductorHandle, Surroundings, ToStation};
@@ -15,6 +16,8 @@ use super::links::{self, Link, LinkWorld};
 use super::observe::{self, Scene};
 use super::porter::Yard;
 use super::pseudonym::Pseudonyms;
+use super::recall::{self, AllTold, Epochs, Past};
+use super::registers::Registers;
 use super::router::{self, Boards, Routes, South};
 use super::sideways::{self, Sideways};
 use super::vitals::{Marker, Marks, Vitals};
@@ -29,6 +32,7 @@ use crate::station::{Input, Station};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Easel;
 use measure::Measures;
+use setups::{devices_of, goes_on, nothing_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +101,8 @@ pub struct Gateway {
     easel: Arc<Easel>,
     scene: watch::Sender<Scene>,
     names: Pseudonyms,
+    /// What telemetry was told of charge points that ran in this process and do not run now.
+    told: BTreeMap<CpId, AllTold>,
     sideways: Sideways,
     /// The CSMS's word on the time, for [`Gateway::time_told`].
     pub time_told: mpsc::Receiver<i64>,
@@ -141,12 +147,21 @@ impl Gateway {
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
-        let (easel, scene) = observe::start(clock.clone(), south.clone(), heard, measures.gauges.clone());
+        let registers = Registers::load(&store).await?;
+        let watched = (south.clone(), heard);
+        let (easel, scene) = observe::start(
+            clock.clone(),
+            store.clone(),
+            watched,
+            measures.gauges.clone(),
+            registers,
+        );
         let gateway = Self {
             sideways: Sideways::new(easel.view()),
             easel,
             scene,
             names: Pseudonyms::new(store.token_names().clone()),
+            told: BTreeMap::new(),
             setup: nothing_of(&setup),
             clock,
             store,
@@ -189,7 +204,7 @@ impl Gateway {
         for id in stale {
             if let Some(point) = self.points.remove(&id) {
                 self.publish_marks();
-                end_point(point).await;
+                self.told.insert(id, end_point(point).await);
             }
         }
         for id in self.points.keys().cloned().collect::<Vec<_>>() {
@@ -344,7 +359,9 @@ impl Gateway {
             easel: self.easel.clone(),
             names: self.names.clone(),
         };
-        let (conductor, task) = conductor::prepare(setup.clone(), station, exchange, around, (to, inbox));
+        let past = self.past(&setup.id).await?;
+        let (conductor, task) =
+            conductor::prepare(setup.clone(), station, exchange, around, past, (to, inbox));
         let join = tokio::spawn(task);
         let point = ChargePoint {
             setup,
@@ -354,6 +371,16 @@ impl Gateway {
         };
         self.points.insert(point.setup.id.clone(), point);
         Ok(())
+    }
+
+    /// What telemetry goes on with: what was told in this process, else what an earlier one has left.
+    async fn past(&mut self, cp: &CpId) -> Result<Past, StoreError> {
+        let told = match self.told.remove(cp) {
+            Some(told) => told,
+            None => recall::load(&self.store, cp).await?,
+        };
+        let epochs = Epochs::new(self.store.epochs().await?);
+        Ok(Past { told, epochs })
     }
 
     /// Back ends of telemetry that are configured otherwise than they run are ended or begun.
@@ -551,33 +578,15 @@ impl Gateway {
     }
 }
 
-/// The site before anything of it runs.
-fn nothing_of(setup: &SiteSetup) -> SiteSetup {
-    SiteSetup {
-        buses: Vec::new(),
-        charge_points: Vec::new(),
-        ..setup.clone()
-    }
-}
-
-/// Ends one charge point without touching its charger.
-async fn end_point(point: ChargePoint) {
+/// Ends one charge point without touching its charger. Gives what telemetry was told of it.
+async fn end_point(point: ChargePoint) -> AllTold {
     futures_util::future::join_all(point.links.into_iter().map(Link::end)).await;
     let _ = point.conductor.to.send(ToStation::Stop).await;
     if timeout(FAREWELL, point.join).await.is_err() {
         tracing::error!(cp = %point.setup.id, "the charge point's task did not end in time");
     }
-}
-
-/// Whether a charge point goes on under a new configuration: at most CSMSs that only read come and go.
-fn goes_on(old: &CpSetup, new: &SiteSetup) -> bool {
-    let but_readers = |cp: &CpSetup| CpSetup {
-        csms: cp.csms.iter().take(1).cloned().collect(),
-        ..cp.clone()
-    };
-    new.charge_points
-        .iter()
-        .any(|cp| cp.id == old.id && but_readers(cp) == but_readers(old))
+    let told = point.conductor.told.borrow();
+    told.clone()
 }
 
 async fn end_bus(mut bus: Bus) {
@@ -585,12 +594,4 @@ async fn end_bus(mut bus: Bus) {
     if timeout(FAREWELL, &mut bus.handle.join).await.is_err() {
         bus.handle.join.abort();
     }
-}
-
-fn devices_of(setup: &CpSetup) -> impl Iterator<Item = &DeviceId> {
-    setup.evses.iter().flat_map(|e| {
-        std::iter::once(&e.charger)
-            .chain(e.meter.as_ref())
-            .chain(e.reader.as_ref())
-    })
 }

@@ -9,14 +9,14 @@ use super::process::{self, Kernel};
 use super::records;
 use super::router::South;
 use super::vitals::{LEDGER, Marks, names_of_late};
-use crate::domain::{BusSetup, BusTally, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, Now, ReaderId, Stamp};
+use crate::domain::{BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{
     AccountFigures, Figures, LedgerFigures, LinkFigures, MqttFigures, ProcessFigures, RecordQueue, Source,
     SparkplugFigures, bus_state,
 };
-use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug, Totals};
+use crate::telemetry::{At, BusState, Csms, Health, LinkState, Milli, Queue, Slug};
 use crate::uplink::LinkStatus;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -245,11 +245,6 @@ impl Gauges {
         };
         let buses = panel.site.as_ref().map_or(&[][..], |site| &site.buses);
         buses.iter().map(state).collect()
-    }
-
-    /// What was counted of the sessions of an EVSE, over reloads.
-    pub fn totals(&self, cp: &CpId, evse: EvseId) -> Totals {
-        self.wires.panel.borrow().totals(cp, evse)
     }
 
     /// Every configured bus as it is published.

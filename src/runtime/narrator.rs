@@ -4,58 +4,44 @@
 //! only is told all the same, in order, with a number of its own.
 
 use super::pseudonym::Pseudonyms;
+use super::recall::{self, AllTold, Course, Epochs, Past};
 use crate::domain::{
-    AppliedLimit, Begin, CpId, End, ErrorCode, Event, EvseId, IdToken, MilliWattHours, NewRow, Now, Stamp,
+    Batch, Begin, CpId, ErrorCode, Event, EvseId, IdToken, MilliWattHours, Now, Put, SessionRecord, Stamp,
     StopReason,
 };
 use crate::station::{Brief, Snapshot, Station};
-use crate::telemetry::{At, Easel, Happening, Milli, Session, Slug, Status, Totals, What};
-use std::collections::BTreeMap;
+use crate::telemetry::{At, Easel, Happening, Milli, Slug, Status, What};
 use std::sync::Arc;
 use tokio::sync::watch;
-
-/// What was told of one EVSE, for the picture.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Told {
-    /// Number of the last happening.
-    pub seq: u64,
-    /// The running session, or the last.
-    pub session: Session,
-    /// Since the start of the process.
-    pub totals: Totals,
-}
-
-/// What was told of each EVSE.
-pub type AllTold = BTreeMap<EvseId, Told>;
 
 /// Who tells.
 pub struct Narrator {
     cp: CpId,
     easel: Arc<Easel>,
     names: Pseudonyms,
-    known: BTreeMap<EvseId, Known>,
+    known: AllTold,
+    epochs: Epochs,
     told: watch::Sender<AllTold>,
 }
 
-#[derive(Debug, Default)]
-struct Known {
-    status: Option<Status>,
-    fault: Option<String>,
-    applied: Option<AppliedLimit>,
-    told: Told,
-}
-
 impl Narrator {
-    /// A narrator that has told nothing yet.
+    /// A narrator that goes on where another has ended.
     #[must_use]
-    pub fn new(cp: CpId, easel: Arc<Easel>, names: Pseudonyms) -> Self {
-        Self {
+    pub fn new(cp: CpId, easel: Arc<Easel>, names: Pseudonyms, now: Now, past: Past) -> Self {
+        let Past { mut told, epochs } = past;
+        for told in told.values_mut() {
+            told.count.new_station();
+        }
+        let mut narrator = Self {
             cp,
             easel,
             names,
-            known: BTreeMap::new(),
+            known: told,
+            epochs,
             told: watch::Sender::new(AllTold::new()),
-        }
+        };
+        narrator.publish(now);
+        narrator
     }
 
     /// What was told so far.
@@ -64,23 +50,36 @@ impl Narrator {
         self.told.subscribe()
     }
 
-    /// Looks at the station after an input.
-    pub fn look(&mut self, now: Now, station: &Station) {
+    /// Looks at the station after an input. Gives what is to be stored of it.
+    pub fn look(&mut self, now: Now, station: &Station) -> Vec<Put> {
+        let mut puts = Vec::new();
         let mut briefs: Vec<Brief> = station.briefs().collect();
         for brief in briefs.drain(..) {
             self.compare(now, &brief);
+            puts.extend(self.follow_register(now, &brief));
         }
+        puts
     }
 
-    /// Looks at rows on their way to the ledger.
-    pub fn read(&mut self, rows: &[NewRow]) {
-        for row in rows {
+    /// Looks at a batch on its way to the ledger, and adds what is to be stored beside it.
+    pub fn read(&mut self, now: Now, batch: &mut Batch) {
+        let mut puts = Vec::new();
+        for row in &batch.rows {
             match &row.event {
-                Event::Began(begin) => self.began(row.at, begin),
-                Event::Ended(end) => self.ended(row.at, end),
-                _ => {}
+                Event::Began(begin) => self.began(now, row.at, begin),
+                Event::Ended(end) => {
+                    let ended = |session: &&SessionRecord| session.tx == end.tx;
+                    let Some(session) = batch.sessions.iter().find(ended) else {
+                        continue;
+                    };
+                    puts.extend(self.ended(now, session));
+                }
+                _ => continue,
             }
+            let evses = self.known.iter().filter(|(_, told)| told.count.is_read());
+            puts.extend(evses.filter_map(|(evse, told)| recall::put_count(&self.cp, *evse, &told.count)));
         }
+        batch.puts.append(&mut puts);
     }
 
     /// A card was presented.
@@ -99,31 +98,40 @@ impl Narrator {
         for evse in &snapshot.evses {
             let known = self.known.entry(evse.evse).or_default();
             let Some(tx) = &evse.tx else { continue };
-            let session = &mut known.told.session;
-            if session.id.as_deref() != Some(tx.id.as_str()) {
+            match &mut known.course {
+                Some(course) if course.is_of(tx) => course.go_on(tx),
                 // It was begun in an earlier run.
-                let ran_ms = i64::try_from(tx.seconds).unwrap_or(i64::MAX).saturating_mul(1000);
-                *session = Session {
-                    id: Some(tx.id.to_string()),
-                    started_at: Some(At(now.wall.unix_ms.saturating_sub(ran_ms))),
-                    meter_start_wh: watt_hours(tx.meter_start),
-                    id_tag_hash: tx.token.as_ref().map(|token| self.names.of(token)),
-                    ..Session::default()
-                };
+                course => *course = Some(Course::of_running(tx, &self.names)),
             }
-            session.energy_wh = watt_hours(tx.energy);
-            session.duration_s = Some(tx.seconds);
+        }
+        self.publish(now);
+    }
+
+    /// Shows what was told.
+    pub fn publish(&mut self, now: Now) {
+        self.epochs.follow(now);
+        for told in self.known.values_mut() {
+            let session = told
+                .course
+                .as_ref()
+                .map(|course| course.session(now, &self.epochs));
+            told.session = session.unwrap_or_default();
         }
         self.told.send_if_modified(|old| {
-            let new: AllTold = self.known.iter().map(|(id, k)| (*id, k.told.clone())).collect();
-            let changed = *old != new;
-            *old = new;
+            let changed = *old != self.known;
+            if changed {
+                old.clone_from(&self.known);
+            }
             changed
         });
     }
 
     fn compare(&mut self, now: Now, brief: &Brief) {
         let known = self.known.entry(brief.evse).or_default();
+        if known.status.is_some() && !brief.settled {
+            // A station that was built anew knows less than was told already.
+            return;
+        }
         let (status, fault) = (status_word(brief.status), fault_text(&brief.error));
         let before = (known.status, known.fault.clone(), known.applied);
         (known.status, known.fault, known.applied) = (Some(status), fault.clone(), Some(brief.applied));
@@ -147,50 +155,54 @@ impl Narrator {
         }
     }
 
-    fn began(&mut self, at: Stamp, begin: &Begin) {
-        let session = Session {
-            id: Some(begin.tx.to_string()),
-            started_at: Some(At(at.wall.unix_ms)),
-            energy_wh: Some(0),
-            meter_start_wh: watt_hours(begin.meter),
-            duration_s: Some(0),
-            id_tag_hash: begin.token.as_ref().map(|token| self.names.of(token)),
-            ..Session::default()
-        };
-        self.known.entry(begin.evse).or_default().told.session = session.clone();
-        self.tell(begin.evse, At(at.wall.unix_ms), What::Session(session));
+    /// Follows the register; it is stored when it begins anew and when it is first read at all.
+    fn follow_register(&mut self, now: Now, brief: &Brief) -> Option<Put> {
+        let known = self.known.entry(brief.evse).or_default();
+        let unread = !known.count.is_read();
+        let anew = known.count.follow(brief);
+        let count = known.count.clone();
+        if let Some(anew) = anew {
+            let what = What::Meter {
+                meter_epoch: count.epoch,
+                before_wh: anew.before_wh,
+                now_wh: anew.now_wh,
+            };
+            self.tell(brief.evse, At(now.wall.unix_ms), what);
+        }
+        (anew.is_some() || unread && count.is_read())
+            .then(|| recall::put_count(&self.cp, brief.evse, &count))
+            .flatten()
     }
 
-    fn ended(&mut self, at: Stamp, end: &End) {
-        let known = self.known.entry(end.evse).or_default();
-        let reason = reason_word(end.reason).to_owned();
-        let begun = known.told.session.clone();
-        let begun = if begun.id.as_deref() == Some(end.tx.as_str()) {
-            begun
-        } else {
-            Session::default()
-        };
-        let stopped = At(at.wall.unix_ms);
-        let session = Session {
-            id: Some(end.tx.to_string()),
-            ended_at: Some(stopped),
-            energy_wh: watt_hours(end.energy),
-            meter_stop_wh: watt_hours(end.meter),
-            duration_s: begun
-                .started_at
-                .and_then(|from| u64::try_from((stopped.0 - from.0) / 1000).ok()),
-            reason: Some(reason.clone()),
-            ..begun
-        };
-        let totals = &mut known.told.totals;
-        *totals.sessions.entry(reason).or_default() += 1;
-        totals.session_seconds += session.duration_s.unwrap_or(0);
-        known.told.session = session.clone();
-        self.tell(end.evse, stopped, What::Session(session));
+    fn began(&mut self, now: Now, at: Stamp, begin: &Begin) {
+        let course = Course::of_begin(at, begin, &self.names);
+        self.go_on(now, begin.evse, at, course);
+    }
+
+    fn ended(&mut self, now: Now, session: &SessionRecord) -> Option<Put> {
+        let reason = reason_word(session.reason);
+        let course = Course::of_end(session, reason, &self.names);
+        let put = recall::put_session(&self.cp, session.evse, &course);
+        let seconds = self.go_on(now, session.evse, session.ended, course);
+        let totals = &mut self.known.entry(session.evse).or_default().totals;
+        *totals.sessions.entry(reason.to_owned()).or_default() += 1;
+        totals.session_seconds += seconds;
+        put
+    }
+
+    /// Tells of a session that began or ended. Gives its duration in seconds.
+    fn go_on(&mut self, now: Now, evse: EvseId, at: Stamp, course: Course) -> u64 {
+        self.epochs.follow(now);
+        let session = course.session(now, &self.epochs);
+        let seconds = session.duration_s.unwrap_or(0);
+        let told = self.known.entry(evse).or_default();
+        (told.course, told.session) = (Some(course), session.clone());
+        self.tell(evse, self.epochs.at(at), What::Session(session));
+        seconds
     }
 
     fn tell(&mut self, evse: EvseId, at: At, what: What) {
-        let told = &mut self.known.entry(evse).or_default().told;
+        let told = &mut self.known.entry(evse).or_default();
         told.seq += 1;
         self.easel.tell(Happening {
             point: name_of(&self.cp, evse),
@@ -290,7 +302,9 @@ mod tests {
         let easel = Arc::new(Easel::new(Picture::blank()));
         let mut view = easel.view();
         let setup = charge_point();
-        let mut narrator = Narrator::new(setup.id.clone(), easel, Pseudonyms::new(TokenNames::new(b"key")));
+        let names = Pseudonyms::new(TokenNames::new(b"key"));
+        let past = Past::default();
+        let mut narrator = Narrator::new(setup.id.clone(), easel, names, Now::default(), past);
         let mut station = Station::new(setup, Params::default(), 1, &[], ReaderId::new("csms"));
         let mut now = Now::default();
         let mut expected = Vec::new();

@@ -8,17 +8,19 @@ use super::clock::SystemClock;
 use super::devices::{Devices, Said};
 use super::gauges::Gauges;
 use super::machine::Machine;
-use super::narrator::{AllTold, Told, fault_text, name_of, status_word, watt_hours};
+use super::narrator::{fault_text, name_of, status_word, watt_hours};
+use super::recall::{AllTold, Told};
+use super::registers::{Heard, Registers};
 use super::router::South;
 use crate::domain::{
     Availability, Clock, CpSetup, DeviceFact, DeviceId, DeviceSetup, EvseSetup, Now, Phase, Quantity,
     SiteSetup, VehicleState,
 };
 use crate::station::{EvseSnapshot, Snapshot};
+use crate::store::Store;
 use crate::telemetry::{
     At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, Slug,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,26 +55,28 @@ pub struct Subject {
     pub told: watch::Receiver<AllTold>,
 }
 
-/// Begins to paint; gives the easel and where the scene is set.
+/// Begins to paint; gives the easel and where the scene is set. What meters say is judged by `registers`.
 #[must_use]
 pub fn start(
     clock: Arc<SystemClock>,
-    south: watch::Receiver<South>,
-    devices: watch::Receiver<Devices>,
+    store: Store,
+    (south, devices): (watch::Receiver<South>, watch::Receiver<Devices>),
     gauges: Arc<Gauges>,
+    registers: Registers,
 ) -> (Arc<Easel>, watch::Sender<Scene>) {
     let easel = Arc::new(Easel::new(Picture::blank()));
     let (scene, seen) = watch::channel(Scene::default());
     let painter = Painter {
         easel: easel.clone(),
         clock,
+        store,
         scene: seen,
         south,
         devices,
         gauges,
         machine: Machine::here(),
     };
-    tokio::spawn(painter.run());
+    tokio::spawn(painter.run(registers));
     (easel, scene)
 }
 
@@ -80,6 +84,7 @@ pub fn start(
 struct Painter {
     easel: Arc<Easel>,
     clock: Arc<SystemClock>,
+    store: Store,
     scene: watch::Receiver<Scene>,
     south: watch::Receiver<South>,
     devices: watch::Receiver<Devices>,
@@ -89,10 +94,13 @@ struct Painter {
 
 impl Painter {
     /// Paints until the gateway is gone.
-    async fn run(mut self) {
+    async fn run(mut self, registers: Registers) {
         let mut tick = interval(SLOWEST);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut memory = Memory::default();
+        let mut memory = Memory {
+            registers,
+            started: None,
+        };
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -101,6 +109,14 @@ impl Painter {
                 changed = self.south.changed() => if changed.is_err() { return },
             }
             let picture = self.paint(&mut memory);
+            if let Some(batch) = memory.registers.due(self.clock.now().mono, &picture) {
+                let store = self.store.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = store.commit(batch).await {
+                        tracing::warn!("where meters stand could not be written to the ledger: {error}");
+                    }
+                });
+            }
             self.easel.show(picture);
             sleep(QUICKEST).await;
         }
@@ -142,10 +158,9 @@ impl Painter {
 }
 
 /// What a picture must know of the one before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
-    /// Registers as last shown, and how often they fell.
-    registers: BTreeMap<Slug, (u64, u32)>,
+    registers: Registers,
     /// When the process started, as last shown.
     started: Option<At>,
 }
@@ -158,19 +173,6 @@ impl Memory {
             *shown = now_said;
         }
         *shown
-    }
-
-    /// The epoch of a register: counts how often it fell.
-    fn epoch(&mut self, of: &Slug, register: Option<u64>) -> u32 {
-        let Some(register) = register else {
-            return self.registers.get(of).map_or(0, |(_, epoch)| *epoch);
-        };
-        let known = self.registers.entry(of.clone()).or_insert((register, 0));
-        if register < known.0 {
-            known.1 += 1;
-        }
-        known.0 = register;
-        known.1
     }
 }
 
@@ -203,16 +205,17 @@ impl Light<'_> {
             };
             let name = name_of(&subject.setup.id, evse.evse);
             let told = told.get(&evse.evse).cloned().unwrap_or_default();
-            let register = evse.register.and_then(watt_hours);
-            let epoch = memory.epoch(&name, register);
+            if let Some(meter) = &setup.meter {
+                memory.registers.billed(meter, told.count.epoch);
+            }
             let point = Point {
                 device: Arc::new(self.charger(&subject.setup, setup)),
                 reach: reach(setup),
                 available: self.answers(&setup.charger),
-                state: self.state(setup, evse, &told, epoch),
+                state: self.state(setup, evse, &told),
                 session: told.session,
                 csms: csms.clone(),
-                totals: self.gauges.totals(&subject.setup.id, evse.evse),
+                totals: told.totals,
             };
             picture.points.insert(name, point);
         }
@@ -238,7 +241,7 @@ impl Light<'_> {
         self.south.devices.get(device.as_str()).is_some_and(|(up, _)| *up)
     }
 
-    fn state(&self, setup: &EvseSetup, evse: &EvseSnapshot, told: &Told, meter_epoch: u32) -> PointState {
+    fn state(&self, setup: &EvseSetup, evse: &EvseSnapshot, told: &Told) -> PointState {
         let value = |quantity, phase| {
             let of = |p: &&crate::domain::SamplePoint| p.quantity == quantity && p.phase == phase;
             evse.measured.iter().find(of).map(|p| Milli(p.milli))
@@ -263,10 +266,10 @@ impl Light<'_> {
             power_w: evse.power.map(|power| Milli(power.0)),
             current_a,
             voltage_v: phases(|phase| value(Quantity::Voltage, phase), setup),
-            energy_import_wh: evse.register.and_then(watt_hours),
+            energy_import_wh: told.count.shown_wh,
             energy_export_wh: value(Quantity::EnergyExport, Phase::Total)
                 .and_then(|wh| u64::try_from(wh.0 / 1000).ok()),
-            meter_epoch,
+            meter_epoch: told.count.epoch,
             limit_a: Some(Milli(evse.applied.amps.0)),
             limit_source: Some(evse.applied.source.to_string()),
             phases_active: u8::try_from(carrying)
@@ -319,8 +322,14 @@ impl Light<'_> {
         };
         let each =
             |quantity| [Phase::L1, Phase::L2, Phase::L3].map(|phase| said.value(quantity, phase).map(Milli));
-        let import = energy(Quantity::EnergyImport);
+        let serial = said.fact(DeviceFact::SerialNumber);
+        let import = said.readings.get(&(Quantity::EnergyImport, Phase::Total));
+        let heard = Heard {
+            reading: import.and_then(|r| Some((u64::try_from(r.milli / 1000).ok()?, r.taken_at))),
+            serial: serial.as_deref(),
+        };
         let name = Slug::of(&format!("m-{}", device.id));
+        let (energy_import_wh, meter_epoch) = memory.registers.judge(&name, &device.id, heard);
         Some(Meter {
             device: Arc::new(Device {
                 name: device.id.to_string(),
@@ -328,7 +337,7 @@ impl Light<'_> {
                 model: said
                     .fact(DeviceFact::Model)
                     .or_else(|| Some(device.profile.clone())),
-                serial: said.fact(DeviceFact::SerialNumber),
+                serial,
                 firmware: said.fact(DeviceFact::FirmwareVersion),
             }),
             available: self.answers(&device.id),
@@ -338,9 +347,9 @@ impl Light<'_> {
                 current_a: each(Quantity::Current),
                 voltage_v: each(Quantity::Voltage),
                 frequency_hz: value(Quantity::Frequency),
-                energy_import_wh: import,
+                energy_import_wh,
                 energy_export_wh: energy(Quantity::EnergyExport),
-                meter_epoch: memory.epoch(&name, import),
+                meter_epoch,
             },
         })
     }

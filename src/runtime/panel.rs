@@ -1,9 +1,7 @@
 //! What is counted by everything that runs, and by what ran before it under the same name: no reload makes a count fall.
 
-use super::narrator::AllTold;
-use crate::domain::{BusId, BusTally, Bytes, CpId, EvseId, LinkTally, Mono, ReaderId, SiteSetup};
+use crate::domain::{BusId, BusTally, Bytes, CpId, LinkTally, Mono, ReaderId, SiteSetup};
 use crate::station::Snapshot;
-use crate::telemetry::Totals;
 use crate::uplink::LinkStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,9 +78,6 @@ pub(super) struct Panel {
     /// Links that run.
     pub running: BTreeMap<ReaderId, LinkDial>,
     stations: BTreeMap<CpId, watch::Receiver<Snapshot>>,
-    told: BTreeMap<CpId, watch::Receiver<AllTold>>,
-    /// What was counted of sessions by stations that are gone.
-    totals: BTreeMap<(CpId, EvseId), Totals>,
     /// Samples that stations which are gone had given up.
     given_up: u64,
 }
@@ -108,31 +103,11 @@ impl Panel {
     }
 
     /// A station runs.
-    pub fn station(&mut self, cp: &CpId, live: &watch::Receiver<Snapshot>, told: &watch::Receiver<AllTold>) {
-        match self.told.insert(cp.clone(), told.clone()) {
-            Some(before) if !before.same_channel(told) => {
-                for (evse, told) in &*before.borrow() {
-                    let totals = self.totals.entry((cp.clone(), *evse)).or_default();
-                    add(totals, &told.totals);
-                }
-            }
-            _ => {}
-        }
+    pub fn station(&mut self, cp: &CpId, live: &watch::Receiver<Snapshot>) {
         match self.stations.insert(cp.clone(), live.clone()) {
             Some(before) if !before.same_channel(live) => self.given_up += before.borrow().given_up,
             _ => {}
         }
-    }
-
-    /// What was counted of the sessions of an EVSE, by the station that runs and by those before it.
-    pub fn totals(&self, cp: &CpId, evse: EvseId) -> Totals {
-        let told = self.told.get(cp);
-        let live = told.and_then(|told| Some(told.borrow().get(&evse)?.totals.clone()));
-        let mut totals = live.unwrap_or_default();
-        if let Some(gone) = self.totals.get(&(cp.clone(), evse)) {
-            add(&mut totals, gone);
-        }
-        totals
     }
 
     /// What a bus has counted.
@@ -175,13 +150,6 @@ impl Panel {
                 .map(|station| station.borrow().given_up)
                 .sum::<u64>()
     }
-}
-
-fn add(totals: &mut Totals, gone: &Totals) {
-    for (reason, count) in &gone.sessions {
-        *totals.sessions.entry(reason.clone()).or_default() += count;
-    }
-    totals.session_seconds += gone.session_seconds;
 }
 
 #[cfg(test)]

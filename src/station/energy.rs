@@ -7,7 +7,8 @@
 //!   readings in a row agree, and then only if it may be the resolution of the register; a larger one moves the
 //!   offset instead.
 //! * There is no zero baseline: a first reading of zero must be confirmed like a suspect one.
-//! * Outside transactions the raw register is shown, so that `meterStart` is what the meter's display says.
+//! * Outside transactions the raw register is shown, so that `meterStart` is what the meter's display says. Where that is
+//!   not the continuation of what was shown before, it is counted: the register shown has begun anew.
 
 use crate::domain::{MilliWattHours, Mono, Quality};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,10 @@ pub(super) struct Register {
     /// the register can resolve.
     grain: Option<(i64, u64)>,
     power: Option<(i64, Mono)>,
+    /// The meter was replaced within the transaction that runs.
+    replaced: bool,
+    /// How often what is shown began anew in this run.
+    anew: u32,
 }
 
 impl Register {
@@ -102,6 +107,8 @@ impl Register {
             top: None,
             grain: None,
             power: None,
+            replaced: false,
+            anew: 0,
         }
     }
 
@@ -188,6 +195,10 @@ impl Register {
     /// A transaction begins: from here on the value shown starts at the raw register.
     pub(super) fn begin(&mut self) -> Option<MilliWattHours> {
         let known = self.known.as_mut()?;
+        if self.replaced || known.raw != known.shown {
+            self.anew = self.anew.wrapping_add(1);
+        }
+        self.replaced = false;
         *known = Stored {
             raw: known.raw,
             offset: 0,
@@ -200,6 +211,23 @@ impl Register {
     /// The transaction is over: the raw register is shown again.
     pub(super) fn end(&mut self) {
         self.begin();
+    }
+
+    /// The meter says that it is another one than before. Outside a transaction its first reading stands for itself.
+    pub(super) fn replace(&mut self, in_transaction: bool) {
+        if in_transaction {
+            self.replaced = true;
+            return;
+        }
+        self.anew = self.anew.wrapping_add(u32::from(self.known.is_some()));
+        (self.known, self.at, self.doubt) = (None, None, None);
+        (self.top, self.grain) = (None, None);
+    }
+
+    /// How often what is shown began anew in this run: the meter was swapped or reset, or its register ran over. Within a
+    /// transaction nothing begins anew.
+    pub(super) fn anew(&self) -> u32 {
+        self.anew
     }
 
     /// What is billed by; `None` before a valid reading.

@@ -170,6 +170,9 @@ impl Evse {
                     self.meter_says.0 = Some(text);
                 }
                 Observation::Fact(DeviceFact::SerialNumber, text) if role == self.meter_role() => {
+                    if self.meter_says.1.as_ref().is_some_and(|before| *before != text) {
+                        self.register.replace(self.tx.is_some());
+                    }
                     self.meter_says.1 = Some(text);
                 }
                 Observation::Vehicle { .. }
@@ -284,8 +287,12 @@ impl Evse {
             let judged = self
                 .register
                 .read(reading.milli, reading.quality, reading.taken_at);
-            if judged == Judged::Suspect {
-                reading.quality = Quality::Suspect;
+            match judged {
+                Judged::Suspect => reading.quality = Quality::Suspect,
+                Judged::Rebased if self.tx.is_none() => {
+                    self.register.begin();
+                }
+                Judged::Rebased | Judged::Taken => {}
             }
         } else if is_register(reading.quantity) {
             let most = self.register.most();

@@ -218,8 +218,12 @@ impl Station {
     }
 }
 
-/// Time that passed between the last record of a transaction and now, where the clocks of both can tell.
+/// Time that passed between the last record of a transaction and now, where the clocks of both can tell. Within one run
+/// of the process they always can, also when the wall clock was set in between.
 fn unseen(record: &TxRecord, now: Now) -> Option<Duration> {
+    if record.at.boot == now.boot {
+        return Some(now.mono.since(record.at.mono));
+    }
     let believable = record.at.wall.quality.is_trusted() && now.wall.quality.is_trusted();
     let ms = now.wall.unix_ms.saturating_sub(record.at.wall.unix_ms);
     u64::try_from(ms)

@@ -137,6 +137,7 @@ impl TxRecord {
             tx: self.id.clone(),
             begun: self.begun,
             ended,
+            ran: Duration::from_millis(u64::try_from(self.ran_ms).unwrap_or(0)),
             meter_start: self.meter_start,
             meter_stop: MilliWattHours(self.register.shown),
             meter_raw: MilliWattHours(self.register.raw),

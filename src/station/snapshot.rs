@@ -6,7 +6,7 @@ use super::io::Role;
 use super::status;
 use crate::domain::{
     AppliedLimit, Availability, ConnectorStatus, CpId, ErrorCode, EvseId, IdToken, LimitEntry, LimitSource,
-    MilliAmps, MilliWattHours, MilliWatts, Mono, SamplePoint, TxId, VehicleState,
+    MeterIdentity, MilliAmps, MilliWattHours, MilliWatts, Mono, SamplePoint, Stamp, TxId, VehicleState,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -98,6 +98,9 @@ pub struct TxSnapshot {
     pub meter_start: MilliWattHours,
     /// How long it has run, seconds.
     pub seconds: u64,
+    /// When it began; `None` where an earlier release began it.
+    #[serde(skip)]
+    pub begun: Option<Stamp>,
 }
 
 /// One restriction.
@@ -122,6 +125,16 @@ pub struct Brief {
     pub error: ErrorCode,
     /// The limit that should be in force, with its reason.
     pub applied: AppliedLimit,
+    /// Its charger was heard of in this run, or is known to be silent, and what ran before was taken up again.
+    pub settled: bool,
+    /// A transaction runs.
+    pub in_tx: bool,
+    /// Billing register, once it was read in this run.
+    pub register: Option<MilliWattHours>,
+    /// How often the register shown has begun anew in this run.
+    pub anew: u32,
+    /// Whose register it is.
+    pub meter: MeterIdentity,
 }
 
 impl Station {
@@ -134,6 +147,11 @@ impl Station {
                 status,
                 error,
                 applied: evse.applied,
+                settled: evse.wakes.is_none() && (evse.vehicle.is_some() || evse.is_down(Role::Charger)),
+                in_tx: evse.tx.is_some(),
+                register: evse.register.read_at().and_then(|_| evse.register.value()),
+                anew: evse.register.anew(),
+                meter: evse.meter_identity(),
             }
         })
     }
@@ -169,6 +187,7 @@ impl Station {
                 energy: tx.energy(evse),
                 meter_start: tx.record.meter_start,
                 seconds: u64::try_from(tx.ran_ms(now) / 1000).unwrap_or(0),
+                begun: tx.record.begun,
             }),
             token: evse.pending.as_ref().and_then(|p| p.token.clone()),
             register: evse.register.value(),

@@ -49,12 +49,22 @@ pub enum EventData {
         /// Why.
         limit_source: String,
     },
+    /// The meter was swapped or reset, or its register ran over: the register shown has begun anew. A swap within a session
+    /// is told when the session ends; until then the register goes on.
+    Meter {
+        /// The epoch that begins.
+        meter_epoch: u32,
+        /// Where the register stood before; `null`: not known.
+        energy_before_wh: Option<u64>,
+        /// Where it stands now; `null`: not read yet.
+        energy_import_wh: Option<u64>,
+    },
     /// The configuration of this EVSE changed.
     Config,
 }
 
 /// Last levels under `event/`.
-pub const EVENT_TYPES: [&str; 6] = ["status", "tag", "session", "fault", "limit", "config"];
+pub const EVENT_TYPES: [&str; 7] = ["status", "tag", "session", "fault", "limit", "meter", "config"];
 
 impl Event {
     /// As it is published.
@@ -70,6 +80,15 @@ impl Event {
             What::Limit { limit_a, source } => EventData::Limit {
                 limit_a: *limit_a,
                 limit_source: source.clone(),
+            },
+            What::Meter {
+                meter_epoch,
+                before_wh,
+                now_wh,
+            } => EventData::Meter {
+                meter_epoch: *meter_epoch,
+                energy_before_wh: *before_wh,
+                energy_import_wh: *now_wh,
             },
             What::Config => EventData::Config,
         };
@@ -89,6 +108,7 @@ impl Event {
             EventData::Session(_) => "session",
             EventData::Fault { .. } => "fault",
             EventData::Limit { .. } => "limit",
+            EventData::Meter { .. } => "meter",
             EventData::Config => "config",
         }
     }

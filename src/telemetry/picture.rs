@@ -210,6 +210,15 @@ pub enum What {
         /// Why.
         source: String,
     },
+    /// The register shown has begun anew: the meter was swapped or reset, or its register ran over.
+    Meter {
+        /// The epoch that begins.
+        meter_epoch: u32,
+        /// Where the register stood before, Wh.
+        before_wh: Option<u64>,
+        /// Where it stands now, Wh; `None`: not read yet.
+        now_wh: Option<u64>,
+    },
     /// The configuration of this EVSE changed.
     Config,
 }

@@ -51,6 +51,7 @@ mod sparkplug;
 mod sparkplug_host;
 mod states;
 mod sunspec;
+mod telling;
 mod two_csmss;
 mod unattended;
 mod unplug;

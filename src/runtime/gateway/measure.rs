@@ -108,7 +108,7 @@ impl Gateway {
                 panel.bus(id, &bus.handle.tally);
             }
             for (cp, point) in points {
-                panel.station(cp, &point.conductor.snapshot, &point.conductor.told);
+                panel.station(cp, &point.conductor.snapshot);
                 for link in &point.links {
                     let dial = LinkDial {
                         cp: cp.clone(),

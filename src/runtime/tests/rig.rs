@@ -13,6 +13,7 @@ use crate::runtime::exchange::Exchange;
 use crate::runtime::fuses::{self, Asked, Stations};
 use crate::runtime::porter::Yard;
 use crate::runtime::pseudonym::Pseudonyms;
+use crate::runtime::recall::Past;
 use crate::runtime::router::{self, Boards, Routes, South};
 use crate::runtime::vitals::{self, Marker, Marks, TURN};
 use crate::sim::{DeviceSpec, Ev, EvSpec, Format, WireRules};
@@ -340,8 +341,14 @@ impl Rig {
         let station = Station::new(setup.clone(), params.clone(), 1, &[], reader.clone());
         let exchange = Exchange::new(setup.id.clone(), reader, to_link, params);
         let (to, inbox) = mpsc::channel(256);
-        let (handle, task) =
-            conductor::prepare(setup.clone(), station, exchange, around, (to.clone(), inbox));
+        let (handle, task) = conductor::prepare(
+            setup.clone(),
+            station,
+            exchange,
+            around,
+            Past::default(),
+            (to.clone(), inbox),
+        );
         tasks.spawn("station", task);
         (handle, to)
     }

@@ -210,3 +210,71 @@ fn a_security_event_from_around_is_recorded_in_order() {
     assert_eq!(place("security SettingSystemTime"), Some(0), "{told:?}");
     assert!(place("ended") > Some(0), "{told:?}");
 }
+
+fn anew(b: &Bench) -> u32 {
+    b.station.briefs().next().unwrap().anew
+}
+
+#[test]
+fn outside_a_session_another_register_is_shown_as_it_is_and_counted_once() {
+    let mut b = bench(1);
+    b.run(5);
+    for (meter, count) in [(90_000_000_000, 1), (12_000_000, 2), (0, 3)] {
+        b.outlet(1).meter = meter;
+        b.run(5);
+        assert_eq!(
+            b.show(1).register,
+            Some(MilliWattHours(meter)),
+            "what its display says"
+        );
+        assert_eq!(anew(&b), count);
+    }
+    b.run(60);
+    assert_eq!(anew(&b), 3);
+}
+
+#[test]
+fn a_register_that_is_swapped_in_a_session_begins_anew_at_its_end() {
+    let mut b = charging();
+    b.run(60);
+    b.outlet(1).meter = 9_000_000_000;
+    b.run(60);
+    assert_eq!(anew(&b), 0, "the session's register goes on");
+    b.unplug(1);
+    assert_eq!(anew(&b), 1);
+    b.plug(1);
+    b.authorise("B");
+    b.run(10);
+    b.unplug(1);
+    assert_eq!(anew(&b), 1);
+}
+
+#[test]
+fn another_serial_number_is_another_register_even_where_its_value_fits() {
+    let serial = |b: &mut Bench, text: &str| {
+        let observations = vec![Observation::Fact(DeviceFact::SerialNumber, text.to_owned())];
+        b.act(Input::Observed {
+            evse: EvseId(1),
+            role: Role::Meter,
+            observations,
+        });
+    };
+    let mut b = bench(1);
+    serial(&mut b, "4711");
+    b.run(5);
+    serial(&mut b, "4711");
+    assert_eq!(anew(&b), 0);
+    serial(&mut b, "4712");
+    assert_eq!((anew(&b), b.show(1).register), (1, None), "not read yet");
+    b.outlet(1).meter = 5;
+    b.run(2);
+    assert_eq!((anew(&b), b.show(1).register), (1, Some(MilliWattHours(5))));
+    b.plug(1);
+    b.authorise("A");
+    b.run(5);
+    serial(&mut b, "4713");
+    b.run(5);
+    assert_eq!(anew(&b), 1);
+    b.unplug(1);
+    assert_eq!(anew(&b), 2);
+}

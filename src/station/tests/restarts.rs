@@ -275,3 +275,20 @@ fn what_speaks_against_charging_needs_no_first_look() {
         "a stop"
     );
 }
+
+/// A reload builds the station anew within one run, and the clock was set in between: the time it ran is known exactly.
+#[test]
+fn a_station_built_anew_in_one_run_knows_how_long_its_session_has_run() {
+    for (quality, set_by_ms) in [(ClockQuality::Restored, 0), (ClockQuality::Csms, 86_400_000)] {
+        let mut b = charging();
+        b.now.wall.quality = quality;
+        b.run(100);
+        let before = b.show(1).tx.unwrap().seconds;
+        b.now.wall.unix_ms += set_by_ms;
+        let stored: Vec<(String, String)> = b.kv.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let (setup, params) = (b.setup.clone(), b.params.clone());
+        b.station = Station::new(setup, params, b.seed, &stored, ReaderId::new("csms"));
+        b.run(10);
+        assert_eq!(b.show(1).tx.unwrap().seconds, before + 10, "{quality:?}");
+    }
+}

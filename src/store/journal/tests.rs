@@ -34,6 +34,7 @@ fn session(tx: &str) -> SessionRecord {
         tx: TxId::new(tx),
         begun: Some(stamp(2, 1_000, ClockQuality::Ntp)),
         ended: stamp(2, 61_000, ClockQuality::Ntp),
+        ran: std::time::Duration::from_secs(60),
         meter_start: MilliWattHours(5_000_001),
         meter_stop: MilliWattHours(12_345_678),
         meter_raw: MilliWattHours(12_345_678),
