@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const CP: &str = "KILL-1";
+pub const CP: &str = "KILL-1";
 
 /// Kills in CI; the campaign sets `RETROVOLT_KILLS`.
 const KILLS: u64 = 200;
@@ -188,6 +188,11 @@ fn journal_agrees(dir: &Path, audit: &[Row]) {
 
 /// A charger on Modbus TCP with the made-up profile, dropped into the device folder.
 pub async fn quick_world(dir: &Path) -> World {
+    quick_servers(dir, &[("net", &["box", "box2"])]).await
+}
+
+/// Boxes behind servers; their units are counted from 1.
+pub async fn quick_servers(dir: &Path, servers: &[(&str, &[&str])]) -> World {
     std::fs::create_dir_all(dir.join("devices.d")).expect("a folder");
     std::fs::write(dir.join("devices.d/quick.toml"), QUICK_BOX).expect("a profile");
     let profile = Profile::parse("quick.toml", QUICK_BOX).expect("a good profile");
@@ -196,14 +201,15 @@ pub async fn quick_world(dir: &Path) -> World {
         "the device is unknown to the binary"
     );
     let profile = Arc::new(profile);
-    let quick = |id: &str, unit| {
-        let mut device = DeviceSpec::new(id, profile.clone(), unit);
+    let quick = |(unit, id): (u8, &&str)| {
+        let mut device = DeviceSpec::new(*id, profile.clone(), unit);
         device.think = Duration::from_millis(1);
         device
     };
+    let server = |(name, boxes): &(&str, &[&str])| ((*name).into(), (1..).zip(*boxes).map(quick).collect());
     let spec = WorldSpec {
         lines: Vec::new(),
-        servers: vec![("net".into(), vec![quick("box", 1), quick("box2", 2)])],
+        servers: servers.iter().map(server).collect(),
     };
     World::start(spec, Arc::new(RealClock::start()))
         .await

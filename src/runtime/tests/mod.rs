@@ -9,6 +9,7 @@ mod meter;
 mod noise;
 mod rig;
 mod street;
+mod watchdog;
 
 /// A charge point with one EVSE that anybody may use.
 pub(super) fn charge_point() -> crate::domain::CpSetup {
