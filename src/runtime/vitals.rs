@@ -6,12 +6,12 @@
 //! * A task that is gone marks no more: that is a hang too.
 //! * Who hangs is said once.
 //!
-//! Systemd's watchdog is fed while every mark but the ledger's is younger than [`FRESH`] (promise T5). The ledger is left out on
-//! purpose. Its mark is as old as the disk is slow: with 5 s for each sync (promise D4), and a question behind a commit
-//! or two, 10 s and more are everyday, while chargers are steered and stopped all the same. A disk that hangs for good is not mended by a
-//! restart either: the process cannot even be ended while it waits in the kernel, and the next one finds no ledger and
-//! touches no bus, so that sessions that went on would end. A ledger that does not answer ends the leases and makes
-//! `retrovolt healthcheck` fail; who wants a restart for it has it from there.
+//! Systemd's watchdog is fed while every mark but the ledger's is younger than [`FRESH`] (promise T5). The ledger is left out
+//! on purpose. Its mark is as old as the disk is slow: with 5 s for each sync (promise D4) and a commit or two in front of
+//! the question it is 5 to 10 s old, and nothing is ill; chargers are steered and stopped all the same. A disk that hangs for
+//! good is not mended by a restart either: the process cannot even be ended while it waits in the kernel, and the next one
+//! finds no ledger and touches no bus, so that stops would reach no charger any more (promise S7). A ledger that does not
+//! answer ends the leases and makes `retrovolt healthcheck` fail; who wants a restart for it has it from there.
 
 use crate::domain::{Clock, Mono};
 use crate::station::LEASE_REACH;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -59,12 +59,8 @@ async fn the_process_that_is_watched() {
     let _listener = control::listen(&started.socket, questions).unwrap();
     let tasks = started.gateway.bus_tasks();
     assert_eq!(tasks.len(), 1);
-    tokio::spawn(async move {
-        let mut line = String::new();
-        BufReader::new(tokio::io::stdin())
-            .read_line(&mut line)
-            .await
-            .unwrap();
+    tokio::task::spawn_blocking(move || {
+        std::io::stdin().read_line(&mut String::new()).unwrap();
         tasks.iter().for_each(tokio::task::AbortHandle::abort);
     });
     notify::ready("watched");
