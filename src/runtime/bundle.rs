@@ -280,7 +280,7 @@ mod tests {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!((lines.len(), &lines[0]["n"]), (EVENTS, &2.into()));
-        assert_eq!(lines[0]["timestamp"], "2026-09-21T14:13:20.000Z");
+        assert_eq!(lines[0]["timestamp"], "2026-09-21T14:13:20Z");
         assert_eq!(lines[0]["certain"], true);
         assert_eq!(security_lines(&[]), "");
     }
