@@ -366,6 +366,8 @@ async fn a_second_charger_on_the_bus_of_another_charge_point_leaves_the_first_on
         online(s) == 2 && up(s, "devices") == 2 && sessions(s) == 1 && offers("box")
     })
     .await;
+    let begun = yard.csms.wait_call(0, PATIENCE, CP, "StartTransaction").await;
+    begun.expect("a begin");
     let (first, other) = (connections(&yard, "net"), connections(&yard, "other"));
     assert_eq!((first.len(), other.len()), (1, 1));
     let of_first = |action: &str| {
