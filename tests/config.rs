@@ -1,6 +1,8 @@
 //! The configuration as an installer meets it: what is accepted, what is refused, and in which words (U5, X2).
 #![allow(clippy::disallowed_methods, reason = "not a pure room")]
 
+#[path = "config/credentials.rs"]
+mod credentials;
 #[path = "config/gpio.rs"]
 mod gpio;
 #[path = "config/home_assistant.rs"]

@@ -133,6 +133,32 @@ fn pure_rooms_reach_for_nothing() {
     report("pure rooms that are not", &found);
 }
 
+/// The simulated world starts gateways, the demo shows that.
+const MAY_START_PROGRAMS: &[&str] = &["src/sim/", "src/cli/demo/"];
+
+/// Promise X1: the gateway starts no other program, whatever it is asked for.
+#[test]
+fn x1_nothing_starts_another_program() {
+    let mut found = Vec::new();
+    let mut excused = 0;
+    for file in sources() {
+        let lines = file.starts_programs();
+        if MAY_START_PROGRAMS
+            .iter()
+            .any(|folder| file.name.starts_with(folder))
+        {
+            excused += lines.len();
+        } else {
+            found.extend(lines.iter().map(|line| format!("{}:{line}", file.name)));
+        }
+    }
+    assert!(
+        excused > 0,
+        "the rule does not even see how the demo starts a gateway"
+    );
+    report("starts another program", &found);
+}
+
 #[test]
 fn files_and_functions_fit() {
     let mut found = Vec::new();
@@ -351,6 +377,29 @@ mod rules {
         assert!(file.lines_with("tokio").is_empty());
         assert!(file.lines_with("Instant").is_empty());
         assert_eq!(file.code_lines(), 5);
+    }
+
+    #[test]
+    fn sees_every_way_to_start_a_program() {
+        let lines = |text: &str| file("src/bus/a.rs", text).starts_programs();
+        for text in [
+            "use std::process::Command;",
+            "use tokio::process::{Child, Command};",
+            "fn f() { std::process::Command::new(x); }",
+            "use std::process as p;",
+            "use std::process::*;",
+            "use std::os::unix::process::CommandExt;",
+        ] {
+            assert_eq!(lines(text), [1], "{text}");
+        }
+        for text in [
+            "use std::process::ExitCode;",
+            "use rustix::process::{Pid, Signal};",
+            "use crate::domain::Command; // std::process::Command",
+            "fn f() { process::exit(Command::Stop.code()) }",
+        ] {
+            assert!(lines(text).is_empty(), "{text}");
+        }
     }
 
     #[test]

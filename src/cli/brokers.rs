@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Examines the brokers of the configuration: an array of reports.
 pub async fn examine(config: &Path) -> Result<Value, ExitCode> {
-    match brokers(config, &LoadOptions::for_file(config)).await {
+    match brokers(config, &LoadOptions::for_a_login(config)).await {
         Ok(reports) => Ok(json!(reports)),
         Err(report) => {
             eprint!("{}", report.human());

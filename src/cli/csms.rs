@@ -55,9 +55,8 @@ impl CsmsArgs {
 
 /// Examines the CSMSs of the configuration, or the one that was named: an array of reports.
 pub async fn examine(args: CsmsArgs, config: &Path) -> Result<Value, ExitCode> {
-    let options = LoadOptions::for_file(config);
     let reports = match args.url {
-        None => configured(config, &options).await,
+        None => configured(config, &LoadOptions::for_a_login(config)).await,
         Some(url) => {
             let named = Loose {
                 url,
@@ -70,6 +69,7 @@ pub async fn examine(args: CsmsArgs, config: &Path) -> Result<Value, ExitCode> {
                 client: args.certificate_file.zip(args.key_file),
                 trust_dir: args.trust_dir,
             };
+            let options = LoadOptions::for_a_verb(config);
             loose(named, config, &options).await.map(|report| vec![report])
         }
     };

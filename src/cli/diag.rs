@@ -29,7 +29,7 @@ pub struct DiagArgs {
 
 /// Writes the bundle. Exit codes: 0 written, 73 the file cannot be written.
 pub async fn run(args: DiagArgs) -> ExitCode {
-    let options = LoadOptions::for_file(&args.config);
+    let options = LoadOptions::for_a_verb(&args.config);
     let mut bundle = pack::Bundle::new();
     bundle.add("versions.txt", &pack::versions());
     let loaded = config::load(&args.config, &options);

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Examines the machine for what a configuration needs of it. One that cannot be used leaves the defaults.
 pub async fn checks(config: &Path) -> Vec<Check> {
-    let options = LoadOptions::for_file(config);
+    let options = LoadOptions::for_a_verb(config);
     let (mut needs, doubtful) = match config::load(config, &options) {
         Ok(loaded) => {
             let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();

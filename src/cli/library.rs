@@ -87,7 +87,7 @@ pub fn of_folder(folder: Option<&Path>) -> Result<Library, Unusable> {
 /// The profiles of the site of this configuration. Where there is none yet, or one with mistakes, those of the folder
 /// beside it.
 pub fn of_site(file: &Path) -> Result<Library, Unusable> {
-    match config::load(file, &LoadOptions::for_file(file)) {
+    match config::load(file, &LoadOptions::for_a_verb(file)) {
         Ok(loaded) => return Ok(loaded.library),
         Err(report) if report.no_input => {}
         Err(_) => eprintln!(

@@ -296,7 +296,7 @@ pub fn usage(text: &str) -> ExitCode {
 
 /// A configuration, or its mistakes.
 pub fn load(file: &Path) -> Result<Loaded, ExitCode> {
-    config::load(file, &LoadOptions::for_file(file)).map_err(|report| {
+    config::load(file, &LoadOptions::for_a_verb(file)).map_err(|report| {
         eprintln!("{report}");
         unfit(&report)
     })

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// More words in the log (-v debug, -vv everything).
+    /// More words in the log than `gateway.log_level` asks for (-v debug, -vv everything).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Only warnings and errors.
@@ -97,9 +97,9 @@ struct RunArgs {
     /// End with code 78 on a bad configuration, 71 or 73 where the ledger cannot be had, instead of waiting.
     #[arg(long)]
     strict: bool,
-    /// Form of the log.
-    #[arg(long, value_enum, default_value_t)]
-    log_format: log::LogFormat,
+    /// Form of the log [default: `gateway.log_format`].
+    #[arg(long, value_enum)]
+    log_format: Option<log::LogFormat>,
     /// Make every random choice repeat itself (for tests).
     #[arg(long, hide = true)]
     seed: Option<u64>,
@@ -136,13 +136,8 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let verbosity = if cli.quiet {
-        -1
-    } else {
-        i8::try_from(cli.verbose).unwrap_or(2)
-    };
     match cli.verb {
-        Verb::Run(args) => run(args, verbosity),
+        Verb::Run(args) => run(args, cli.verbose, cli.quiet),
         Verb::CheckConfig(args) => check_config(&args),
         Verb::Ports(args) => ports::run(&args),
         Verb::Scan(args) => in_runtime(scan::run(args)),
@@ -162,14 +157,14 @@ pub fn main() -> ExitCode {
         Verb::Completions(args) => pages::completions::<Cli>(&args),
         Verb::Man(args) => pages::man::<Cli>(&args),
         Verb::Demo(args) => {
-            log::start(log::LogFormat::Text, verbosity.min(cli.verbose.cast_signed()) - 1);
+            log::start(log::Wish::beside_a_story(cli.verbose, cli.quiet));
             in_runtime(demo::run(args))
         }
     }
 }
 
-fn run(args: RunArgs, verbosity: i8) -> ExitCode {
-    log::start(args.log_format, verbosity);
+fn run(args: RunArgs, verbose: u8, quiet: bool) -> ExitCode {
+    log::start(log::Wish::of(args.log_format, verbose, quiet));
     let mut load = config::LoadOptions::for_file(&args.config);
     if args.config_dir.is_some() {
         load.dropins = args.config_dir;
@@ -188,7 +183,7 @@ fn check_config(args: &CheckArgs) -> ExitCode {
     print!("{text}");
     if args.print_effective {
         for file in &args.files {
-            if let Ok(loaded) = config::load(file, &config::LoadOptions::for_file(file)) {
+            if let Ok(loaded) = config::load(file, &config::LoadOptions::for_a_verb(file)) {
                 print!("{}", config::effective(&loaded.setup));
             }
         }

@@ -27,7 +27,7 @@ pub struct SecurityLogArgs {
 
 /// Shows and checks the log. Ends with 65 when it is not as it was written.
 pub fn run(args: &SecurityLogArgs) -> ExitCode {
-    let loaded = match config::load(&args.config, &LoadOptions::for_file(&args.config)) {
+    let loaded = match config::load(&args.config, &LoadOptions::for_a_verb(&args.config)) {
         Ok(loaded) => loaded,
         Err(report) => {
             eprint!("{}", report.human());
@@ -79,12 +79,8 @@ fn screen(log: &SecurityLog, shown: usize) -> String {
             let info = entry.info.as_deref().unwrap_or_default();
             // Events carry foreign text; a terminal must not take orders from it.
             let info: String = info.chars().filter(|c| !c.is_control()).collect();
-            let time = jiff::Timestamp::from_millisecond(entry.at.wall.unix_ms).unwrap_or_default();
-            let unsure = if entry.at.wall.quality.is_trusted() {
-                ' '
-            } else {
-                '?'
-            };
+            let time = jiff::Timestamp::from_millisecond(entry.unix_ms).unwrap_or_default();
+            let unsure = if entry.is_certain() { ' ' } else { '?' };
             format!(
                 "{:>6} {time}{unsure} {} {} {info}\n",
                 entry.n, entry.cp, entry.name
@@ -114,6 +110,7 @@ mod tests {
             n,
             cp: CpId::new("CP1"),
             at: Stamp::default(),
+            unix_ms: 0,
             name: "StartupOfTheDevice".to_owned(),
             info: (n == 2).then(|| "a\u{1b}[2Jb".to_owned()),
         };

@@ -5,12 +5,18 @@ use crate::runtime::control::Ask;
 use crate::runtime::exit;
 use clap::Args;
 use serde_json::Value;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Beyond it the daemon is not healthy.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How often who watches is shown the state.
+const WATCH_PERIOD: Duration = Duration::from_secs(2);
+/// Clears a terminal and begins at its top (ECMA-48).
+const CLEARED: &str = "\x1b[2J\x1b[H";
 
 /// Options of `retrovolt status`.
 #[derive(Debug, Args)]
@@ -20,27 +26,43 @@ pub struct StatusArgs {
     /// The whole picture as one JSON object.
     #[arg(long)]
     json: bool,
+    /// Again every two seconds, until Ctrl-C; with --json one object a line.
+    #[arg(short, long)]
+    watch: bool,
 }
 
 /// Asks and prints. Exit codes: 0 healthy, 69 not running, 75 degraded, 77 not allowed.
 pub async fn run(args: StatusArgs) -> ExitCode {
-    let status = match args.socket.ask(&Ask::Status, PATIENCE).await {
-        Ok(status) => status,
-        Err(silent) => {
-            eprintln!("retrovolt: {}", silent.words);
-            return silent.code.into();
+    let mut again = interval(WATCH_PERIOD);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let clears = args.watch && !args.json && std::io::stdout().is_terminal();
+    loop {
+        again.tick().await;
+        let (text, code) = match args.socket.ask(&Ask::Status, PATIENCE).await {
+            Ok(status) => shown(&status, args.json),
+            Err(silent) => {
+                eprintln!("retrovolt: {}", silent.words);
+                (String::new(), silent.code)
+            }
+        };
+        let clear = if clears { CLEARED } else { "" };
+        let mut out = std::io::stdout();
+        let written = write!(out, "{clear}{text}").and_then(|()| out.flush());
+        // Who watches waits for a gateway that is away, until he reads no more.
+        if !args.watch || written.is_err() {
+            return code.into();
         }
+    }
+}
+
+fn shown(status: &Value, json: bool) -> (String, u8) {
+    let text = if json {
+        format!("{status}\n")
+    } else {
+        screen(status)
     };
-    if args.json {
-        println!("{status}");
-    } else {
-        print!("{}", screen(&status));
-    }
-    if is_healthy(&status) {
-        ExitCode::SUCCESS
-    } else {
-        exit::TEMPORARY.into()
-    }
+    let code = if is_healthy(status) { 0 } else { exit::TEMPORARY };
+    (text, code)
 }
 
 /// The links of a charge point; a daemon of an earlier release tells only the one in control.

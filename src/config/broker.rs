@@ -76,7 +76,7 @@ pub(super) fn read(keys: &Keys<'_>, context: &mut Context<'_>) -> Option<BrokerS
                 "write mqtts://, on the broker's TLS port",
             );
         }
-        Some(Secret::new(text))
+        Some(Secret::new(text.unwrap_or_default()))
     } else {
         None
     };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// cannot be read, 78 mistakes.
 #[must_use]
 pub fn check(paths: &[PathBuf], json: bool, warnings_as_errors: bool) -> (String, i32) {
-    check_with(paths, json, warnings_as_errors, LoadOptions::for_file)
+    check_with(paths, json, warnings_as_errors, LoadOptions::for_a_verb)
 }
 
 /// As [`check`], with the caller's options for each file.

@@ -1,5 +1,6 @@
 //! What every reading step shares: the texts, the issues, the profiles, and how a reference is followed.
 
+use super::gather::LoadOptions;
 use super::issue::{Issues, Told};
 use super::nearest::did_you_mean;
 use super::place::{Place, Sources};
@@ -15,8 +16,8 @@ pub(super) struct Context<'a> {
     pub sources: &'a Sources,
     /// What was found wrong.
     pub found: Issues,
-    /// `$CREDENTIALS_DIRECTORY`.
-    pub credentials: Option<PathBuf>,
+    /// Where else to look.
+    pub options: &'a LoadOptions,
     /// What is known of the device profiles.
     pub library: Library,
     /// Files with passwords and keys.

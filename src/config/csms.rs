@@ -222,7 +222,10 @@ fn security(keys: &CsmsKeys, url: Option<&Url>, context: &mut Context<'_>) -> Op
                 );
             }
             let (password, at) = secret::password(keys, context)?;
-            if password.len() < SHORTEST_PASSWORD {
+            if password
+                .as_ref()
+                .is_some_and(|word| word.len() < SHORTEST_PASSWORD)
+            {
                 let path = "charge_point.csms.password";
                 let told = super::issue::Told::new(
                     path,
@@ -232,6 +235,7 @@ fn security(keys: &CsmsKeys, url: Option<&Url>, context: &mut Context<'_>) -> Op
                 );
                 context.found.warning(at, told);
             }
+            let password = password.unwrap_or_default();
             Some(Security::Basic { password })
         }
         "client" => client(keys, secure, context),

@@ -1,6 +1,7 @@
 //! The texts a configuration is made of: the main file, the drop-ins in the order of their names, the environment.
 //! Later ones lie over earlier ones: tables merge, everything else is replaced.
 
+use super::credential::Credentials;
 use super::issue::{Issues, Told};
 use super::place::{Place, Sources, names_a_secret};
 use super::syntax;
@@ -22,6 +23,8 @@ pub struct LoadOptions {
     pub dropins: Option<PathBuf>,
     /// The environment: `RETROVOLT__SECTION__KEY` and `CREDENTIALS_DIRECTORY` are looked at.
     pub env: Vec<(String, String)>,
+    /// Where credentials are looked for without that.
+    pub credentials: Credentials,
 }
 
 impl LoadOptions {
@@ -34,11 +37,36 @@ impl LoadOptions {
         Self {
             dropins: Some(folder_of(path).join("conf.d")),
             env,
+            credentials: Credentials::Handed,
+        }
+    }
+
+    /// As a verb beside the service reads it: whatever secret it cannot read is a warning.
+    #[must_use]
+    pub fn for_a_verb(path: &Path) -> Self {
+        Self {
+            credentials: Credentials::OfService {
+                root: "/".into(),
+                needed: false,
+            },
+            ..Self::for_file(path)
+        }
+    }
+
+    /// As [`LoadOptions::for_a_verb`], for one that needs the secrets themselves: there it is an error.
+    #[must_use]
+    pub fn for_a_login(path: &Path) -> Self {
+        Self {
+            credentials: Credentials::OfService {
+                root: "/".into(),
+                needed: true,
+            },
+            ..Self::for_file(path)
         }
     }
 
     /// `$CREDENTIALS_DIRECTORY`.
-    pub(super) fn credentials(&self) -> Option<PathBuf> {
+    pub(super) fn credentials_directory(&self) -> Option<PathBuf> {
         self.env
             .iter()
             .find(|(name, value)| name == "CREDENTIALS_DIRECTORY" && !value.is_empty())

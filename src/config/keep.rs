@@ -72,7 +72,7 @@ pub fn last_good(path: &Path, options: &LoadOptions, state_dir: &Path) -> Option
     }
     let alone = LoadOptions {
         dropins: None,
-        env: Vec::new(),
+        ..LoadOptions::default()
     };
     let (mut sources, mut found) = (Sources::default(), Issues::default());
     let Some(mut gathered) = gather::gather(&file, &alone, &mut sources, &mut found) else {

@@ -52,9 +52,9 @@ settings! {
     device_dir: PathBuf = Kind::Path, Absent("`devices.d` beside this file, if it is there"), "\"/etc/retrovolt/devices.d\"",
         "Folder of your own device profiles; a profile with the id of a shipped one takes its place.";
     log_level: String = Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Is("info"), "\"info\"",
-        "How much is logged.";
+        "How much is logged. `-v` and `--quiet` on the command line count more.";
     log_format: String = Kind::OneOf(&["auto", "journal", "text", "json"]), Is("auto"), "\"auto\"",
-        "`auto` uses the journal where there is one and plain text elsewhere.";
+        "`auto` uses the journal where there is one and plain text elsewhere. `--log-format` on the command line counts more.";
     page_url: String = Kind::Text { max: 200 }, Absent("none is told"), "\"https://grafana.example.com/d/retrovolt\"",
         "Page about this gateway for people, e.g. its dashboard: `url` of `info` (MQTT), and where Home Assistant's *Visit* leads. The gateway has no page of its own.";
     inhibit_shutdown: Duration = Kind::Time { min: 60_000, max: 7 * DAY, zero: Some("a session never holds one up") }, Is("12h"), "\"12h\"",

@@ -10,6 +10,7 @@ mod check;
 mod contacts;
 mod context;
 mod convert;
+mod credential;
 mod csms;
 mod document;
 mod effective;
@@ -43,6 +44,7 @@ mod tags;
 mod tree;
 
 pub use check::{check, check_with};
+pub use credential::Credentials;
 pub use document::{example, reference};
 pub use effective::effective;
 pub use gather::{LoadOptions, last_change};
@@ -161,7 +163,7 @@ fn read(root: &Node, options: &LoadOptions, sources: &Sources, mut found: Issues
     let mut context = Context {
         sources,
         found,
-        credentials: options.credentials(),
+        options,
         library,
         secrets: Vec::new(),
     };

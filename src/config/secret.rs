@@ -2,6 +2,7 @@
 //! Nothing here ever puts one into words.
 
 use super::context::Context;
+use super::credential::{self, Credential};
 use super::issue::Told;
 use super::keys::CsmsKeys;
 use super::place::Place;
@@ -17,6 +18,8 @@ const LARGEST: u64 = 64 * 1024;
 enum Source {
     Plain(String, Place),
     File(PathBuf, Place, String),
+    /// Nobody here can read it, and nobody needs to.
+    Unknown(PathBuf, Place),
 }
 
 /// Where the secret of a section may stand.
@@ -40,8 +43,8 @@ impl Places<'_> {
     }
 }
 
-/// The password of a back end, and the place that names it.
-pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(String, Place)> {
+/// The password of a back end, and the place that names it; see [`password_of`].
+pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(Option<String>, Place)> {
     let places = Places {
         section: "charge_point.csms",
         at: keys.security.at,
@@ -52,8 +55,8 @@ pub(super) fn password(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<(St
     password_of(&places, context)
 }
 
-/// A password, and the place that names it.
-pub(super) fn password_of(places: &Places<'_>, context: &mut Context<'_>) -> Option<(String, Place)> {
+/// A password, and the place that names it. One that is not known, and need not be, is `None` with its place.
+pub(super) fn password_of(places: &Places<'_>, context: &mut Context<'_>) -> Option<(Option<String>, Place)> {
     let mut sources = Vec::new();
     if let Some(text) = &places.plain.value {
         sources.push(Source::Plain(text.clone(), places.plain.at));
@@ -61,22 +64,15 @@ pub(super) fn password_of(places: &Places<'_>, context: &mut Context<'_>) -> Opt
     if let Some(path) = context.path(places.file) {
         sources.push(Source::File(path, places.file.at, places.file.path.clone()));
     }
-    let named = credential(places.credential, context);
-    let credential_bad = places.credential.written && named.is_none();
-    if let Some(path) = named {
-        sources.push(Source::File(
-            path,
-            places.credential.at,
-            places.credential.path.clone(),
-        ));
-    }
+    let credential_bad = !named(places.credential, &mut sources, context);
     let wrong = places.plain.is_bad() || places.file.is_bad() || credential_bad;
     match one(places.section, "password", places.at, sources, wrong, context)? {
         Source::Plain(text, at) => {
             in_the_open(places.plain, context);
-            Some((text, at))
+            Some((Some(text), at))
         }
-        Source::File(path, at, key) => Some((read(&path, at, &key, context)?, at)),
+        Source::File(path, at, key) => Some((Some(read(&path, at, &key, context)?), at)),
+        Source::Unknown(_, at) => Some((None, at)),
     }
 }
 
@@ -93,15 +89,7 @@ pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf>
     if let Some(path) = context.path(&keys.key_file) {
         sources.push(Source::File(path, keys.key_file.at, keys.key_file.path.clone()));
     }
-    let named = credential(&keys.key_credential, context);
-    let credential_bad = keys.key_credential.written && named.is_none();
-    if let Some(path) = named {
-        sources.push(Source::File(
-            path,
-            keys.key_credential.at,
-            keys.key_credential.path.clone(),
-        ));
-    }
+    let credential_bad = !named(&keys.key_credential, &mut sources, context);
     match one(
         "charge_point.csms",
         "key",
@@ -114,8 +102,23 @@ pub(super) fn key(keys: &CsmsKeys, context: &mut Context<'_>) -> Option<PathBuf>
             let text = read(&path, at, &key, context)?;
             pem(&text, "PRIVATE KEY", at, &key, context).then_some(path)
         }
+        Source::Unknown(path, _) => Some(path),
         Source::Plain(..) => None,
     }
+}
+
+/// Adds the credential that a setting names. `false`: it is wrong, and that is told.
+fn named(given: &Given<String>, sources: &mut Vec<Source>, context: &mut Context<'_>) -> bool {
+    match credential::named(given, context) {
+        Some(Credential::At(path, origin)) => {
+            // Systemd's own copy is for the service alone, whatever its mode says (an access list shows as a group's right).
+            context.secrets.extend(origin);
+            sources.push(Source::File(path, given.at, given.path.clone()));
+        }
+        Some(Credential::Unknown(path)) => sources.push(Source::Unknown(path, given.at)),
+        None => return !given.written,
+    }
+    true
 }
 
 /// The file of the client's certificate.
@@ -181,7 +184,7 @@ fn one(
         1 => sources.pop(),
         _ => {
             let last = sources.pop()?;
-            let (Source::Plain(_, at) | Source::File(_, at, _)) = &last;
+            let (Source::Plain(_, at) | Source::File(_, at, _) | Source::Unknown(_, at)) = &last;
             let told = Told::new(
                 path,
                 "is given more than once",
@@ -192,30 +195,6 @@ fn one(
             None
         }
     }
-}
-
-/// The file of a systemd credential.
-fn credential(given: &Given<String>, context: &mut Context<'_>) -> Option<PathBuf> {
-    let name = given.value.as_deref()?;
-    if name.contains('/') || name.starts_with('.') {
-        given.error(
-            &mut context.found,
-            "is not the name of a credential",
-            "a name without slashes, as in LoadCredential=NAME:...",
-            "did you mean the key that ends in _file",
-        );
-        return None;
-    }
-    let Some(folder) = &context.credentials else {
-        given.error(
-            &mut context.found,
-            "there are no credentials: $CREDENTIALS_DIRECTORY is not set",
-            "a service started by systemd with LoadCredential=",
-            format!("add LoadCredential={name}:/etc/retrovolt/secrets/{name} to the unit, or use the key that ends in _file"),
-        );
-        return None;
-    };
-    Some(folder.join(name))
 }
 
 fn in_the_open(given: &Given<String>, context: &mut Context<'_>) {
@@ -235,10 +214,12 @@ fn in_the_open(given: &Given<String>, context: &mut Context<'_>) {
 
 /// Reads a secret that is one line of text or PEM, and looks at who else may read it.
 fn read(path: &Path, at: Place, key: &str, context: &mut Context<'_>) -> Option<String> {
-    context.secrets.push(path.to_owned());
+    let is_credential = key.ends_with("_credential");
+    if !is_credential {
+        context.secrets.push(path.to_owned());
+    }
     let text = contents(path, at, key, context)?;
     let mode = std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode() & 0o777);
-    let is_credential = key.ends_with("_credential");
     if mode & 0o077 != 0 && !is_credential {
         let told = Told::new(
             key,

@@ -26,6 +26,7 @@ mod slug;
 mod sparkplug;
 mod tags;
 mod tally;
+mod throttled;
 mod time;
 mod transfer;
 mod units;
@@ -68,6 +69,7 @@ pub use slug::Slug;
 pub use sparkplug::SparkplugSetup;
 pub use tags::{TagPattern, TagRule};
 pub use tally::{BusResult, BusTally, Bytes, Direction, Histogram, LinkTally, Message, MessageResult};
+pub use throttled::{THROTTLED_FILE, Throttled};
 pub use time::{BootId, Clock, ClockQuality, Mono, Now, Stamp, Wall};
 pub use transfer::{
     FirmwareNotice, FirmwareOutcome, FirmwareRequest, FirmwareStatus, InstallerSaid, Location, LogKind,

@@ -12,10 +12,12 @@ use crate::config;
 use crate::domain::{AuthMode, Clock, CpSetup, Security, SiteSetup, masked};
 use crate::ocpp::format_utc;
 use crate::station::Snapshot;
-use crate::store::{Store, StoreError};
+use crate::store::{SecurityEntry, Store, StoreError};
 use std::fmt::Write as _;
 use std::time::Instant;
 
+/// Security events in a support bundle, the latest.
+const EVENTS: usize = 200;
 /// Largest file.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -90,22 +92,32 @@ pub async fn security(
     store: &Store,
     window: Window,
 ) -> Result<Bundle, StoreError> {
-    let epochs = store.epochs().await?;
     let mut bundle = Bundle::default();
     for event in store.security_log(&cp.id).await? {
-        let epoch = epochs.iter().find(|(boot, _)| *boot == event.at.boot);
-        let unix_ms = event.at.corrected(epoch.map(|(_, ms)| *ms));
-        if window.holds(unix_ms) {
+        if window.holds(event.unix_ms) {
             bundle.entries += 1;
-            let line = serde_json::json!({
-                "timestamp": format_utc(unix_ms), "type": event.name, "techInfo": event.info,
-            });
-            // Writing to a string cannot fail.
-            let _ = writeln!(bundle.text, "{line}");
+            bundle.text += &security_line(&event);
         }
     }
     bundle.text = bounded(without_secrets(&bundle.text, &yard.setup()), MOST_BYTES);
     Ok(bundle)
+}
+
+/// The latest events, one JSON object a line.
+pub(super) fn security_lines(events: &[SecurityEntry]) -> String {
+    let surplus = events.len().saturating_sub(EVENTS);
+    events[surplus..].iter().map(security_line).collect()
+}
+
+fn security_line(event: &SecurityEntry) -> String {
+    let SecurityEntry {
+        n, cp, name, info, ..
+    } = event;
+    let line = serde_json::json!({
+        "n": n, "cp": cp, "timestamp": format_utc(event.unix_ms), "certain": event.is_certain(),
+        "type": name, "techInfo": info,
+    });
+    format!("{line}\n")
 }
 
 fn section(text: &mut String, name: &str, body: &str) {
@@ -118,7 +130,7 @@ fn pretty(value: &impl serde::Serialize) -> String {
 }
 
 /// Tokens stand under `token`; what kind one is says nothing about it.
-pub(super) fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
+fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
     match &mut value {
         serde_json::Value::Object(members) => {
             for (name, member) in members {
@@ -258,6 +270,27 @@ mod tests {
         ] {
             assert_eq!(without_addresses(line), shown);
         }
+    }
+
+    #[test]
+    fn the_latest_events_are_told_by_what_is_known_of_the_time() {
+        let entry = |n: usize| SecurityEntry {
+            n: i64::try_from(n).unwrap(),
+            cp: crate::domain::CpId::new("CP1"),
+            at: crate::domain::Stamp::default(),
+            unix_ms: 1_790_000_000_000,
+            name: "StartupOfTheDevice".to_owned(),
+            info: None,
+        };
+        let text = security_lines(&(1..=EVENTS + 1).map(entry).collect::<Vec<_>>());
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!((lines.len(), &lines[0]["n"]), (EVENTS, &2.into()));
+        assert_eq!(lines[0]["timestamp"], "2026-09-21T14:13:20Z");
+        assert_eq!(lines[0]["certain"], true);
+        assert_eq!(security_lines(&[]), "");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use super::RunOptions;
 use super::begin::Blocked;
 use super::control::Ask;
+use super::log;
 use crate::config::{self, Issue, Keepsake, Loaded, Report, Severity, Whereabouts};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -91,7 +92,7 @@ impl Configuration {
     pub(super) fn first(&mut self) -> Result<Loaded, Whereabouts> {
         match self.read() {
             Ok(loaded) => {
-                warn(&loaded);
+                heed(&loaded);
                 self.mode = Mode::File;
                 return Ok(loaded);
             }
@@ -110,6 +111,7 @@ impl Configuration {
                 tracing::error!(
                     "the last good configuration runs instead; mend the file, then `retrovolt reload` or SIGHUP"
                 );
+                log::follow(&loaded.log);
                 self.mode = Mode::LastGood;
                 return Ok(loaded);
             }
@@ -132,7 +134,7 @@ impl Configuration {
             return None;
         }
         tracing::info!("what was missing is there: the configuration can be used");
-        warn(&loaded);
+        heed(&loaded);
         self.accept();
         Some(loaded)
     }
@@ -144,7 +146,7 @@ impl Configuration {
     /// Reads the files again while nothing runs. `Err`: the answer to whoever asked.
     pub(super) fn read_again(&mut self) -> Result<Loaded, Value> {
         let loaded = self.read().map_err(|report| self.refuse(report))?;
-        warn(&loaded);
+        heed(&loaded);
         self.accept();
         Ok(loaded)
     }
@@ -290,7 +292,9 @@ fn refused(report: &Report) -> Value {
     })
 }
 
-fn warn(loaded: &Loaded) {
+/// Logs as it says, and what somebody should look at.
+fn heed(loaded: &Loaded) {
+    log::follow(&loaded.log);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

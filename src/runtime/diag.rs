@@ -5,18 +5,14 @@
 use super::bundle::{self, hide_tokens, without_secrets};
 use crate::config;
 use crate::domain::{Clock, CpId, Now, SiteSetup};
-use crate::ocpp::format_utc;
 use crate::store::Store;
 use serde_json::{Map, Value, json};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// The ledger is not waited for any longer; what it has not said by then is left out.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
-/// Security events of a charge point, the latest.
-const EVENTS: usize = 200;
 
 /// What it is made of.
 pub(super) struct Diagnostics {
@@ -60,21 +56,11 @@ impl Diagnostics {
     }
 
     async fn security(&self, cp: &CpId) -> String {
-        let events = match timeout(LEDGER_WAIT, self.store.security_log(cp)).await {
-            Ok(Ok(events)) => events,
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return format!("no answer within {LEDGER_WAIT:?}"),
-        };
-        let mut text = String::new();
-        for event in events.iter().skip(events.len().saturating_sub(EVENTS)) {
-            let line = json!({
-                "n": event.n, "timestamp": format_utc(event.at.wall.unix_ms),
-                "clock": event.at.wall.quality, "type": event.name, "techInfo": event.info,
-            });
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{line}");
+        match timeout(LEDGER_WAIT, self.store.security_log(cp)).await {
+            Ok(Ok(events)) => bundle::security_lines(&events),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {LEDGER_WAIT:?}"),
         }
-        text
     }
 }
 

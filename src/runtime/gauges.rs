@@ -8,8 +8,8 @@ use super::panel::{LinkDial, Panel};
 use super::process::{self, Kernel};
 use super::records;
 use super::router::South;
-use super::vitals::{LEDGER, Marks, names_of_late};
-use crate::domain::{BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp};
+use super::vitals::{HUNG_AFTER, LEDGER, Marks, names_of_late};
+use crate::domain::{BusSetup, BusTally, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, Now, ReaderId, Stamp};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{
@@ -27,8 +27,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// A task that is silent for longer hangs.
-pub(super) const HUNG_AFTER: Duration = Duration::from_secs(10);
 /// Shares of time are told over a period of at least this.
 const PERIOD: Duration = Duration::from_secs(10);
 /// The first ones earlier: after a start every value is to be back within [`PERIOD`] (promise U7).

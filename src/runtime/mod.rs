@@ -174,10 +174,11 @@ async fn serve(
     mut signals: Signals,
 ) {
     let mut housekeeping = interval(HOUSEKEEPING);
-    let mut alive = interval(notify::watchdog_period().unwrap_or(HOUSEKEEPING));
+    let mut alive = interval(notify::feeding_period().unwrap_or(HOUSEKEEPING));
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turn = interval(vitals::TURN);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut feeder = notify::Feeder::default();
     let (wishes, wish) = watch::channel(inhibit::Wish::default());
     tokio::spawn(inhibit::run(wish));
     loop {
@@ -196,14 +197,7 @@ async fn serve(
                 gateway.keep_time().await;
                 notify::status(&configuration.summary(&gateway.summary()));
             }
-            _ = alive.tick() => {
-                let hung = gateway.hung();
-                if hung.is_empty() {
-                    notify::alive();
-                } else {
-                    tracing::error!("hung: {}; the watchdog is no longer fed", hung.join(", "));
-                }
-            }
+            _ = alive.tick() => feeder.feed(&gateway.late()),
         }
     }
     tracing::info!("stopping");
@@ -222,7 +216,7 @@ async fn answer(
         Ask::Status => {
             let mut status = gateway.status().await;
             status["configuration"] = configuration.status();
-            let watchdog = notify::watchdog_period().map(|half| (half * 2).as_millis());
+            let watchdog = notify::watchdog().map(|limit| limit.as_millis());
             status["watchdog_ms"] = serde_json::json!(watchdog);
             status
         }
@@ -244,6 +238,7 @@ async fn reload(gateway: &mut Gateway, configuration: &mut Configuration) -> ser
             let state_dir = gateway.state_dir().to_owned();
             match gateway.reload(loaded.setup, &loaded.library).await {
                 Ok(()) => {
+                    log::follow(&loaded.log);
                     tracing::info!("configuration reloaded");
                     configuration.accept();
                     configuration.taken(loaded.keepsake, state_dir).await;

@@ -3,6 +3,9 @@
 use sd_notify::NotifyState;
 use std::time::Duration;
 
+/// The watchdog is fed at least this often.
+const MOST_SELDOM: Duration = Duration::from_secs(2);
+
 /// Tells systemd that the service is up: configuration loaded, ledger open, every bus task started.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -32,10 +35,37 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often to feed it: half of `WatchdogSec`; `None` where none is set.
+/// `WatchdogSec`; `None` where none is set.
 #[must_use]
-pub fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+pub fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+/// How often to feed it: so often that once left out is not yet a restart.
+#[must_use]
+pub fn feeding_period() -> Option<Duration> {
+    watchdog().map(|limit| (limit / 8).clamp(Duration::from_millis(1), MOST_SELDOM))
+}
+
+/// Feeds systemd's watchdog while no task is late, and says once when it does not.
+#[derive(Debug, Default)]
+pub struct Feeder {
+    withheld: bool,
+}
+
+impl Feeder {
+    /// It is time to feed; these are late.
+    pub fn feed(&mut self, late: &[String]) {
+        if late.is_empty() {
+            alive();
+        }
+        match (late.is_empty(), self.withheld) {
+            (false, false) => tracing::error!("late: {}; the watchdog is not fed", late.join(", ")),
+            (true, true) => tracing::warn!("every task turns again; the watchdog is fed"),
+            (true, false) | (false, true) => {}
+        }
+        self.withheld = !late.is_empty();
+    }
 }
 
 /// Whether somebody starts this process again when it ends.

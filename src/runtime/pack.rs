@@ -1,6 +1,6 @@
 //! Packs a support bundle: texts into a `.tar.gz` of mode 0600, secrets masked once more on their way in.
 
-use super::bundle::{hide_tokens, without_secrets};
+use super::bundle::{security_lines, without_secrets};
 use super::machine::Machine;
 use crate::domain::SiteSetup;
 use crate::store;
@@ -10,15 +10,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most of one text; begin and end are kept. Packed, a dozen of them stay far below the 5 MB of promise U6.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Security events taken from the disk, the latest.
-const EVENTS: usize = 200;
 
 /// The texts.
 #[derive(Default)]
@@ -77,28 +75,41 @@ impl Bundle {
         let text = match store::read_security_log(state_dir) {
             Err(error) => format!("{error}\n"),
             Ok(log) => {
-                let mut text = log.fault.map_or_else(String::new, |fault| format!("{fault}\n"));
-                for entry in log.entries.iter().skip(log.entries.len().saturating_sub(EVENTS)) {
-                    let line = serde_json::to_value(entry).map(hide_tokens).unwrap_or_default();
-                    // Writing to a string cannot fail.
-                    let _ = writeln!(text, "{line}");
-                }
-                text
+                let fault = log.fault.map_or_else(String::new, |fault| format!("{fault}\n"));
+                fault + &security_lines(&log.entries)
             }
         };
         self.add("security.jsonl", &text);
     }
 
-    /// Writes the bundle and tells its contents, one line a file.
+    /// Writes the bundle and tells its contents, one line a file. It is there as a whole or not at all.
     ///
     /// # Errors
     /// When the file is there already or cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<String> {
-        let file = OpenOptions::new()
+        if path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = path.with_file_name(format!(".{name}.new"));
+        let _ = std::fs::remove_file(&fresh);
+        let mut file = OpenOptions::new()
             .create_new(true)
             .write(true)
             .mode(0o600)
-            .open(path)?;
+            .open(&fresh)?;
+        let packed = self.pack(&mut file).and_then(|contents| {
+            file.sync_all()?;
+            std::fs::rename(&fresh, path)?;
+            Ok(contents)
+        });
+        if packed.is_err() {
+            let _ = std::fs::remove_file(&fresh);
+        }
+        packed
+    }
+
+    fn pack(&self, file: impl io::Write) -> io::Result<String> {
         let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
         let mut contents = String::new();
         let now = SystemTime::now()
@@ -111,11 +122,10 @@ impl Bundle {
             header.set_mode(0o600);
             header.set_mtime(now);
             archive.append_data(&mut header, format!("retrovolt-diag/{name}"), text.as_bytes())?;
+            // Writing to a string cannot fail.
             let _ = writeln!(contents, "  {name:<28} {:>8} bytes", text.len());
         }
-        let mut file = archive.into_inner()?.finish()?;
-        file.flush()?;
-        file.sync_all()?;
+        archive.into_inner()?.finish()?.flush()?;
         Ok(contents)
     }
 }

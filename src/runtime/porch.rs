@@ -119,7 +119,7 @@ impl Porch {
 impl Ajar {
     fn new(socket: &Path) -> Self {
         let (questions, asked) = mpsc::channel(8);
-        let period = notify::watchdog_period().unwrap_or(HOUSEKEEPING);
+        let period = notify::feeding_period().unwrap_or(HOUSEKEEPING);
         let every = |period| {
             let mut ticks = interval_at(Instant::now() + period, period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,5 +1,6 @@
 //! What the kernel tells of this process and its board. Everything may be missing: then it is not told.
 
+use crate::domain::{THROTTLED_FILE, Throttled};
 use crate::telemetry::Milli;
 use crate::telemetry::metrics::ProcessFigures;
 use std::fs;
@@ -62,13 +63,10 @@ impl Kernel {
         (0..MOST_ZONES).filter_map(zone).max()
     }
 
-    /// Whether a Raspberry Pi is slowed down at this moment: for low voltage, heat or its own limit.
+    /// Whether a Raspberry Pi is slowed down at this moment.
     pub fn throttled(&self) -> Option<bool> {
-        let path = self.sys.join("devices/platform/soc/soc:firmware/get_throttled");
-        let text = fs::read_to_string(path).ok()?;
-        let bits = u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()?;
-        // The upper half tells what has been since the start.
-        Some(bits & 0xF != 0)
+        let text = fs::read_to_string(self.sys.join(THROTTLED_FILE)).ok()?;
+        Throttled::parse(&text).map(Throttled::is_now)
     }
 }
 
@@ -150,10 +148,9 @@ mod tests {
         put("class/thermal/thermal_zone1/temp", "-274000\n");
         put("class/thermal/thermal_zone2/temp", "51000\n");
         assert_eq!(kernel.temperature(), Some(Milli(51_000)));
-        let throttled = "devices/platform/soc/soc:firmware/get_throttled";
-        put(throttled, "50000\n");
+        put(THROTTLED_FILE, "50000\n");
         assert_eq!(kernel.throttled(), Some(false), "it was, but is not");
-        put(throttled, "0x50005\n");
+        put(THROTTLED_FILE, "0x50005\n");
         assert_eq!(kernel.throttled(), Some(true));
         assert!(disk_free(dir.path()).is_some_and(|free| free > 0));
     }

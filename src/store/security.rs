@@ -7,7 +7,7 @@
 
 use super::error::StoreError;
 use super::file;
-use super::ledger::{quality_code, quality_of};
+use super::ledger::{epochs, quality_code, quality_of};
 use crate::domain::{BootId, CpId, Mono, SecurityEvent, Stamp, Wall};
 use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, OptionalExtension};
@@ -31,12 +31,22 @@ pub struct SecurityEntry {
     pub n: i64,
     /// Whose event.
     pub cp: CpId,
-    /// When it happened.
+    /// When it happened, as noted then.
     pub at: Stamp,
+    /// When it happened by what is known of that run's clock now, Unix milliseconds.
+    pub unix_ms: i64,
     /// Name of the event as in OCPP 2.x.
     pub name: String,
     /// What else is known.
     pub info: Option<String>,
+}
+
+impl SecurityEntry {
+    /// Whether the clock could be trusted then, or its run is known by now.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.at.wall.quality.is_trusted() || self.unix_ms != self.at.wall.unix_ms
+    }
 }
 
 /// What is wrong with the log.
@@ -101,19 +111,22 @@ impl Line {
         context.finish().as_ref().to_vec()
     }
 
-    fn entry(self) -> Option<SecurityEntry> {
+    fn entry(self, epochs: &[(BootId, i64)]) -> Option<SecurityEntry> {
         let [boot, mono_ms, unix_ms, quality] = self.numbers;
+        let at = Stamp {
+            boot: BootId(u32::try_from(boot).ok()?),
+            mono: Mono(u64::try_from(mono_ms).ok()?),
+            wall: Wall {
+                unix_ms,
+                quality: quality_of(quality).ok()?,
+            },
+        };
+        let epoch = epochs.iter().find(|(boot, _)| *boot == at.boot);
         Some(SecurityEntry {
             n: self.n,
             cp: CpId::new(self.cp),
-            at: Stamp {
-                boot: BootId(u32::try_from(boot).ok()?),
-                mono: Mono(u64::try_from(mono_ms).ok()?),
-                wall: Wall {
-                    unix_ms,
-                    quality: quality_of(quality).ok()?,
-                },
-            },
+            at,
+            unix_ms: at.corrected(epoch.map(|(_, unix_ms)| *unix_ms)),
             name: self.name,
             info: self.info,
         })
@@ -216,6 +229,8 @@ fn read(db: &Connection) -> Result<SecurityLog, StoreError> {
             hash: row.get(8)?,
         })
     })?;
+    // Without them the log still tells its events.
+    let epochs = epochs(&view).unwrap_or_default();
     let (mut entries, mut fault) = (Vec::new(), None);
     for line in lines {
         let line = line?;
@@ -230,7 +245,7 @@ fn read(db: &Connection) -> Result<SecurityLog, StoreError> {
         n = n.max(line.n);
         before.clone_from(&line.hash);
         let number = line.n;
-        match line.entry() {
+        match line.entry(&epochs) {
             Some(entry) => entries.push(entry),
             None => fault = fault.or(Some(LogFault::Altered(number))),
         }
@@ -272,6 +287,19 @@ mod tests {
 
     fn fault(db: &Connection) -> Option<LogFault> {
         read(db).unwrap().fault
+    }
+
+    #[test]
+    fn an_event_of_a_run_without_a_clock_is_told_with_its_time_once_that_is_known() {
+        let db = filled(1);
+        let told = |db: &Connection| {
+            let entry = read(db).unwrap().entries.remove(0);
+            (entry.unix_ms, entry.is_certain(), entry.at.wall.unix_ms)
+        };
+        assert_eq!(told(&db), (0, false, 0));
+        db.execute("INSERT INTO boots (boot, epoch_ms) VALUES (2, 1790000000000)", [])
+            .unwrap();
+        assert_eq!(told(&db), (1_790_000_000_001, true, 0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! An arm64 board with a simulated GPIO chip in its kernel and no battery for its clock. On it runs the binary that is
-//! shipped, which `deploy/cross/build` makes; the CSMS is here.
+//! An arm64 board with a simulated GPIO chip in its kernel and no battery for its clock. On it runs the youngest static binary
+//! that `deploy/cross/build` has made of this source: in CI that of the profile `emulated`, which is not optimised; a release
+//! build has the one that is shipped. The CSMS is here.
 
 use crate::agent::Board;
 use crate::machine::{Arch, Load, Machine, PATIENCE, root};

@@ -1,5 +1,5 @@
 //! Emulated boards in qemu, without KVM: a PC with a real 16550 UART, and an arm64 board with a real kernel GPIO chip
-//! that runs the shipped binary. `tests/boards/setup.sh` loads their kernels.
+//! that runs a static arm64 binary of this source. `tests/boards/setup.sh` loads their kernels.
 #![allow(
     clippy::too_many_lines,
     clippy::disallowed_methods,

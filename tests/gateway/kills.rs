@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const CP: &str = "KILL-1";
+pub const CP: &str = "KILL-1";
 
 /// Kills in CI; the campaign sets `RETROVOLT_KILLS`.
 const KILLS: u64 = 200;
@@ -196,6 +196,11 @@ pub fn metered(toml: &str) -> String {
 
 /// Chargers on Modbus TCP with the made-up profile, dropped into the device folder, and a meter of the first.
 pub async fn quick_world(dir: &Path) -> World {
+    quick_servers(dir, &[("net", &["box", "box2"])]).await
+}
+
+/// Boxes behind servers; their units are counted from 1, and behind them comes a meter of `box`.
+pub async fn quick_servers(dir: &Path, servers: &[(&str, &[&str])]) -> World {
     std::fs::create_dir_all(dir.join("devices.d")).expect("a folder");
     std::fs::write(dir.join("devices.d/quick.toml"), QUICK_BOX).expect("a profile");
     let profile = Profile::parse("quick.toml", QUICK_BOX).expect("a good profile");
@@ -204,16 +209,25 @@ pub async fn quick_world(dir: &Path) -> World {
         "the device is unknown to the binary"
     );
     let profile = Arc::new(profile);
-    let quick = |id: &str, unit| {
-        let mut device = DeviceSpec::new(id, profile.clone(), unit);
+    let quick = |(unit, id): (u8, &&str)| {
+        let mut device = DeviceSpec::new(*id, profile.clone(), unit);
         device.think = Duration::from_millis(1);
         device
     };
-    let meter = Library::builtin().get("eastron-sdm630");
-    let meter = DeviceSpec::new("meter", meter.expect("a shipped profile"), 3).measuring(&["box"]);
+    let meter = Library::builtin()
+        .get("eastron-sdm630")
+        .expect("a shipped profile");
+    let server = |(name, boxes): &(&str, &[&str])| {
+        let mut devices: Vec<_> = (1..).zip(*boxes).map(quick).collect();
+        if boxes.contains(&"box") {
+            let unit = u8::try_from(boxes.len() + 1).expect("few boxes");
+            devices.push(DeviceSpec::new("meter", meter.clone(), unit).measuring(&["box"]));
+        }
+        ((*name).into(), devices)
+    };
     let spec = WorldSpec {
         lines: Vec::new(),
-        servers: vec![("net".into(), vec![quick("box", 1), quick("box2", 2), meter])],
+        servers: servers.iter().map(server).collect(),
     };
     World::start(spec, Arc::new(RealClock::start()))
         .await

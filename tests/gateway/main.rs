@@ -18,6 +18,7 @@ mod broker;
 mod broker_budget;
 mod budget;
 mod canaries;
+mod citizen;
 mod deploy;
 mod doctor;
 mod doctor_mqtt;
@@ -45,6 +46,7 @@ mod secure_broker;
 mod secure_csms;
 mod site;
 mod slave;
+mod sockets;
 mod sparkplug;
 #[path = "../sparkplug/host.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests of Sparkplug")]

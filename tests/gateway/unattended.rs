@@ -1,8 +1,9 @@
 //! Nobody is there: a mistake in a file stops nothing, a crash is over in seconds, and what asks is answered.
 
-use crate::kills::{configuration, quick_world};
+use crate::kills::{CP, configuration, quick_servers, quick_world};
 use crate::notify::Notify;
-use crate::site::{PATIENCE, process, until};
+use crate::site::{PATIENCE, Point, process, until};
+use crate::sockets::{Socket, sockets};
 use retrovolt::domain::MilliAmps;
 use retrovolt::sim::csms::Csms;
 use retrovolt::sim::status::{online, sessions, up};
@@ -293,7 +294,7 @@ async fn a_refused_reload_says_why_and_changes_nothing_and_a_good_one_touches_on
         (1, 0)
     );
 
-    // A second charger on the bus of another charge point leaves the first one alone.
+    // A fuse around it is no change of the charge point.
     let boots_before = yard.calls("BootNotification");
     assert!(
         boots_before > boots,
@@ -313,6 +314,97 @@ async fn a_refused_reload_says_why_and_changes_nothing_and_a_good_one_touches_on
     let silent = ask(&yard.gateway, &["reload"]).await;
     assert_eq!(silent.code, 69, "{}", silent.err);
     assert!(silent.err.contains("is it running"), "{}", silent.err);
+}
+
+/// A box on a bus of its own, and the tables of its charge point.
+fn neighbour(yard: &Yard) -> String {
+    let address = yard.world.address("other").expect("a server");
+    let bus = format!(
+        "\n[[bus]]\nid = \"other\"\nhost = \"{}\"\ntcp_port = {}\n",
+        address.ip(),
+        address.port()
+    );
+    let point = Point {
+        id: "OTHER-1",
+        url: yard.csms.url("{id}"),
+        version: "1.6",
+        auth: "free",
+    };
+    bus + &of_other("box2", 1) + &point.toml("box2", "box2").replace("meter = \"box2\"\n", "")
+}
+
+fn of_other(id: &str, unit: u8) -> String {
+    format!(
+        "\n[[device]]\nid = \"{id}\"\nbus = \"other\"\nunit = {unit}\nprofile = \"test-quick-box\"\n\
+         accept_no_failsafe = true\n"
+    )
+}
+
+/// The connections of the gateway to a server, each by its own end.
+fn connections(yard: &Yard, server: &str) -> Vec<Socket> {
+    let port = yard.world.address(server).expect("a server").port();
+    let mut all = sockets(yard.gateway.pid().expect("it runs"));
+    all.retain(|socket| socket.remote_port() == Some(port));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_charger_on_the_bus_of_another_charge_point_leaves_the_first_one_alone() {
+    let mut yard = Yard::new().await;
+    yard.world = quick_servers(
+        yard.dir.path(),
+        &[("net", &["box"]), ("other", &["box2", "box3"])],
+    )
+    .await;
+    let toml = configuration(yard.dir.path(), &yard.csms, &yard.world, "1.6") + &neighbour(&yard);
+    yard.gateway.configure(&toml).expect("written");
+    yard.gateway.start().expect("it starts");
+    yard.world.plug("box", EvSpec::default()).expect("a charger");
+    yard.world.plug("box3", EvSpec::default()).expect("a charger");
+    let offers = |id: &str| yard.world.offered(id) == Ok(MilliAmps::from_base(16));
+    until(&yard.gateway, "a session on the first bus", |s| {
+        online(s) == 2 && up(s, "devices") == 2 && sessions(s) == 1 && offers("box")
+    })
+    .await;
+    let begun = yard.csms.wait_call(0, PATIENCE, CP, "StartTransaction").await;
+    begun.expect("a begin");
+    let (first, other) = (connections(&yard, "net"), connections(&yard, "other"));
+    assert_eq!((first.len(), other.len()), (1, 1));
+    let of_first = |action: &str| {
+        let frames = yard.csms.frames();
+        let calls = frames
+            .iter()
+            .filter(|frame| frame.cp == CP && frame.call(action).is_some());
+        calls.count()
+    };
+    let before = (of_first("BootNotification"), of_first("StartTransaction"));
+    let writes = yard.world.writes("box").expect("a charger");
+
+    let evse = "\n[[charge_point.evse]]\ncharger = \"box3\"\nphases = 3\nmax_current = \"16A\"\nauth = \"free\"\nid_token = \"FREE\"\n";
+    yard.gateway
+        .configure(&(toml + &of_other("box3", 2) + evse))
+        .expect("written");
+    let said = ask(&yard.gateway, &["reload"]).await;
+    assert_eq!(said.code, 0, "{}", said.out);
+    until(&yard.gateway, "a session on the other bus as well", |s| {
+        online(s) == 2 && up(s, "devices") == 3 && sessions(s) == 2 && offers("box3")
+    })
+    .await;
+    assert_eq!(connections(&yard, "net"), first, "the bus was kept open");
+    assert_ne!(connections(&yard, "other"), other, "this one changed");
+    assert_eq!(
+        (of_first("BootNotification"), of_first("StartTransaction")),
+        before
+    );
+    assert_eq!(of_first("StopTransaction"), 0);
+    let after = yard.world.writes("box").expect("a charger");
+    assert!(
+        after[writes.len()..]
+            .iter()
+            .all(|write| Some(&write.values) == writes.last().map(|last| &last.values)),
+        "its limit was touched: {after:?}"
+    );
+    yard.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

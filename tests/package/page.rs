@@ -14,6 +14,8 @@ const MARK: &str = "<!-- tried -->\n```sh\n";
 const CP: &str = "CP-GARAGE-1";
 /// The port of the page.
 const PORT: &str = "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0";
+/// The password on the page.
+const PASSWORD: &str = "the-password-of-1-gateway";
 /// What stands for the user's own CSMS on the page.
 const CSMS: &str = "ws://csms.example.com:9000";
 
@@ -79,6 +81,7 @@ fn evse(status: &Value) -> &Value {
 async fn the_install_page_leads_to_a_charge_that_a_csms_sees() {
     let mut slave = Slave::start(pymodbus(&["--tcp", "--framer", "rtu"])).await;
     let csms = Csms::start().await.expect("a CSMS");
+    csms.set_password(Some(PASSWORD.to_owned()));
     let container = Container::boot("page");
     container.write("/usr/local/bin/sudo", "#!/bin/sh\nexec \"$@\"\n");
     container.run(&["chmod", "0755", "/usr/local/bin/sudo"]);
@@ -89,6 +92,7 @@ async fn the_install_page_leads_to_a_charge_that_a_csms_sees() {
 
     let blocks = blocks();
     assert!(blocks.len() >= 7, "{blocks:#?}");
+    assert!(blocks.iter().any(|block| block.contains(PASSWORD)));
     for block in &blocks {
         if block.contains("retrovolt status") {
             container.until("both devices answer and the CSMS accepts", |s| {
@@ -112,6 +116,18 @@ async fn the_install_page_leads_to_a_charge_that_a_csms_sees() {
             }
         }
     }
+
+    // A person who asks why nothing is wrong: the verbs find the secret that the service is handed.
+    let said = container.output(&["retrovolt", "check-config"]);
+    let words = text(&said.stdout);
+    assert!(said.status.success() && !words.contains("credential"), "{words}");
+    let said = container.output(&["retrovolt", "doctor", "--csms"]);
+    assert!(
+        said.status.success(),
+        "{}{}",
+        text(&said.stdout),
+        text(&said.stderr)
+    );
 
     slave.say("plug").await;
     container.until("the vehicle is seen", |s| evse(s)["status"] == "Preparing");

@@ -18,7 +18,7 @@ pub const CP: &str = "GARAGE-1";
 pub const NOW: &str = "0.1.0-1";
 /// The one after it.
 pub const LATER: &str = "0.1.0-2";
-/// One before it, with a ledger of one schema less.
+/// One before it, whose ledger had the first schema.
 pub const EARLIER: &str = "0.0.9-1";
 
 /// The package of this build under a version; made once for all tests that ask for it.

@@ -154,6 +154,32 @@ impl SourceFile {
             .collect()
     }
 
+    /// Lines that reach for what starts other programs.
+    pub fn starts_programs(&self) -> Vec<usize> {
+        let line_of = |at: usize| self.code[..at].matches('\n').count() + 1;
+        let names = |path: &str| {
+            let used = match path.strip_prefix('{') {
+                Some(list) => list.split_once('}').map_or(list, |(list, _)| list),
+                None => path
+                    .split(|c: char| !c.is_alphanumeric() && c != '_' && c != '*')
+                    .next()
+                    .unwrap_or(path),
+            };
+            let mut words = used.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '*');
+            words.any(|word| ["Command", "*"].contains(&word))
+        };
+        let mut found: Vec<usize> = self
+            .code
+            .match_indices("process::")
+            .filter(|(at, word)| names(&self.code[at + word.len()..]))
+            .map(|(at, _)| line_of(at))
+            .collect();
+        for word in ["process as", "CommandExt", "posix_spawn", "execve", "fork"] {
+            found.extend(self.lines_with(word));
+        }
+        found
+    }
+
     /// Every function with a body: line, name, lines of code in it.
     pub fn functions(&self) -> Vec<(usize, String, usize)> {
         let mut found = Vec::new();

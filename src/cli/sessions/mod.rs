@@ -125,7 +125,7 @@ pub fn run(args: &SessionsArgs) -> ExitCode {
         Some(SessionsVerb::Key(place)) => place,
         Some(SessionsVerb::Token(token)) => &token.place,
     };
-    let loaded = match config::load(&place.config, &LoadOptions::for_file(&place.config)) {
+    let loaded = match config::load(&place.config, &LoadOptions::for_a_verb(&place.config)) {
         Ok(loaded) => loaded,
         Err(report) => {
             eprint!("{}", report.human());

@@ -1,9 +1,8 @@
 //! Supply voltage, heat and memory.
 
 use super::{Check, Machine};
+use crate::domain::{THROTTLED_FILE, Throttled};
 
-/// The Raspberry Pi's firmware: flags of now in bits 0 to 3, of any time since power-on in bits 16 to 19.
-const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";
 /// From here on boards slow down.
 const HOT_MILLI_C: i64 = 80_000;
 /// From here on somebody should look.
@@ -22,9 +21,8 @@ pub(super) fn checks(machine: &Machine<'_>) -> Vec<Check> {
 
 fn supply(machine: &Machine<'_>) -> Check {
     const NAME: &str = "power supply";
-    let flags = machine
-        .text(THROTTLED)
-        .and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+    let text = machine.text(format!("/sys/{THROTTLED_FILE}"));
+    let flags = text.and_then(|text| Throttled::parse(&text));
     let alarm = machine.names("/sys/class/hwmon").into_iter().find_map(|chip| {
         let fact = |file: &str| machine.text(format!("/sys/class/hwmon/{chip}/{file}"));
         (fact("name")? == "rpi_volt").then(|| fact("in0_lcrit_alarm"))?
@@ -32,12 +30,12 @@ fn supply(machine: &Machine<'_>) -> Check {
     if flags.is_none() && alarm.is_none() {
         return Check::unknown(NAME, "this machine does not tell its supply voltage");
     }
-    let bits = flags.unwrap_or(0);
-    let told = |bit: u32| bits & (1 << bit) != 0;
-    if told(0) || alarm.as_deref() == Some("1") {
+    let flags = flags.unwrap_or(Throttled(0));
+    let bits = flags.0;
+    if flags.is_under_voltage() || alarm.as_deref() == Some("1") {
         return Check::failure(NAME, format!("under-voltage now (flags {bits:#x})"), WEAK, SUPPLY);
     }
-    if told(16) {
+    if flags.was_under_voltage() {
         return Check::doubt(
             NAME,
             format!("there has been under-voltage since power-on (flags {bits:#x})"),
@@ -45,7 +43,7 @@ fn supply(machine: &Machine<'_>) -> Check {
             SUPPLY,
         );
     }
-    if told(1) || told(2) || told(3) || told(17) || told(18) || told(19) {
+    if flags.is_or_was_slow() {
         let next = "give the board air, or a heat sink; in a meter cabinet in the sun a fan";
         return Check::doubt(
             NAME,

@@ -3,10 +3,10 @@
 use super::{ChargePoint, Gateway};
 use crate::domain::Clock;
 use crate::runtime::diag::Diagnostics;
-use crate::runtime::gauges::HUNG_AFTER;
 use crate::runtime::inhibit::Wish;
 use crate::runtime::links::Link;
 use crate::runtime::observe::{Scene, Subject};
+use crate::runtime::vitals::{FRESH, HUNG_AFTER};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,19 @@ impl Gateway {
     #[must_use]
     pub fn hung(&self) -> Vec<String> {
         self.vitals.hung(HUNG_AFTER)
+    }
+
+    /// Names the tasks for which systemd's watchdog is not fed.
+    #[must_use]
+    pub fn late(&self) -> Vec<String> {
+        self.vitals.hung(FRESH)
+    }
+
+    /// The task of each bus, for a test that ends one.
+    #[cfg(test)]
+    pub(in crate::runtime) fn bus_tasks(&self) -> Vec<tokio::task::AbortHandle> {
+        let buses = self.buses.values();
+        buses.map(|bus| bus.handle.join.abort_handle()).collect()
     }
 
     /// What is not as it must be: tasks that hang, a ledger that does not answer. An uplink without a network and a

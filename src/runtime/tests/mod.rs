@@ -10,6 +10,7 @@ mod noise;
 mod outage;
 mod rig;
 mod street;
+mod watchdog;
 
 pub(super) use marks::csms;
 

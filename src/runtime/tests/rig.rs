@@ -305,7 +305,8 @@ impl Rig {
         stations.send_replace(Stations::from([(setup.id.clone(), inbox)]));
         south_side.routes.send_replace(routes);
         site.marks.insert("station".to_owned(), station.heartbeat.clone());
-        let vitals = vitals::run(watch::channel(site.marks).1, pulse_tx, clock);
+        let taker = Marker::new(clock).0;
+        let vitals = vitals::run(watch::channel(site.marks).1, pulse_tx, taker);
         site.tasks.spawn("vitals", vitals);
         Self {
             street,
