@@ -52,6 +52,7 @@ board-binary: ## static programs for arm64: the gateway that an emulated board r
 test-board: board-binary ## a session through a reboot of a whole emulated arm64 Debian, clock at 1970 (needs root; ten minutes)
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh arm64
 	bash tests/interop/setup.sh
+	bash tests/aarch64/build.sh --fresh
 	cargo build --bin retrovolt
 	rm -rf target/board && bash deploy/debian/build arm64 $$(ls -t target/cross/$(BOARD)/*/retrovolt | head -1) 0.1.0-1 target/board target/debug/retrovolt
 	bash tests/boards/debian.sh target/board/*_arm64.deb
