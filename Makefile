@@ -67,9 +67,11 @@ test-deploy: ## hooks of update managers, enrolment, provisioning
 	RETROVOLT_REQUIRE_LAB=1 bash tests/deploy/setup.sh
 	cargo nextest run --test deploy
 
-test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge
-	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
-	cargo nextest run --test package
+SUITE ?= trixie
+
+test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge (SUITE=bookworm: there)
+	RETROVOLT_SUITE=$(SUITE) RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
+	RETROVOLT_SUITE=$(SUITE) cargo nextest run --test package
 
 test-arm: board-binary ## the pure rooms and the demo on an emulated 64-bit ARM processor
 	RETROVOLT_REQUIRE_LAB=1 bash tests/aarch64/setup.sh

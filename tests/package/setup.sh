@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Furnishes .lab/package: a small Debian with systemd that the package is installed into and booted (systemd-nspawn), and
+# Furnishes .lab/package (with RETROVOLT_SUITE another than trixie: .lab/package-SUITE): a small Debian with systemd that the package is installed into and booted (systemd-nspawn), and
 # lintian. About 180 MB are loaded once. Where that is not possible the reason is left in .lab/package/missing, `make test`
 # says so and counts the stage as skipped. RETROVOLT_REQUIRE_LAB=1 makes it an error.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
+suite=${RETROVOLT_SUITE:-trixie}
 lab=$PWD/.lab/package
-suite=trixie
+[ "$suite" = trixie ] || lab=$lab-$suite
 
 missing() {
   mkdir -p "$lab"
@@ -44,7 +45,7 @@ privileges() {
 
 rootfs() {
   [ "$(cat "$lab/suite" 2>/dev/null)" = "$suite" ] && return
-  rm -rf "$lab/root" "$lab/suite"
+  rm -rf "${lab:?}/root" "$lab/suite"
   mkdir -p "$lab"
   mmdebstrap --quiet --mode=root --variant=minbase --aptopt='Acquire::Retries "3"' \
     --include=systemd,systemd-sysv,dbus,udev,kmod,ca-certificates,init-system-helpers,man-db,procps \
