@@ -79,7 +79,16 @@ impl GatewayProcess {
     /// # Errors
     /// When the file cannot be written.
     pub fn configure(&self, configuration: &str) -> io::Result<()> {
-        std::fs::write(self.dir.join("retrovolt.toml"), configuration)
+        // In one step: a gateway that reads it at this moment must not see half of it, or an empty one.
+        let (file, new) = (
+            self.dir.join("retrovolt.toml"),
+            self.dir.join("retrovolt.toml.new"),
+        );
+        std::fs::write(&new, configuration)?;
+        if let Ok(old) = std::fs::metadata(&file) {
+            std::fs::set_permissions(&new, old.permissions())?;
+        }
+        std::fs::rename(new, file)
     }
 
     /// Its folder.
@@ -146,6 +155,22 @@ impl GatewayProcess {
     /// When it does not run.
     pub fn reload(&self) -> io::Result<()> {
         self.signal(rustix::process::Signal::HUP)
+    }
+
+    /// SIGSTOP: it stands still until [`GatewayProcess::resume`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(rustix::process::Signal::CONT)
     }
 
     /// SIGTERM, and awaits its end.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Far more than a boot and a story take.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Which processor, and with it which lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

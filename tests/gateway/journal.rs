@@ -114,8 +114,12 @@ async fn the_journal_outlives_outages_and_kills_and_agrees_with_two_csmss() {
     // One is away, and the process is killed right at the end of a session.
     out(&second);
     until(&gateway, "the one that reads is away", |s| links_online(s) == 1).await;
+    let mark = first.mark();
     world.plug("box", EvSpec::default()).expect("a charger");
     until(&gateway, "a session runs", |s| sessions(s) == 1).await;
+    // What a CSMS is told is on the disk; a session that never came there would leave nothing behind.
+    let begun = first.wait_call(mark, PATIENCE, "TWO-1", "StartTransaction");
+    begun.await.expect("the one in control hears of its begin");
     world.unplug("box").expect("a charger");
     until(&gateway, "it ends", |s| sessions(s) == 0).await;
     gateway.kill().await.expect("a kill");

@@ -28,6 +28,10 @@ async fn a_reload_changes_the_limit_and_keeps_the_session() {
         .configure(&toml.replace("max_current = \"16A\"", "max_current = \"1000A\""))
         .expect("written");
     gateway.reload().expect("a signal");
+    until(&gateway, "1000 A are refused", |s| {
+        s["configuration"]["refused"].is_array()
+    })
+    .await;
     gateway
         .configure(&toml.replace("max_current = \"16A\"", "max_current = \"13A\""))
         .expect("written");
