@@ -138,6 +138,17 @@ line = "RELAY"
 signal = "pulse"
 line = "PULSE"
 active_low = true
+
+[[charge_point]]
+id = "PINS-1"
+
+[[charge_point.evse]]
+charger = "box"
+max_current = "16A"
+auth = "remote"
+
+[[charge_point.csms]]
+url = "ws://10.0.2.2:9/ocpp/{id}"
 "#;
 
 fn evse(status: &Value) -> &Value {

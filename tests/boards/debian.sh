@@ -23,13 +23,14 @@ mounted='' known='' work=''
 [ -e $formats/register ] || mounted=1
 [ -n "$mounted" ] || known=$(ls $formats)
 clean() {
-  local name
+  local file name
   [ -z "$work" ] || rm -rf "$work"
   [ -e $formats/register ] || return 0
-  for name in $(ls $formats); do
+  for file in "$formats"/*; do
+    name=${file##*/}
     case $name in
     register | status) ;;
-    *) grep -qxF "$name" <<<"$known" || echo -1 >"$formats/$name" ;;
+    *) grep -qxF "$name" <<<"$known" || echo -1 >"$file" ;;
     esac
   done
   [ -z "$mounted" ] || umount $formats

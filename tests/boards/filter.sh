@@ -19,6 +19,7 @@ elif ! bash tests/aarch64/build.sh --fresh; then
   gone+=('(binary(boards) & test(/^processor::/))')
 fi
 [ ! -e .lab/package/missing ] || gone+=('binary(package)')
+[ ! -e .lab/deploy/missing ] || gone+=('(binary(package) & test(/^ansible::/))')
 [ ! -e .lab/deploy/missing ] || gone+=('(binary(deploy) & test(/^(ansible|apt|shell)::|^release::(a_release|the_bill_of_materials_keeps)/))')
 [ ${#gone[@]} -gt 0 ] || exit 0
 all=$(printf ' | %s' "${gone[@]}")
