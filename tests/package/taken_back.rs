@@ -81,7 +81,7 @@ fn only_a_vehicle_that_charges_keeps_unattended_upgrades_out() {
     container.run(&["/usr/share/retrovolt/updates/install", "apt"]);
     container.write(
         "/etc/systemd/system/apt-daily-upgrade.service.d/short.conf",
-        "[Unit]\nConditionACPower=\n[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/true\n",
+        "[Unit]\nConditionACPower=\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/true\n",
     );
     container.run(&["systemctl", "daemon-reload"]);
     let outcome = || {
