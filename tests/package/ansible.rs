@@ -3,6 +3,7 @@
 
 use crate::container::{Container, text};
 use crate::site::{NOW, package};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -35,8 +36,43 @@ fn enrol(folder: &Path) {
     assert!(done.status.success(), "{done:?}");
 }
 
-/// Applies the role; what Ansible said, and how many tasks have changed something.
-fn apply(container: &Container, folder: &Path) -> (String, u32) {
+/// A signed repository with the package on the machine, which knows no other; its key stays here.
+fn repository(container: &Container, folder: &Path) {
+    let keys = folder.join("keys");
+    std::fs::create_dir(&keys).expect("a folder");
+    std::fs::set_permissions(&keys, PermissionsExt::from_mode(0o700)).expect("changed");
+    let key = [
+        "--batch",
+        "--passphrase",
+        "",
+        "--quick-generate-key",
+        "Retrovolt test",
+        "default",
+        "default",
+    ];
+    for command in [
+        Command::new("gpg").args(key).arg("never"),
+        Command::new(super::root().join("deploy/updates/apt/make-repository"))
+            .arg(folder.join("repository"))
+            .arg("Retrovolt test")
+            .arg(package(NOW)),
+        Command::new("cp")
+            .arg("-r")
+            .arg(folder.join("repository"))
+            .arg(container.path("/srv")),
+    ] {
+        let done = command.env("GNUPGHOME", &keys).output().expect("it starts");
+        assert!(done.status.success(), "{done:?}");
+    }
+    container.run(&[
+        "sh",
+        "-c",
+        "rm -rf /etc/apt/sources.list*; mkdir /etc/apt/sources.list.d",
+    ]);
+}
+
+/// Applies the role with these variables; what Ansible said, and how many tasks have changed something.
+fn apply(container: &Container, folder: &Path, variables: &[String]) -> (String, u32) {
     let root = super::root();
     let plugins = folder.join("plugins");
     std::fs::create_dir_all(&plugins).expect("a folder");
@@ -54,8 +90,7 @@ fn apply(container: &Container, folder: &Path) -> (String, u32) {
         .args(["-e", r#"{"retrovolt_updates": true, "retrovolt_healthy_for": 2}"#])
         .arg("-e")
         .arg(format!("retrovolt_enrolment={}", folder.join("fleet").display()))
-        .arg("-e")
-        .arg(format!("retrovolt_package={}", package(NOW).display()))
+        .args(variables.iter().flat_map(|set| ["-e", set.as_str()]))
         .arg("site.yml")
         .env("CONTAINER_INIT", container.init().to_string())
         .env("ANSIBLE_CONNECTION_PLUGINS", &plugins)
@@ -82,7 +117,13 @@ fn the_role_installs_enrols_and_has_a_release_to_return_to() {
     let container = Container::boot_with("ansible", &["python"]);
     let folder = TempDir::new().expect("a folder");
     enrol(folder.path());
-    let (said, changed) = apply(&container, folder.path());
+    repository(&container, folder.path());
+    let key = folder.path().join("repository/retrovolt.asc");
+    let from_repository = [
+        "retrovolt_repository=file:/srv/repository".to_owned(),
+        format!("retrovolt_repository_key={}", key.display()),
+    ];
+    let (said, changed) = apply(&container, folder.path(), &from_repository);
     println!("{said}");
     assert!(changed > 5, "{said}");
     assert_eq!(container.property("ActiveState"), "active");
@@ -100,12 +141,15 @@ fn the_role_installs_enrols_and_has_a_release_to_return_to() {
         "enabled"
     );
 
-    let (said, changed) = apply(&container, folder.path());
+    let (said, changed) = apply(&container, folder.path(), &from_repository);
     assert_eq!(changed, 0, "{said}");
 
-    // As if a release had brought other hooks than those in their place.
+    // As if a release had brought other hooks than those in their place, and a file has brought it: dpkg calls no hooks.
     container.write(hook, "#!/bin/sh\nexit 1\n");
-    let (said, changed) = apply(&container, folder.path());
-    assert_eq!(changed, 1, "{said}");
+    container.run(&["rm", kept]);
+    let from_file = [format!("retrovolt_package={}", package(NOW).display())];
+    let (said, changed) = apply(&container, folder.path(), &from_file);
+    assert_eq!(changed, 3, "the file, the hooks, what is kept: {said}");
     container.run(&["cmp", hook, shipped]);
+    assert_eq!(container.run(&["dpkg-deb", "--field", kept, "Version"]), NOW);
 }
