@@ -103,11 +103,15 @@ async fn a_chip_is_taken_when_it_is_plugged_in(board: &mut Board) {
     board.ask("systemctl reload retrovolt").await;
     board
         .until("the chip is awaited", |s| {
-            s["devices"].as_array().is_some_and(|all| all.len() == 1) && up(s, "devices") == 0
+            s["charge_points"][0]["id"] == "PINS-1" && up(s, "ports") == 0
         })
         .await;
     board.ask("chip_make rv-debian RELAY PULSE && plug_in 1").await;
-    board.until("the chip is taken", |s| up(s, "devices") == 1).await;
+    board
+        .until("the chip is taken", |s| {
+            up(s, "ports") == 1 && up(s, "devices") == 1
+        })
+        .await;
     assert!(may_open_a_chip(board, "char-gpiochip").await);
     assert!(!may_open_a_chip(board, "char-ttyUSB").await);
     board
