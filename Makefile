@@ -55,6 +55,7 @@ board-binary: ## static programs for arm64: the gateway that an emulated board r
 test-board: board-binary ## a session through a reboot of a whole emulated arm64 Debian, clock at 1970 (needs root; ten minutes)
 	RETROVOLT_REQUIRE_LAB=1 bash tests/boards/setup.sh arm64
 	bash tests/interop/setup.sh
+	bash tests/aarch64/build.sh --fresh
 	cargo build --bin retrovolt
 	rm -rf target/board && bash deploy/debian/build arm64 $$(ls -t target/cross/$(BOARD)/*/retrovolt | head -1) 0.1.0-1 target/board target/debug/retrovolt
 	bash tests/boards/debian.sh target/board/*_arm64.deb
@@ -69,9 +70,11 @@ test-deploy: ## hooks of update managers, enrolment, provisioning
 	RETROVOLT_REQUIRE_LAB=1 bash tests/deploy/setup.sh
 	cargo nextest run --test deploy
 
-test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge
-	RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
-	cargo nextest run --test package
+SUITE ?= trixie
+
+test-package: ## the Debian package, installed where systemd boots it: faults, upgrade, remove, purge (SUITE=bookworm: there)
+	RETROVOLT_SUITE=$(SUITE) RETROVOLT_REQUIRE_LAB=1 bash tests/package/setup.sh
+	RETROVOLT_SUITE=$(SUITE) cargo nextest run --test package
 
 test-arm: board-binary ## the pure rooms and the demo on an emulated 64-bit ARM processor
 	RETROVOLT_REQUIRE_LAB=1 bash tests/aarch64/setup.sh

@@ -16,6 +16,26 @@ fail() {
 }
 
 [ "$(id -u)" = 0 ] || fail "a Debian is unpacked by root only: sudo make test-board"
+
+# What this machine knew to run before goes on, what is registered here for the sake of this script ends with it.
+formats=/proc/sys/fs/binfmt_misc
+mounted='' known='' work=''
+[ -e $formats/register ] || mounted=1
+[ -n "$mounted" ] || known=$(ls $formats)
+clean() {
+  local file name
+  [ -z "$work" ] || rm -rf "$work"
+  [ -e $formats/register ] || return 0
+  for file in "$formats"/*; do
+    name=${file##*/}
+    case $name in
+    register | status) ;;
+    *) grep -qxF "$name" <<<"$known" || echo -1 >"$file" ;;
+    esac
+  done
+  [ -z "$mounted" ] || umount $formats
+}
+trap clean EXIT
 wanted=()
 command -v mmdebstrap >/dev/null || wanted+=(mmdebstrap)
 command -v qemu-aarch64-static >/dev/null || wanted+=(qemu-user-static)
@@ -28,8 +48,8 @@ if [ ${#wanted[@]} -gt 0 ]; then
     fail "could not install ${wanted[*]}"
 fi
 # Programs for arm64 run here through qemu's user mode.
-[ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
-[ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
+[ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats
+[ -e $formats/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
 
 if [ ! -e "$base.complete" ]; then
   rm -rf "$base"
@@ -42,7 +62,6 @@ if [ ! -e "$base.complete" ]; then
 fi
 
 work=$(mktemp -d "$lab/work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
 cp -a "$base" "$work/root"
 root=$work/root
 cp "$package" "$root/root/retrovolt.deb"

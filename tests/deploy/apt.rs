@@ -106,6 +106,8 @@ impl Device {
         self.sandbox.file("etc/apt/keyrings/retrovolt.asc", &key);
         let sources =
             std::fs::read_to_string(root().join("deploy/updates/apt/retrovolt.sources")).expect("sources");
+        let page = std::fs::read_to_string(root().join("docs/updates.md")).expect("the page");
+        assert!(page.contains(&sources), "the page has the same:\n{sources}");
         let sources = sources
             .replace(
                 "https://packages.example.com/retrovolt",
@@ -123,6 +125,21 @@ impl Device {
             "{}",
             updated.text
         );
+    }
+
+    /// Whether the repository is the one that unattended-upgrades is told to take releases from.
+    fn is_taken_unattended(&self) -> bool {
+        let told = self.sandbox.text("etc/apt/apt.conf.d/52retrovolt-unattended");
+        let pattern = told.split("Origins-Pattern { \"").nth(1);
+        let pattern = pattern
+            .and_then(|rest| rest.split('"').next())
+            .expect("a pattern");
+        let release = std::fs::read_to_string(self.repository.join("dists/stable/Release")).expect("written");
+        pattern.split(',').all(|part| {
+            let (name, value) = part.split_once('=').expect("a field and its value");
+            let field = format!("{}{}: {value}", name[..1].to_uppercase(), &name[1..]);
+            release.lines().any(|line| line == field)
+        })
     }
 
     /// What unattended-upgrades does in the end.
@@ -178,6 +195,7 @@ DPkg::Use-Pty "0";
 fn a_release_that_does_not_become_healthy_is_taken_back_and_not_taken_again() {
     let device = Device::new();
     device.publish(&device.package("1.0", true, ""));
+    assert!(device.is_taken_unattended());
     device.upgrade();
     assert_eq!(device.version(), "1.0");
     assert!(device.has("updates/trial.deb"), "the hook kept it");

@@ -1,6 +1,7 @@
 //! The hooks of RAUC, SWUpdate, Mender and thin-edge.io, with a gateway that says what the test wants.
 
 use crate::sandbox::{Sandbox, root, said};
+use std::path::{Path, PathBuf};
 
 /// A gateway that is healthy as the letters of a file say, one letter an asking: `y` or `n`; the last one stays.
 fn gateway(sandbox: &Sandbox, letters: &str) {
@@ -14,9 +15,7 @@ healthcheck)
   all=$(cat "$HERE/health"); n=$(wc -l <"$HERE/asked"); [ "$n" -gt "${#all}" ] && n=${#all}
   [ "$(printf %s "$all" | cut -c "$n")" = y ] ;;
 maintenance)
-  code=$(cat "$HERE/session" 2>/dev/null || echo 0)
-  case "$*" in *"--later-code 21"*) [ "$code" = 0 ] || code=21 ;; esac
-  exit "$code" ;;
+  exit "$(cat "$HERE/session" 2>/dev/null || echo 0)" ;;
 diag) echo bundle >"$3" ;;
 esac"#,
     );
@@ -79,6 +78,51 @@ fn no_update_begins_while_a_vehicle_charges() {
         "what is written is written"
     );
     assert_eq!((ask(install, &[]).code, ask(reboot, &[]).code), (21, 21));
+}
+
+/// What the drop-in of apt-daily-upgrade.service asks, as systemd would run it.
+fn apt_asks(sandbox: &Sandbox) -> i32 {
+    let drop_in = root().join("deploy/updates/apt/apt-daily-upgrade.service.conf");
+    let text = std::fs::read_to_string(drop_in).expect("shipped");
+    let asked = text.lines().find_map(|line| line.strip_prefix("ExecCondition="));
+    let asked = asked.expect("a condition").replace("$$", "$");
+    let asked = asked.replace("/usr/bin/retrovolt", "retrovolt");
+    said(sandbox.command("sh").args(["-c", &asked])).code
+}
+
+/// A release that cannot answer must not keep out the one that mends it.
+#[test]
+fn only_a_vehicle_that_charges_holds_an_update_back() {
+    let sandbox = Sandbox::new();
+    gateway(&sandbox, "y");
+    let scripts = [
+        "rauc/hook",
+        "swupdate/hook",
+        "mender/ArtifactInstall_Enter_50_retrovolt",
+        "mender/ArtifactReboot_Enter_50_retrovolt",
+    ];
+    for (code, apt) in [("0", 0), ("1", 0), ("77", 0), ("101", 0), ("127", 0), ("21", 1)] {
+        sandbox.file("session", code);
+        assert_eq!(apt_asks(&sandbox), apt, "the gateway ends with {code}");
+        for script in scripts {
+            let asked = sandbox.run(&format!("updates/{script}"), &[]);
+            assert_eq!(asked.code != 0, code == "21", "{script}, {code}: {}", asked.text);
+        }
+    }
+}
+
+/// A oneshot that waits for minutes holds the boot up as long.
+#[test]
+fn no_boot_waits_for_a_release_to_settle() {
+    for unit in [
+        "apt/retrovolt-update-check.service",
+        "rauc/retrovolt-mark-good.service",
+        "swupdate/retrovolt-confirm.service",
+    ] {
+        let text = std::fs::read_to_string(root().join("deploy/updates").join(unit)).expect("shipped");
+        assert!(text.lines().any(|line| line == "Type=exec"), "{unit}: {text}");
+        assert!(!text.contains("TimeoutStartSec"), "{unit}: {text}");
+    }
 }
 
 #[test]
@@ -186,4 +230,67 @@ fn every_manager_s_hooks_find_their_place_in_an_image() {
         }
     }
     assert_eq!(sandbox.run("updates/install", &["other"]).code, 64);
+}
+
+/// All files and links below a folder.
+fn left(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.is_symlink() {
+            left(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn hooks_are_put_once_and_taken_away_whole() {
+    let sandbox = Sandbox::new();
+    sandbox.program("bin/systemctl", r#"printf '%s\n' "$*" >>"$HERE/told""#);
+    let image = sandbox.path("image").display().to_string();
+    let managers = ["apt", "rauc", "swupdate", "mender", "thin-edge"];
+    for manager in managers {
+        let first = sandbox.run("updates/install", &[manager, &image]);
+        assert_eq!(first.code, 0, "{}", first.text);
+        assert_eq!(
+            first.text.contains(&format!("put {image}/")),
+            manager != "mender",
+            "all of mender's are there: {}",
+            first.text
+        );
+    }
+    for manager in managers {
+        let again = sandbox.run("updates/install", &[manager, &image]);
+        assert_eq!((again.code, again.text.as_str()), (0, ""), "{manager}");
+    }
+    // Those of an earlier release are replaced.
+    sandbox.file("image/usr/lib/retrovolt/check", "an earlier one");
+    let again = sandbox.run("updates/install", &["apt", &image]);
+    assert_eq!(again.text, format!("put {image}/usr/lib/retrovolt/check\n"));
+
+    let wants = sandbox.path("image/etc/systemd/system/multi-user.target.wants");
+    std::fs::create_dir_all(&wants).expect("a folder");
+    let unit = "retrovolt-update-check.service";
+    std::os::unix::fs::symlink(format!("../{unit}"), wants.join(unit)).expect("linked");
+    sandbox.file("image/var/lib/retrovolt-updates/good.deb", "a release");
+    sandbox.file("image/etc/apt/preferences.d/90retrovolt-taken-back", "a pin");
+    // As a purge calls it, when the package is gone.
+    let script = sandbox.path("image/usr/lib/retrovolt/install-updates");
+    let gone = said(sandbox.command(script).args(["--remove", &image]));
+    assert_eq!((gone.code, gone.text.as_str()), (0, ""));
+    let mut found = Vec::new();
+    left(&sandbox.path("image"), &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(!sandbox.path("image/usr/lib/retrovolt").exists());
+    let told = sandbox.text("told");
+    assert!(
+        told.contains(&format!("--root={image} disable {unit}\n")),
+        "{told}"
+    );
+    assert_eq!(
+        sandbox.run("updates/install", &["--remove", &image]).code,
+        0,
+        "nothing to do"
+    );
 }

@@ -9,6 +9,7 @@
 mod ansible;
 mod apt;
 mod enrol;
+mod gate;
 mod hooks;
 mod release;
 mod sandbox;

@@ -159,10 +159,20 @@ fn the_bill_of_materials_keeps_to_its_schema() {
     );
 }
 
-/// `deploy/dist` with a program of this machine in the place of every binary.
-fn release(sandbox: &Sandbox, out: &str) -> Said {
+/// `deploy/dist` with a program of this machine in the place of every binary, from whatever is here: what somebody is at
+/// work on as well. lintian is to overlook that the program is not of the processor that a package for ARM says.
+fn release(sandbox: &Sandbox, out: &str, targets: &str) -> Said {
     sandbox.program("build", "echo /bin/true");
     sandbox.program("judge", "echo judged $1");
+    let lintian = said(Command::new("sh").args(["-c", "command -v lintian"]));
+    let lintian = lintian.text.trim();
+    sandbox.program(
+        "bin/lintian",
+        &format!(
+            "for deb; do :; done; echo linted ${{deb##*/}}
+exec {lintian} --suppress-tags binary-from-other-architecture \"$@\""
+        ),
+    );
     let mut command = sandbox.command(root().join("deploy/dist"));
     command
         .env("CROSS_BUILD", sandbox.path("build"))
@@ -171,17 +181,168 @@ fn release(sandbox: &Sandbox, out: &str) -> Said {
         .env("SPEAKER", GATEWAY)
         .env("COMPRESS", "-Zgzip -z1")
         .env("SOURCE_DATE_EPOCH", "1700000000")
-        .env(
-            "TARGETS",
-            "x86_64-unknown-linux-gnu.2.31 x86_64-unknown-linux-musl",
-        );
+        .env("DIRTY", "1")
+        .env("TARGETS", targets);
     said(&mut command)
+}
+
+/// What is built where nobody says which.
+fn all_targets() -> Vec<String> {
+    let script = std::fs::read_to_string(root().join("deploy/dist")).expect("the script");
+    let list = script
+        .split("${TARGETS:-")
+        .nth(1)
+        .and_then(|rest| rest.split('}').next());
+    let words = list.expect("a default").split_whitespace();
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_release_has_a_package_or_an_archive_for_each_of_six_targets() {
+    let sandbox = Sandbox::new();
+    let targets = all_targets();
+    let done = release(&sandbox, "dist", &targets.join(" "));
+    assert_eq!(done.code, 0, "{}", done.text);
+    for target in &targets {
+        assert!(done.text.contains(&format!("judged {target}\n")), "{}", done.text);
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let mut wanted = BTreeSet::from(["SHA256SUMS".to_owned(), format!("retrovolt-{version}.cdx.json")]);
+    for (processor, libc, arch) in [
+        ("x86_64", "musl", "amd64"),
+        ("aarch64", "musl", "arm64"),
+        ("armv7", "musleabihf", "armhf"),
+    ] {
+        wanted.insert(format!(
+            "retrovolt-{version}-{processor}-unknown-linux-{libc}.tar.gz"
+        ));
+        let package = format!("retrovolt_{version}-1_{arch}.deb");
+        assert!(
+            done.text.contains(&format!("linted {package}\n")),
+            "{}",
+            done.text
+        );
+        let deb = sandbox.path("dist").join(&package);
+        let field = said(
+            Command::new("dpkg-deb")
+                .arg("--field")
+                .arg(deb)
+                .arg("Architecture"),
+        );
+        assert_eq!(field.text.trim(), arch);
+        wanted.insert(package);
+    }
+    let found = std::fs::read_dir(sandbox.path("dist")).expect("a folder");
+    let found = found.map(|entry| {
+        entry
+            .expect("an entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    });
+    assert_eq!(found.collect::<BTreeSet<_>>(), wanted);
+}
+
+/// `deploy/dist` in a repository of its own, with only these programs beside the shell.
+fn begun(sandbox: &Sandbox, programs: &[&str], dirty: &str) -> Said {
+    for program in programs {
+        let found = said(Command::new("sh").args(["-c", &format!("command -v {program}")]));
+        let _ = std::os::unix::fs::symlink(found.text.trim(), sandbox.path(&format!("only/{program}")));
+    }
+    let mut command = Command::new("/bin/bash");
+    command
+        .arg(sandbox.path("repository/deploy/dist"))
+        .env_clear()
+        .env("PATH", sandbox.path("only"))
+        .env("HOME", sandbox.path(""))
+        .env("DIRTY", dirty)
+        .env("CROSS_BUILD", sandbox.path("no-build"));
+    said(&mut command)
+}
+
+#[test]
+fn what_is_not_committed_or_not_judged_is_no_release() {
+    let sandbox = Sandbox::new();
+    let script = std::fs::read_to_string(root().join("deploy/dist")).expect("the script");
+    sandbox.program("repository/deploy/dist", "");
+    sandbox.file("repository/deploy/dist", &script);
+    sandbox.file("repository/Cargo.toml", "version = \"0.0.1\"\n");
+    sandbox.program("no-build", "echo no compiler here >&2; exit 3");
+    std::fs::create_dir_all(sandbox.path("only")).expect("a folder");
+    let git = |args: &[&str]| {
+        let mut git = sandbox.command("git");
+        git.current_dir(sandbox.path("repository")).args(args);
+        let done = said(git.env("HOME", sandbox.path("")));
+        assert_eq!(done.code, 0, "{args:?}: {}", done.text);
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&[
+        "-c",
+        "user.name=T",
+        "-c",
+        "user.email=t@example.com",
+        "commit",
+        "-qm",
+        "All",
+    ]);
+
+    let tools = [
+        "dirname", "git", "sed", "head", "rm", "mkdir", "mktemp", "realpath", "tail", "sh",
+    ];
+    let judged = begun(&sandbox, &tools, "");
+    assert_eq!(judged.code, 69, "{}", judged.text);
+    assert!(judged.text.contains("there is no lintian"), "{}", judged.text);
+    sandbox.program("only/lintian", "");
+    let clean = begun(&sandbox, &tools, "");
+    assert_eq!(clean.code, 3, "it comes as far as the compiler: {}", clean.text);
+    assert!(clean.text.contains("no compiler here"), "{}", clean.text);
+
+    sandbox.file("repository/src/new.rs", "");
+    let dirty = begun(&sandbox, &tools, "");
+    assert_eq!(dirty.code, 65, "{}", dirty.text);
+    assert!(
+        dirty.text.contains("?? src/") && dirty.text.contains("DIRTY=1"),
+        "{}",
+        dirty.text
+    );
+    assert_eq!(begun(&sandbox, &tools, "1").code, 3);
+}
+
+/// The folder of a package or an archive under another name.
+fn fleet_runs_from(sandbox: &Sandbox, share: &std::path::Path) {
+    sandbox.program("bin/systemctl", "exit 0");
+    let image = sandbox.path("image").display().to_string();
+    for manager in ["apt", "rauc", "swupdate", "mender", "thin-edge"] {
+        let done = said(
+            sandbox
+                .command(share.join("updates/install"))
+                .args([manager, &image]),
+        );
+        assert_eq!(done.code, 0, "{manager}: {}", done.text);
+    }
+    let done = said(sandbox.command(share.join("provision/install")).arg(&image));
+    assert_eq!(done.code, 0, "{}", done.text);
+    for name in ["check", "rauc-hook", "first-boot"] {
+        assert!(
+            sandbox.path("image/usr/lib/retrovolt").join(name).exists(),
+            "{name}"
+        );
+    }
+    let enrol = share.join("enrol");
+    let mut enrolled = sandbox.command(enrol.join("enrol"));
+    enrolled.args([enrol.join("template.toml"), enrol.join("inventory.csv")]);
+    enrolled.arg(sandbox.path("fleet")).args(["--retrovolt", GATEWAY]);
+    let done = said(&mut enrolled);
+    assert_eq!(done.code, 0, "{}", done.text);
+    assert!(share.join("ansible/site.yml").exists());
 }
 
 #[test]
 fn a_release_is_whole_and_the_same_bytes_again() {
     let sandbox = Sandbox::new();
-    let done = release(&sandbox, "dist");
+    let two = "x86_64-unknown-linux-gnu.2.31 x86_64-unknown-linux-musl";
+    let done = release(&sandbox, "dist", two);
     assert_eq!(done.code, 0, "{}", done.text);
     assert!(
         done.text.contains("judged x86_64-unknown-linux-musl"),
@@ -237,7 +398,25 @@ fn a_release_is_whole_and_the_same_bytes_again() {
         inside.text
     );
 
-    let again = release(&sandbox, "again");
+    for (how, into) in [("tar", "archive"), ("dpkg-deb", "package")] {
+        std::fs::create_dir(sandbox.path(into)).expect("a folder");
+        let mut unpack = Command::new(how);
+        let unpack = match how {
+            "tar" => unpack
+                .arg("-xzf")
+                .arg(sandbox.path("dist").join(&wanted[0]))
+                .arg("-C"),
+            _ => unpack.arg("-x").arg(sandbox.path("dist").join(&wanted[2])),
+        };
+        let done = said(unpack.arg(sandbox.path(into)));
+        assert_eq!(done.code, 0, "{}", done.text);
+    }
+    let other = Sandbox::new();
+    fleet_runs_from(&other, &sandbox.path("archive").join(&archive));
+    let other = Sandbox::new();
+    fleet_runs_from(&other, &sandbox.path("package/usr/share/retrovolt"));
+
+    let again = release(&sandbox, "again", two);
     assert_eq!(again.code, 0, "{}", again.text);
     assert_eq!(sums, sandbox.text("again/SHA256SUMS"));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests of deploy/ run beside sh and Python: apt-ftparchive, gpg, shellcheck, Ansible and a validator of
+# Installs what the tests of deploy/ run beside sh and Python: apt-ftparchive, gpg, shellcheck, lintian, Ansible and a validator of
 # bills of materials from PyPI. Where that is not possible
 # the reason is left in .lab/deploy/missing, `make test` says so and counts those tests as skipped.
 # RETROVOLT_REQUIRE_LAB=1 makes it an error.
@@ -20,6 +20,7 @@ wanted=()
 command -v apt-ftparchive >/dev/null || wanted+=(apt-utils)
 command -v gpg >/dev/null || wanted+=(gpg gpg-agent)
 command -v shellcheck >/dev/null || wanted+=(shellcheck)
+command -v lintian >/dev/null || wanted+=(lintian)
 if [ ${#wanted[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || missing "${wanted[*]} missing; install with: sudo apt-get install ${wanted[*]}"
   apt-get update -qq

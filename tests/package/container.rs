@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// its own, because two containers in one would kill each other's services.
 const BOOT: &str = r#"
 set -e
-mount -t overlay overlay -o "lowerdir=$1/.lab/package/root,upperdir=$2/upper,workdir=$2/work" "$2/root"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "/sys/fs/cgroup/$3"
@@ -39,12 +39,25 @@ pub struct Container {
 impl Container {
     /// Boots it and awaits the end of the boot. It shares the network of the test.
     pub fn boot(name: &str) -> Self {
-        let lab = super::root().join(".lab/package/root");
-        assert!(
-            lab.exists(),
-            "{} is missing: run `make setup` first",
-            lab.display()
-        );
+        Self::boot_with(name, &[])
+    }
+
+    /// Boots it with more of the lab's folders laid over its root.
+    pub fn boot_with(name: &str, over: &[&str]) -> Self {
+        let lab = lab();
+        let layers: Vec<String> = over
+            .iter()
+            .chain(&["root"])
+            .map(|layer| lab.join(layer))
+            .inspect(|layer| {
+                assert!(
+                    layer.exists(),
+                    "{} is missing: run `make setup` first",
+                    layer.display()
+                );
+            })
+            .map(|layer| layer.display().to_string())
+            .collect();
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         for part in ["upper", "work", "root"] {
             std::fs::create_dir(dir.path().join(part)).expect("a folder");
@@ -52,7 +65,7 @@ impl Container {
         let console = std::fs::File::create(dir.path().join("console")).expect("a file");
         let mut child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", BOOT, "boot"])
-            .arg(super::root())
+            .arg(layers.join(":"))
             .arg(dir.path())
             .arg(format!("{name}-{}", std::process::id()))
             .stdin(Stdio::null())
@@ -191,6 +204,16 @@ impl Drop for Container {
         let _ = kill_process(self.init, Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// Where `tests/package/setup.sh` has unpacked Debian: the suite that RETROVOLT_SUITE names, else trixie.
+pub fn lab() -> PathBuf {
+    let suite = std::env::var("RETROVOLT_SUITE").unwrap_or_default();
+    let name = match suite.as_str() {
+        "" | "trixie" => "package".to_owned(),
+        other => format!("package-{other}"),
+    };
+    super::root().join(".lab").join(name)
 }
 
 /// Output without its line end.

@@ -110,7 +110,70 @@ fn the_unit_is_sound_and_scores_at_most_1_7() {
         "--threshold=17",
         "retrovolt.service",
     ]);
-    container.run(&["udevadm", "verify", "/usr/lib/udev/rules.d/60-retrovolt.rules"]);
+    // Since systemd 254.
+    if container
+        .output(&["udevadm", "verify", "--help"])
+        .status
+        .success()
+    {
+        container.run(&["udevadm", "verify", "/usr/lib/udev/rules.d/60-retrovolt.rules"]);
+    }
+}
+
+/// systemd takes a class of devices into a service's list only if the kernel knows it at the start (systemd.resource-control(5)):
+/// the unit has the modules loaded first whose devices may be plugged in later.
+#[test]
+fn classes_of_devices_that_are_modules_are_known_before_the_start() {
+    let container = installed("classes");
+    let (wants, after) = (container.property("Wants"), container.property("After"));
+    let allowed = container.property("DeviceAllow");
+    for (class, module) in [
+        ("char-ttyUSB", "usbserial"),
+        ("char-ttyACM", "cdc_acm"),
+        ("char-ttySC", "sc16is7xx"),
+    ] {
+        let unit = format!("modprobe@{module}.service");
+        assert!(allowed.contains(class), "{allowed}");
+        for list in [&wants, &after] {
+            assert!(list.split(' ').any(|word| word == unit), "{unit}: {list}");
+        }
+        let state = ["systemctl", "show", &unit, "--property=LoadState", "--value"];
+        assert_eq!(container.run(&state), "loaded", "{unit}");
+    }
+}
+
+/// What the documents name is in the package and runs from there.
+#[test]
+fn the_scripts_of_a_fleet_come_with_the_package() {
+    let container = installed("fleet");
+    let share = "/usr/share/retrovolt";
+    container.run(&["mkdir", "/image"]);
+    for script in ["updates/install", "provision/install", "provision/prepare-card"] {
+        let told = container.output(&[&format!("{share}/{script}")]);
+        assert_eq!(told.status.code(), Some(64), "{script}: {told:?}");
+    }
+    container.run(&[&format!("{share}/provision/install"), "/image"]);
+    container.run(&[&format!("{share}/updates/install"), "rauc", "/image"]);
+    for file in ["first-boot", "settled", "rauc-hook"] {
+        container.run(&["test", "-x", &format!("/image/usr/lib/retrovolt/{file}")]);
+    }
+    for name in ["retrovolt-first-boot.service", "retrovolt-mark-good.service"] {
+        let wanted = format!("/image/etc/systemd/system/multi-user.target.wants/{name}");
+        container.run(&["test", "-L", &wanted]);
+    }
+    assert!(container.path("/usr/share/retrovolt/ansible/site.yml").exists());
+
+    // The container has no Python; the file is the same.
+    let fleet = tempfile::TempDir::new().expect("a folder");
+    let enrol = container.path("/usr/share/retrovolt/enrol");
+    let enrolled = Command::new(enrol.join("enrol"))
+        .args([enrol.join("template.toml"), enrol.join("inventory.csv")])
+        .arg(fleet.path().join("out"))
+        .args(["--retrovolt", env!("CARGO_BIN_EXE_retrovolt")])
+        .output()
+        .expect("python3");
+    assert!(enrolled.status.success(), "{enrolled:?}");
+    assert!(fleet.path().join("out/depot-01/etc").exists());
 }
 
 #[test]

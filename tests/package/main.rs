@@ -8,6 +8,7 @@
     reason = "not a pure room"
 )]
 
+mod ansible;
 mod container;
 mod faults;
 mod install;

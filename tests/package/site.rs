@@ -56,13 +56,22 @@ fn time_of(path: &Path) -> Option<SystemTime> {
 /// When the youngest thing that goes into the package was changed.
 fn newest_source(binary: &Path) -> SystemTime {
     let root = super::root();
-    let folders = ["deploy/debian", "deploy/udev", "systemd", "systemd/drop-ins"];
-    let inside = folders
+    let mut inside = Vec::new();
+    let mut folders: Vec<PathBuf> = ["debian", "udev", "updates", "provision", "enrol", "ansible"]
         .iter()
-        .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("a folder"))
-        .map(|entry| entry.expect("an entry").path());
+        .map(|name| root.join("deploy").join(name))
+        .collect();
+    folders.push(root.join("systemd"));
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let into = if path.is_dir() { &mut folders } else { &mut inside };
+            into.push(path);
+        }
+    }
     let files = ["CHANGELOG.md", "Cargo.lock", "config/retrovolt.toml"].map(|name| root.join(name));
     inside
+        .into_iter()
         .chain(files)
         .chain([binary.to_owned()])
         .filter_map(|path| time_of(&path))

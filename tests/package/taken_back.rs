@@ -1,25 +1,25 @@
-//! A release that does not become healthy, on a whole system: apt, its hooks as `deploy/updates/install apt` places them,
-//! systemd and the real gateway. `tests/deploy` has the cases one by one.
+//! A release that does not become healthy, on a whole system: apt, its hooks as the package's `updates/install apt` places
+//! them, systemd and the real gateway. `tests/deploy` has the cases one by one.
 
 use crate::container::Container;
 use crate::site::{Garage, NOW, installed, package};
 use retrovolt::sim::status::online;
-use std::process::Command;
 
 /// A later version whose gateway ends at once.
 const ILL: &str = "9.9-1";
 
-/// Copies a folder of the repository into the container.
-fn copy(container: &Container, folder: &str, to: &str) {
-    let parent = container.path(to);
-    std::fs::create_dir_all(&parent).expect("a folder");
-    let done = Command::new("cp")
-        .arg("-r")
-        .arg(super::root().join(folder))
-        .arg(&parent)
-        .status();
-    assert!(done.expect("cp").success());
+fn property(container: &Container, unit: &str, name: &str) -> String {
+    container.run(&[
+        "systemctl",
+        "show",
+        unit,
+        &format!("--property={name}"),
+        "--value",
+    ])
 }
+
+const CHECK: &str = "retrovolt-update-check.service";
+const UPGRADE: &str = "apt-daily-upgrade.service";
 
 /// Made in the container of the package that is there: everything the same but version and program.
 const MAKE_ILL: &str = "set -e; cd /root; dpkg-deb -R now.deb ill; \
@@ -31,8 +31,7 @@ async fn apt_and_systemd_take_an_ill_release_back() {
     let garage = Garage::build().await;
     let container = installed("ill");
     garage.move_in(&container);
-    copy(&container, "deploy/updates", "/root");
-    container.run(&["/root/updates/install", "apt"]);
+    container.run(&["/usr/share/retrovolt/updates/install", "apt"]);
     std::fs::copy(package(NOW), container.path("/root/now.deb")).expect("copied");
     container.run(&["/usr/lib/retrovolt/keep", "/root/now.deb"]);
     // Nobody waits ten minutes in a test.
@@ -47,17 +46,14 @@ async fn apt_and_systemd_take_an_ill_release_back() {
     container.run(&["apt-get", "install", "-y", "/root/ill.deb"]);
     let version = || container.run(&["dpkg-query", "-W", "-f", "${Version}", "retrovolt"]);
     assert_eq!(version(), ILL);
+    // It takes minutes elsewhere: whoever starts it, be it the boot, does not wait for its end.
+    container.await_that("the check runs", || {
+        property(&container, CHECK, "ActiveState") == "active"
+    });
     container.await_that("the earlier release is back", || version() == NOW);
     container.until("and serves", |s| online(s) == 1);
     container.await_that("the check has ended", || {
-        let state = [
-            "systemctl",
-            "show",
-            "retrovolt-update-check.service",
-            "--property=ActiveState",
-            "--value",
-        ];
-        container.run(&state) == "failed"
+        property(&container, CHECK, "ActiveState") == "failed"
     });
     // The journal takes a line after it was written.
     let told = |words: &str| {
@@ -76,4 +72,35 @@ async fn apt_and_systemd_take_an_ill_release_back() {
     });
     let kept = format!("{NOW} is healthy and kept");
     container.await_that("it is told that it is kept", || told(&kept));
+}
+
+/// The unit of Debian's unattended upgrades, with nothing to do, and the hooks of apt around it.
+#[test]
+fn only_a_vehicle_that_charges_keeps_unattended_upgrades_out() {
+    let container = installed("quiet");
+    container.run(&["/usr/share/retrovolt/updates/install", "apt"]);
+    container.write(
+        "/etc/systemd/system/apt-daily-upgrade.service.d/short.conf",
+        "[Unit]\nConditionACPower=\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/true\n",
+    );
+    container.run(&["systemctl", "daemon-reload"]);
+    let outcome = || {
+        container.run(&["systemctl", "start", UPGRADE]);
+        property(&container, UPGRADE, "Result")
+    };
+    assert_eq!(outcome(), "success", "nothing charges");
+    for (gateway, wanted) in [
+        ("exit 21", "exec-condition"),
+        ("exit 1", "success"),
+        ("exit 101", "success"),
+        ("kill -ABRT $$", "success"),
+        ("exec /no/such/program", "success"),
+    ] {
+        container.run(&["rm", "/usr/bin/retrovolt"]);
+        container.write("/usr/bin/retrovolt", &format!("#!/bin/sh\n{gateway}\n"));
+        container.run(&["chmod", "0755", "/usr/bin/retrovolt"]);
+        assert_eq!(outcome(), wanted, "a gateway that does `{gateway}`");
+    }
+    container.run(&["rm", "/usr/bin/retrovolt"]);
+    assert_eq!(outcome(), "success", "none at all");
 }

@@ -135,16 +135,44 @@ async fn neither_remove_nor_purge_takes_unsent_transactions() {
     assert!(container.path("/var/lib/retrovolt/ledger.db").exists());
 }
 
+/// Where `updates/install` and `provision/install` put something.
+const OUTSIDE: [&str; 9] = [
+    "/usr/lib/retrovolt",
+    "/var/lib/retrovolt-updates",
+    "/etc/apt/apt.conf.d/52retrovolt-unattended",
+    "/etc/apt/apt.conf.d/60retrovolt-return",
+    "/etc/apt/preferences.d/90retrovolt-taken-back",
+    "/etc/systemd/system/apt-daily-upgrade.service.d/retrovolt.conf",
+    "/etc/systemd/system/apt-daily-upgrade.timer.d/retrovolt.conf",
+    "/etc/systemd/system/retrovolt-update-check.service",
+    "/etc/systemd/system/multi-user.target.wants/retrovolt-first-boot.service",
+];
+
 #[test]
 fn a_purge_leaves_nothing_where_nothing_was_recorded() {
     let container = installed("empty");
+    for manager in ["apt", "rauc", "swupdate", "mender", "thin-edge"] {
+        container.run(&["/usr/share/retrovolt/updates/install", manager]);
+    }
+    container.run(&["/usr/share/retrovolt/provision/install", "/"]);
+    container.run(&["/usr/lib/retrovolt/keep", "/retrovolt.deb"]);
+    container.write(
+        "/etc/apt/preferences.d/90retrovolt-taken-back",
+        "Package: retrovolt\nPin: version 9\nPin-Priority: -1\n",
+    );
+    for path in OUTSIDE {
+        assert!(container.path(path).symlink_metadata().is_ok(), "{path}");
+    }
     container.run(&["systemctl", "stop", "retrovolt.service"]);
     container.run(&["sh", "-c", "rm -r /var/lib/retrovolt/*"]);
     let said = container.run(&["dpkg", "--purge", "retrovolt"]);
     assert!(!said.contains("never delivered"), "{said}");
-    for path in ["/var/lib/retrovolt", "/etc/retrovolt", "/usr/share/retrovolt"] {
-        assert!(!container.path(path).exists(), "{path}");
+    let inside = ["/var/lib/retrovolt", "/etc/retrovolt", "/usr/share/retrovolt"];
+    for path in inside.into_iter().chain(OUTSIDE) {
+        assert!(container.path(path).symlink_metadata().is_err(), "{path}");
     }
+    let upgrade = container.run(&["systemctl", "cat", "apt-daily-upgrade.service"]);
+    assert!(!upgrade.contains("retrovolt"), "{upgrade}");
     let links = container.output(&["systemctl", "list-unit-files", "--no-legend", "retrovolt*"]);
     assert!(links.stdout.is_empty(), "{links:?}");
 }
