@@ -130,7 +130,7 @@ fn pretty(value: &impl serde::Serialize) -> String {
 }
 
 /// Tokens stand under `token`; what kind one is says nothing about it.
-fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
+pub(super) fn hide_tokens(mut value: serde_json::Value) -> serde_json::Value {
     match &mut value {
         serde_json::Value::Object(members) => {
             for (name, member) in members {

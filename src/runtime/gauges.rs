@@ -9,7 +9,7 @@ use super::process::{self, Kernel};
 use super::records;
 use super::router::South;
 use super::vitals::{HUNG_AFTER, LEDGER, Marks, names_of_late};
-use crate::domain::{BusSetup, BusTally, Clock, CpId, CpSetup, DeviceId, EvseId, Mono, Now, ReaderId, Stamp};
+use crate::domain::{BusSetup, BusTally, Clock, CpSetup, DeviceId, Mono, Now, ReaderId, Stamp};
 use crate::ocpp::Registration;
 use crate::store::{Stats, Store};
 use crate::telemetry::metrics::{

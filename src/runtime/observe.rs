@@ -8,7 +8,7 @@ use super::clock::SystemClock;
 use super::devices::{Devices, Said};
 use super::gauges::Gauges;
 use super::machine::Machine;
-use super::narrator::{fault_text, name_of, status_word, watt_hours};
+use super::narrator::{fault_text, name_of, status_word};
 use super::recall::{AllTold, Told};
 use super::registers::{Heard, Registers};
 use super::router::South;

@@ -116,10 +116,7 @@ async fn parsed(format: &str, page: &str) -> BTreeMap<String, Value> {
 }
 
 /// What dashboard and alerts ask for and a site of a test cannot have: what the machine under it may not measure.
-const NOT_HERE: [&str; 2] = [
-    "retrovolt_board_temperature_celsius",
-    "retrovolt_board_throttled",
-];
+const NOT_HERE: [&str; 2] = ["retrovolt_board_temperature_celsius", "retrovolt_board_throttled"];
 
 /// Everything that dashboard and alerts ask for is served, with the labels they pick by.
 fn answers_every_query(page: &str) {

@@ -8,7 +8,7 @@ use crate::runtime::records::{Records, reader_of};
 use crate::sim::broker::{Broker, Way};
 use crate::store::Store;
 use crate::telemetry::client::{Dial, Pipe};
-use crate::telemetry::mqtt::{self, Hub, HubHandle, Ledger};
+use crate::telemetry::mqtt::{self, Hub, HubHandle, Ledger, Left};
 use crate::telemetry::{At, Easel, Milli, Picture};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -297,6 +297,7 @@ impl Site {
                 unix_ms: self.unix_ms,
             }),
             thrift: watch::channel(Thrift::Free).1,
+            left: Left::default(),
             seed: 1,
         });
         Run {

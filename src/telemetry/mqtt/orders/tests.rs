@@ -267,7 +267,7 @@ fn commands_are_spaced_but_a_stop_never_waits() {
             mono: Mono(tenth * 100),
             ..now(0)
         };
-        match gate.judge(now, now.mono, &message, &Topics::new("r", "gw"), &picture()) {
+        match gate.judge(now, &message, &Topics::new("r", "gw"), &picture()) {
             Heard::Order(..) => "order".to_owned(),
             Heard::Rejected(_, reason) => reason,
             other => format!("{other:?}"),
