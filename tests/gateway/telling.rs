@@ -44,7 +44,7 @@ fn are_numbered(events: &[Value]) {
         let first = told.entry(seq).or_insert(event);
         assert_eq!(event, *first, "another event under a number that was told");
     }
-    assert!(told.len() > 1 && told.keys().next() <= Some(&2), "{told:?}");
+    assert!(told.len() > 1, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,9 +107,9 @@ async fn numbers_sessions_and_epochs_go_on_over_a_reload_and_over_a_kill() {
     let told = witness.all.len();
     swap(&world, 12_000);
     gateway.start().expect("the gateway starts");
-    let event = witness.until(METER, |_| true).await;
-    assert_eq!(event["meter_epoch"], 2, "{event}");
-    witness.until(STATE, |v| v["meter_epoch"] == 2).await;
+    // Its event may have come before there was anybody to listen for the broker.
+    let state = witness.until(STATE, |v| !v["energy_import_wh"].is_null()).await;
+    assert_eq!(state["meter_epoch"], 2, "{state}");
     are_numbered(&events(&witness.all[told..]));
     assert_eq!(kept(&broker).await, ended, "after the restart");
     let sessions: Vec<&Got> = witness
