@@ -145,8 +145,7 @@ impl Gateway {
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
-        let watched = (south.clone(), heard);
-        let (easel, scene) = observe::start(&clock, &store, watched, &measures.gauges).await?;
+        let (easel, scene) = observe::start(&clock, &store, (south.clone(), heard), &measures.gauges).await?;
         let gateway = Self {
             sideways: Sideways::default(),
             easel,
