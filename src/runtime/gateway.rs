@@ -17,7 +17,6 @@ use super::observe::{self, Scene};
 use super::porter::Yard;
 use super::pseudonym::Pseudonyms;
 use super::recall::{self, AllTold, Epochs, Past};
-use super::registers::Registers;
 use super::router::{self, Boards, Routes, South};
 use super::sideways::{self, Sideways};
 use super::vitals::{Marker, Marks, Vitals};
@@ -147,15 +146,7 @@ impl Gateway {
         let (shares_tx, shares) = watch::channel(Shares::new());
         let fuse_task = tokio::spawn(fuses::run(setups, demands, stations_rx, shares_tx, shared, fuse));
         let measures = Measures::start(&setup, &clock, &store, &south, &vitals).await?;
-        let registers = Registers::load(&store).await?;
-        let watched = (south.clone(), heard);
-        let (easel, scene) = observe::start(
-            clock.clone(),
-            store.clone(),
-            watched,
-            measures.gauges.clone(),
-            registers,
-        );
+        let (easel, scene) = observe::start(&clock, &store, (south.clone(), heard), &measures.gauges).await?;
         let gateway = Self {
             sideways: Sideways::new(easel.view()),
             easel,

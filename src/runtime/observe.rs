@@ -17,7 +17,7 @@ use crate::domain::{
     SiteSetup, VehicleState,
 };
 use crate::station::{EvseSnapshot, Snapshot};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::{
     At, Device, Easel, LinkState, Meter, MeterState, Milli, Phases, Picture, Point, PointState, Reach, Slug,
 };
@@ -55,29 +55,31 @@ pub struct Subject {
     pub told: watch::Receiver<AllTold>,
 }
 
-/// Begins to paint; gives the easel and where the scene is set. What meters say is judged by `registers`.
-#[must_use]
-pub fn start(
-    clock: Arc<SystemClock>,
-    store: Store,
+/// Begins to paint, with what an earlier run has left of the registers of meters; gives the easel and where the scene is set.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn start(
+    clock: &Arc<SystemClock>,
+    store: &Store,
     (south, devices): (watch::Receiver<South>, watch::Receiver<Devices>),
-    gauges: Arc<Gauges>,
-    registers: Registers,
-) -> (Arc<Easel>, watch::Sender<Scene>) {
+    gauges: &Arc<Gauges>,
+) -> Result<(Arc<Easel>, watch::Sender<Scene>), StoreError> {
+    let registers = Registers::load(store).await?;
     let easel = Arc::new(Easel::new(Picture::blank()));
     let (scene, seen) = watch::channel(Scene::default());
     let painter = Painter {
         easel: easel.clone(),
-        clock,
-        store,
+        clock: clock.clone(),
+        store: store.clone(),
         scene: seen,
         south,
         devices,
-        gauges,
+        gauges: gauges.clone(),
         machine: Machine::here(),
     };
     tokio::spawn(painter.run(registers));
-    (easel, scene)
+    Ok((easel, scene))
 }
 
 /// What the painter looks at.
