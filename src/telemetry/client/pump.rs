@@ -35,7 +35,7 @@ pub(super) async fn pump(
             Ok(Turn::Nothing) => continue,
             Ok(Turn::Lost(error)) => Err(error),
             Ok(Turn::Closed) => return,
-            Err(_) => Err(closed(format_args!(
+            Err(_) => Err(closed(&format_args!(
                 "it has taken nothing for {} s",
                 pace.as_secs()
             ))),
@@ -55,7 +55,7 @@ pub(super) fn quality(qos: Qos) -> QoS {
     }
 }
 
-pub(super) fn closed(reason: impl ToString) -> LinkError {
+pub(super) fn closed(reason: &(impl ToString + ?Sized)) -> LinkError {
     LinkError::Closed {
         reason: reason.to_string(),
     }

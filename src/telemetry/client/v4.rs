@@ -106,7 +106,7 @@ impl Library for Loop {
             }),
             Ok(_) => Turn::Nothing,
             Err(ConnectionError::RequestsDone) => Turn::Closed,
-            Err(error) => Turn::Lost(closed(error)),
+            Err(error) => Turn::Lost(closed(&error)),
         }
     }
 }
@@ -138,7 +138,7 @@ impl Client {
             .map_err(|error| refused(&error, filter));
         let filter = filter.to_owned();
         async move {
-            let answer = asked?.wait_async().await.map_err(closed)?;
+            let answer = asked?.wait_async().await.map_err(|error| closed(&error))?;
             match answer.return_codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => Ok(()),
                 _ => Err(LinkError::NotSubscribed {
@@ -155,5 +155,8 @@ impl Client {
 }
 
 pub(super) async fn done(notice: Notice) -> Result<(), LinkError> {
-    notice.wait_completion_async().await.map_err(closed)
+    notice
+        .wait_completion_async()
+        .await
+        .map_err(|error| closed(&error))
 }

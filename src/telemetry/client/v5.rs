@@ -148,7 +148,7 @@ impl Library for Loop {
             })) => Turn::Lost(LinkError::TakenOver {
                 client_id: self.client_id.clone(),
             }),
-            Err(error) => Turn::Lost(closed(error)),
+            Err(error) => Turn::Lost(closed(&error)),
         }
     }
 }
@@ -190,7 +190,7 @@ impl Client {
             .map_err(|error| refused(&error, filter));
         let filter = filter.to_owned();
         async move {
-            let answer = asked?.wait_async().await.map_err(closed)?;
+            let answer = asked?.wait_async().await.map_err(|error| closed(&error))?;
             match answer.return_codes.first() {
                 Some(SubscribeReasonCode::Success(_)) => Ok(()),
                 other => Err(LinkError::NotSubscribed {
@@ -230,6 +230,6 @@ pub(super) async fn done(notice: Notice, topic: &str) -> Result<(), LinkError> {
             topic: topic.to_owned(),
             reason: "it does not keep messages".to_owned(),
         },
-        other => closed(other),
+        other => closed(&other),
     })
 }

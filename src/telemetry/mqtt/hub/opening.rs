@@ -60,8 +60,8 @@ impl Task {
 
     /// It will be asked once more, and knows nothing to announce before.
     fn announcer_waits(&self) -> bool {
-        let waits = |announcer: &Box<dyn Announcer>| announcer.waits();
-        self.announce_at.is_some() && self.hub.announcer.as_ref().is_some_and(waits)
+        let announcer = self.hub.announcer.as_deref();
+        self.announce_at.is_some() && announcer.is_some_and(Announcer::waits)
     }
 
     /// Queues the picture a connection begins with.
