@@ -34,6 +34,7 @@ mod hostile_csms;
 mod inhibitor;
 mod journal;
 mod kills;
+mod listened;
 mod metrics;
 mod mqtt;
 mod node_red;

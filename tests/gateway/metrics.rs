@@ -191,7 +191,7 @@ async fn promtool_and_a_foreign_parser_read_what_is_served_and_no_count_falls() 
     let ended = "retrovolt_cp_sessions_total{cp=\"m-1\",reason=\"ev_disconnected\"}";
     let free = "retrovolt_cp_status{cp=\"m-1\",status=\"available\"}";
     let voltage = "retrovolt_cp_voltage_volts{cp=\"m-1\",phase=\"L1\"}";
-    let meter = "retrovolt_meter_available{meter=\"m-meter\"}";
+    let meter = "retrovolt_meter_available{meter=\"meter\"}";
     let plain = shown(
         &socket,
         &[ended, free, voltage, meter, "retrovolt_mqtt_connected"],

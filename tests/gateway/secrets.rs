@@ -6,9 +6,9 @@
 //! tokens in the ledger, for they are what a session is billed by, and in the configuration that is kept. Tokens are no
 //! credentials of the gateway: the status of the local socket names them. Logs and support bundles do not.
 
-use crate::broker::Broker;
 use crate::canaries::{Canaries, files};
 use crate::kills::quick_world;
+use crate::listened::Listened;
 use crate::site::{gateway_toml, process, quick_toml, until};
 use flate2::read::GzDecoder;
 use retrovolt::sim::csms::{CallError, Csms, Reach};
@@ -18,12 +18,9 @@ use serde_json::json;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::Instant;
 
 const CP: &str = "CANARY";
@@ -34,87 +31,6 @@ const SET_BY_CSMS: &str = "c4a4a1b2c3d4e5f60718293a4b5c6d7e";
 const FULL_LOG_BYTES: usize = 180_000;
 /// Promise U6: a bundle is there within this time.
 const IN_TIME: Duration = Duration::from_secs(10);
-
-/// A broker whose accounts are secrets, and somebody who hears all that is published there.
-struct Listened {
-    broker: Broker,
-    _ears: Child,
-    heard: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Listened {
-    /// `accounts`: names and passwords.
-    async fn with(accounts: &[(&str, &str)]) -> Self {
-        let lines = "allow_anonymous false\npassword_file DIR/passwords\n";
-        let broker = Broker::mosquitto(lines, |dir| {
-            let file = put(dir, "passwords", "");
-            for (user, password) in accounts.iter().chain(&[("reader", "r")]) {
-                let mut made = std::process::Command::new("mosquitto_passwd");
-                let made = made.args(["-b", &file, user, password]).output();
-                assert!(made.expect("mosquitto_passwd").status.success());
-            }
-        })
-        .await;
-        let port = broker.port.to_string();
-        let mut ears = Command::new("stdbuf")
-            .args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &port])
-            .args(["-u", "reader", "-P", "r", "-q", "1", "-t", "#", "-F", "%t %p"])
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("mosquitto_sub; run `make setup`");
-        let mut said = ears.stdout.take().expect("piped");
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&heard);
-        tokio::spawn(async move {
-            let mut chunk = vec![0; 64 * 1024];
-            while let Ok(read @ 1..) = said.read(&mut chunk).await {
-                all.lock().expect("nobody panics with it").extend(&chunk[..read]);
-            }
-        });
-        broker.logged("# (QoS 1)").await;
-        Self {
-            broker,
-            _ears: ears,
-            heard,
-        }
-    }
-
-    fn heard(&self) -> Vec<u8> {
-        self.heard.lock().expect("nobody panics with it").clone()
-    }
-
-    /// The MQTT and the Sparkplug side of the gateway, with passwords in a file and in the configuration.
-    fn toml(&self, dir: &Path, mqtt: &str, sparkplug: &str) -> String {
-        let (port, file) = (self.broker.port, put(dir, "secrets/mqtt.password", mqtt));
-        format!(
-            r#"
-[mqtt]
-url = "mqtt://127.0.0.1:{port}"
-user = "gw"
-password_file = "{file}"
-gateway_id = "gw"
-refresh = "5s"
-flat = true
-ha_discovery = "device"
-commands = "allow-list"
-
-[[mqtt.allow]]
-name = "reader"
-set = ["authorize"]
-
-[sparkplug]
-group = "site"
-edge_node = "gw"
-
-[[sparkplug.broker]]
-url = "mqtt://127.0.0.1:{port}"
-user = "edge"
-password = "{sparkplug}"
-"#
-        )
-    }
-}
 
 /// The site and everything that was said.
 struct Story {
@@ -134,7 +50,7 @@ struct Story {
     bundles: Vec<PathBuf>,
 }
 
-fn put(dir: &Path, name: &str, text: &str) -> String {
+pub fn put(dir: &Path, name: &str, text: &str) -> String {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
     std::fs::write(&path, text).expect("a file");

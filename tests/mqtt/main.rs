@@ -10,6 +10,7 @@ mod broker;
 mod client;
 mod doctor;
 mod examples;
+mod flat;
 mod flood;
 mod hub;
 mod schema;

@@ -108,51 +108,48 @@ struct Place {
 impl Place {
     /// What happens there in a minute. Vehicles come after twenty and go after forty, on average.
     fn minute(&mut self, minute: u64, rng: &mut Rng) -> Vec<Event> {
-        let meter = MilliWattHours(self.register);
         let Some(tx) = self.session.clone() else {
             if rng.below(20) > 0 {
                 return Vec::new();
             }
             let tx = TxId::new(format!("{}-{}-{minute}", self.cp, self.evse));
             self.session = Some(tx.clone());
-            return vec![Event::Began(Begin {
-                tx,
-                evse: self.evse,
-                token: Some(IdToken::new("04A1B2C3", TokenKind::Central)),
-                group: None,
-                meter,
-                quality: Quality::Good,
-                trigger: TxTrigger::Authorized,
-                charging_state: ChargingState::Charging,
-                remote_start_id: None,
-                reservation_id: None,
-                offline: false,
-            })];
+            return vec![self.begin(tx)];
         };
         if rng.below(40) == 0 {
             self.session = None;
-            return vec![Event::Ended(End {
-                tx,
-                tx_seq: 0,
-                evse: self.evse,
-                token: None,
-                meter,
-                quality: Quality::Good,
-                reason: StopReason::EVDisconnected,
-                data: Vec::new(),
-                energy: MilliWattHours(1_000),
-                offline: false,
-            })];
+            return vec![self.end(tx)];
         }
         self.register += i64::try_from(rng.below(180_000)).expect("it is below");
+        // Rows that are nothing for the broker lie between those that are.
+        vec![self.sample(tx.clone()), self.change(tx)]
+    }
+
+    fn begin(&self, tx: TxId) -> Event {
+        Event::Began(Begin {
+            tx,
+            evse: self.evse,
+            token: Some(IdToken::new("04A1B2C3", TokenKind::Central)),
+            group: None,
+            meter: MilliWattHours(self.register),
+            quality: Quality::Good,
+            trigger: TxTrigger::Authorized,
+            charging_state: ChargingState::Charging,
+            remote_start_id: None,
+            reservation_id: None,
+            offline: false,
+        })
+    }
+
+    fn sample(&self, tx: TxId) -> Event {
         let points = vec![SamplePoint {
             quantity: Quantity::EnergyImport,
             phase: Phase::Total,
             milli: self.register,
             quality: Quality::Good,
         }];
-        let sampled = Event::Sampled {
-            tx: Some(tx.clone()),
+        Event::Sampled {
+            tx: Some(tx),
             tx_seq: 0,
             evse: Some(self.evse),
             context: SampleContext::Periodic,
@@ -160,24 +157,39 @@ impl Place {
             charging_state: None,
             offline: false,
             beside: None,
-        };
-        // Rows that are nothing for the broker lie between those that are.
-        let (trigger, charging_state) = (TxTrigger::ChargingStateChanged, ChargingState::SuspendedEV);
-        let changed = Event::Changed {
+        }
+    }
+
+    fn change(&self, tx: TxId) -> Event {
+        Event::Changed {
             tx,
             tx_seq: 0,
             evse: self.evse,
-            trigger,
-            charging_state,
+            trigger: TxTrigger::ChargingStateChanged,
+            charging_state: ChargingState::SuspendedEV,
             token: None,
             offline: false,
-        };
-        vec![sampled, changed]
+        }
+    }
+
+    fn end(&self, tx: TxId) -> Event {
+        Event::Ended(End {
+            tx,
+            tx_seq: 0,
+            evse: self.evse,
+            token: None,
+            meter: MilliWattHours(self.register),
+            quality: Quality::Good,
+            reason: StopReason::EVDisconnected,
+            data: Vec::new(),
+            energy: MilliWattHours(1_000),
+            offline: false,
+        })
     }
 }
 
 /// What of a record is looked at.
-fn summary(topic: &str, seq: u64, ts: Value, kind: &str, energy: Value, session: Value) -> Value {
+fn summary(topic: &str, seq: u64, ts: &Value, kind: &str, energy: &Value, session: &Value) -> Value {
     json!({ "topic": topic, "seq": seq, "ts": ts, "record": kind, "energy_import_wh": energy, "session_id": session })
 }
 
@@ -357,7 +369,7 @@ impl Site {
                     let topic = format!("retrovolt/gw/cp/{}/record", name_of(&cp, place.evse));
                     let energy = serde_json::to_value(Milli(place.register)).unwrap();
                     let session = json!(event.tx().map(ToString::to_string));
-                    let told = summary(&topic, seq, ts.clone(), kind, energy, session);
+                    let told = summary(&topic, seq, &ts, kind, &energy, &session);
                     self.expected.entry(cp.clone()).or_default().push(told);
                 }
                 batch.rows.push(NewRow { cp, at, event });
@@ -425,14 +437,13 @@ impl Site {
                 topic.starts_with(&own)
             });
             let word = all["record"].as_str().unwrap();
-            let parts = |key: &str| all[key].clone();
             let told_of = summary(
                 &topic,
                 seq,
-                parts("ts"),
+                &all["ts"],
                 word,
-                parts("energy_import_wh"),
-                parts("session_id"),
+                &all["energy_import_wh"],
+                &all["session_id"],
             );
             told.entry(cp.unwrap()).or_default().push(told_of);
         }
