@@ -115,7 +115,7 @@ async fn a_chip_is_taken_when_it_is_plugged_in(board: &mut Board) {
     assert!(may_open_a_chip(board, "char-gpiochip").await);
     assert!(!may_open_a_chip(board, "char-ttyUSB").await);
     board
-        .ask(&format!("rm {place} && systemctl reload retrovolt && plug_in 0"))
+        .ask(&format!("rm {place} && systemctl restart retrovolt && plug_in 0"))
         .await;
 }
 

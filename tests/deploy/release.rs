@@ -338,6 +338,37 @@ fn fleet_runs_from(sandbox: &Sandbox, share: &std::path::Path) {
     assert!(share.join("ansible/site.yml").exists());
 }
 
+/// What the documents name, unpacked from the archive and from the package.
+fn fleet_runs_from_both(sandbox: &Sandbox, archive: &str, made: &[String; 3]) {
+    for (how, into) in [("tar", "archive"), ("dpkg-deb", "package")] {
+        std::fs::create_dir(sandbox.path(into)).expect("a folder");
+        let mut unpack = Command::new(how);
+        let unpack = match how {
+            "tar" => unpack
+                .arg("-xzf")
+                .arg(sandbox.path("dist").join(&made[0]))
+                .arg("-C"),
+            _ => unpack.arg("-x").arg(sandbox.path("dist").join(&made[2])),
+        };
+        let done = said(unpack.arg(sandbox.path(into)));
+        assert_eq!(done.code, 0, "{}", done.text);
+    }
+    let other = Sandbox::new();
+    fleet_runs_from(&other, &sandbox.path("archive").join(archive));
+    let other = Sandbox::new();
+    fleet_runs_from(&other, &sandbox.path("package/usr/share/retrovolt"));
+}
+
+fn the_sums_hold(sandbox: &Sandbox) {
+    let mut check = Command::new("sha256sum");
+    let checked = said(
+        check
+            .args(["--check", "--strict", "SHA256SUMS"])
+            .current_dir(sandbox.path("dist")),
+    );
+    assert_eq!(checked.code, 0, "{}", checked.text);
+}
+
 #[test]
 fn a_release_is_whole_and_the_same_bytes_again() {
     let sandbox = Sandbox::new();
@@ -359,13 +390,7 @@ fn a_release_is_whole_and_the_same_bytes_again() {
     let sums = sandbox.text("dist/SHA256SUMS");
     let told: Vec<&str> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
     assert_eq!(told, wanted);
-    let mut check = Command::new("sha256sum");
-    let checked = said(
-        check
-            .args(["--check", "--strict", "SHA256SUMS"])
-            .current_dir(sandbox.path("dist")),
-    );
-    assert_eq!(checked.code, 0, "{}", checked.text);
+    the_sums_hold(&sandbox);
 
     let listed = said(
         Command::new("tar")
@@ -398,23 +423,7 @@ fn a_release_is_whole_and_the_same_bytes_again() {
         inside.text
     );
 
-    for (how, into) in [("tar", "archive"), ("dpkg-deb", "package")] {
-        std::fs::create_dir(sandbox.path(into)).expect("a folder");
-        let mut unpack = Command::new(how);
-        let unpack = match how {
-            "tar" => unpack
-                .arg("-xzf")
-                .arg(sandbox.path("dist").join(&wanted[0]))
-                .arg("-C"),
-            _ => unpack.arg("-x").arg(sandbox.path("dist").join(&wanted[2])),
-        };
-        let done = said(unpack.arg(sandbox.path(into)));
-        assert_eq!(done.code, 0, "{}", done.text);
-    }
-    let other = Sandbox::new();
-    fleet_runs_from(&other, &sandbox.path("archive").join(&archive));
-    let other = Sandbox::new();
-    fleet_runs_from(&other, &sandbox.path("package/usr/share/retrovolt"));
+    fleet_runs_from_both(&sandbox, &archive, &wanted);
 
     let again = release(&sandbox, "again", two);
     assert_eq!(again.code, 0, "{}", again.text);
