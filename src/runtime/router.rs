@@ -90,6 +90,24 @@ pub struct South {
     pub contacts: BTreeMap<String, bool>,
 }
 
+impl South {
+    /// What of it is about these buses and devices: a reload may have taken others away.
+    #[must_use]
+    pub fn of(&self, buses: &BTreeSet<&str>, devices: &BTreeSet<&str>) -> Self {
+        let mut south = self.clone();
+        south.ports.retain(|bus, _| buses.contains(bus.as_str()));
+        south.devices.retain(|id, _| devices.contains(id.as_str()));
+        south.failsafe.retain(|id, _| devices.contains(id.as_str()));
+        let of_one = |contact: &str| {
+            contact
+                .split_once('/')
+                .is_some_and(|(id, _)| devices.contains(id))
+        };
+        south.contacts.retain(|contact, _| of_one(contact));
+        south
+    }
+}
+
 /// What is noted of all that passes.
 pub struct Boards {
     /// For the status page.
@@ -378,6 +396,30 @@ mod tests {
             all.iter().map(|(_, active)| *active).collect::<Vec<_>>(),
             [false, false, true]
         );
+    }
+
+    #[test]
+    fn what_a_reload_has_taken_away_is_no_longer_shown() {
+        let (south, shown) = watch::channel(South::default());
+        for bus in ["pins", "net"] {
+            let open = FromBus::Port {
+                bus: BusId::new(bus),
+                up: true,
+                detail: String::new(),
+            };
+            note(&south, &open);
+        }
+        note(&south, &said(true));
+        south.send_modify(|south| {
+            south.failsafe.insert("inputs".to_owned(), String::new());
+            south.devices.insert("inputs".to_owned(), (true, String::new()));
+        });
+        let all = shown.borrow().of(&["net", "pins"].into(), &["inputs"].into());
+        assert_eq!((all.ports.len(), all.devices.len()), (2, 1));
+        assert_eq!((all.failsafe.len(), all.contacts.len()), (1, 1));
+        let left = shown.borrow().of(&["net"].into(), &["input"].into());
+        assert_eq!(left.ports.keys().collect::<Vec<_>>(), ["net"]);
+        assert!(left.devices.is_empty() && left.failsafe.is_empty() && left.contacts.is_empty());
     }
 
     #[test]

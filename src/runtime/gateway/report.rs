@@ -1,11 +1,12 @@
 //! What a person, systemd and the watchdog are told of the running gateway.
 
 use super::{ChargePoint, Gateway};
-use crate::domain::Clock;
+use crate::domain::{BusId, Clock};
 use crate::runtime::diag::Diagnostics;
 use crate::runtime::inhibit::Wish;
 use crate::runtime::links::Link;
 use crate::runtime::observe::{Scene, Subject};
+use crate::runtime::router::South;
 use crate::runtime::vitals::{FRESH, HUNG_AFTER};
 use serde_json::Value;
 use std::path::Path;
@@ -87,6 +88,13 @@ impl Gateway {
         tokio::spawn(async move { back.send(diagnostics.files().await) });
     }
 
+    fn south(&self) -> South {
+        let buses = self.buses.keys().map(BusId::as_str).collect();
+        let devices = self.buses.values().flat_map(|bus| &bus.setup.devices);
+        let devices = devices.map(|device| device.id.as_str()).collect();
+        self.south.borrow().of(&buses, &devices)
+    }
+
     /// The one line for `systemctl status`.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -96,7 +104,7 @@ impl Gateway {
             .filter(|p| p.conductor.snapshot.borrow().online)
             .count();
         let sessions = self.sessions();
-        let south = self.south.borrow();
+        let south = self.south();
         let ports = south.ports.values().filter(|(up, _)| *up).count();
         if self.points.is_empty() && self.buses.is_empty() {
             return "nothing to serve yet: no charge point is configured".to_owned();
@@ -143,7 +151,7 @@ impl Gateway {
             "uptime_s": now.mono.0 / 1000,
             "clock": now.wall.quality,
             "hung": self.hung(),
-            "south": *self.south.borrow(),
+            "south": self.south(),
             "charge_points": points,
             "ledger": ledger,
             "traffic": self.traffic(),

@@ -74,8 +74,16 @@ impl Herald {
         Some(left)
     }
 
+    /// Another form or prefix is wanted: nothing stays where it was announced.
+    fn moves(&self, picture: &Picture) -> bool {
+        let Some(was) = &self.was else { return false };
+        let now = messages(picture, &self.settings, &self.seen);
+        !was.losses(&now).is_empty() && !now.keys().any(|topic| was.has(topic))
+    }
+
     /// Plans what is to be published; how long until something more may be.
     fn plan(&mut self, picture: &Picture) -> Option<Duration> {
+        let moves = self.moves(picture);
         let was = self.was.take().unwrap_or_default();
         let now = messages(picture, &self.settings, &self.seen);
         self.told = now.clone();
@@ -84,8 +92,7 @@ impl Herald {
             return None;
         }
         let losses = was.losses(&now);
-        // Another form or prefix is wanted; there is nothing to wait for.
-        let moves = !losses.is_empty() && !now.keys().any(|topic| was.has(topic));
+        // What moves has nothing to wait for.
         if let Some(wait) = (!moves).then(|| self.wait_for(losses.clone())).flatten() {
             // Only what loses nothing; the rest stays as it is.
             let mut whole = now;
@@ -135,7 +142,7 @@ impl Announcer for Herald {
         self.was.is_some() && !blank && messages(picture, &self.settings, &self.seen) != self.told
     }
 
-    fn announce(&mut self, picture: &Picture) -> (Vec<Message>, Option<Duration>) {
+    fn announce(&mut self, picture: &Picture, online: bool) -> (Vec<Message>, Option<Duration>) {
         let since = *self.since.get_or_insert_with(Instant::now);
         let left = RECALL.saturating_sub(since.elapsed());
         if self.was.is_none() && !left.is_zero() {
@@ -147,6 +154,10 @@ impl Announcer for Herald {
             return (Vec::new(), Some(RECALL));
         }
         self.seen.look(picture);
+        // Home Assistant makes every entity anew then, from the state it has at that moment: not from `unavailable`.
+        if !online && self.plan.is_empty() && self.moves(picture) {
+            return (Vec::new(), Some(PAUSE));
+        }
         let mut once_more = None;
         if self.plan.is_empty() {
             once_more = self.plan(picture);

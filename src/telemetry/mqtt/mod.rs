@@ -52,10 +52,10 @@ pub trait Announcer: Send {
     fn news(&mut self, picture: &Picture) -> bool;
 
     /// Told on every connection before the picture, and again whenever there is [news](Self::news). Repeats do no harm.
-    /// With a duration it is asked once more after this time.
+    /// With a duration it is asked once more after this time. `online`: what it has announced before is shown as there.
     ///
     /// Where it still [waits](Self::waits) on a new connection, the picture is held back until it is asked once more.
-    fn announce(&mut self, picture: &Picture) -> (Vec<Message>, Option<Duration>);
+    fn announce(&mut self, picture: &Picture, online: bool) -> (Vec<Message>, Option<Duration>);
 
     /// It does not know yet what it has announced before: whoever hears it would miss what is told now.
     fn waits(&self) -> bool;

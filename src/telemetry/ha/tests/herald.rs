@@ -36,7 +36,7 @@ fn incoming(topic: &str, payload: &str, retained: bool) -> Incoming {
 fn started(was: &BTreeMap<String, String>) -> Herald {
     let mut herald = Herald::new(sample::settings(), 1);
     assert!(herald.filters().contains(&list()));
-    let (told, once_more) = herald.announce(&sample::everything());
+    let (told, once_more) = herald.announce(&sample::everything(), true);
     assert!(told.is_empty() && once_more == Some(RECALL));
     if let Some(kept) = was.get(&list()) {
         let heard = herald.heard(&incoming(&list(), kept, true));
@@ -50,7 +50,7 @@ async fn the_first_time_nothing_is_there_to_recall() {
     let mut broker = BTreeMap::new();
     let mut herald = started(&broker);
     tokio::time::advance(RECALL).await;
-    let (told, once_more) = herald.announce(&sample::everything());
+    let (told, once_more) = herald.announce(&sample::everything(), true);
     keep(&mut broker, told);
     assert_eq!((broker.len(), once_more), (5, None));
     assert!(!herald.news(&sample::everything()));
@@ -62,7 +62,7 @@ async fn what_was_there_before_a_restart_stays_until_the_grace_is_over() {
     let mut broker = BTreeMap::new();
     let mut herald = started(&broker);
     tokio::time::advance(RECALL).await;
-    keep(&mut broker, herald.announce(&sample::everything()).0);
+    keep(&mut broker, herald.announce(&sample::everything(), true).0);
     let before = broker.clone();
 
     let mut herald = started(&broker);
@@ -74,18 +74,18 @@ async fn what_was_there_before_a_restart_stays_until_the_grace_is_over() {
         let state = sample::everything().points[&Slug::of("garage")].state.clone();
         (point.state.mode, point.state.priority) = (state.mode, state.priority);
     }
-    let (told, once_more) = herald.announce(&picture);
+    let (told, once_more) = herald.announce(&picture, true);
     keep(&mut broker, told);
     assert_eq!(once_more, Some(GRACE));
     assert_eq!(broker, before);
     assert!(!herald.news(&picture));
 
     tokio::time::advance(GRACE).await;
-    let (told, once_more) = herald.announce(&picture);
+    let (told, once_more) = herald.announce(&picture, true);
     keep(&mut broker, told);
     assert_eq!(once_more, Some(PAUSE));
     tokio::time::advance(PAUSE).await;
-    keep(&mut broker, herald.announce(&picture).0);
+    keep(&mut broker, herald.announce(&picture, true).0);
     let gone: Vec<&String> = before.keys().filter(|t| !broker.contains_key(*t)).collect();
     assert_eq!(gone, ["homeassistant/device/retrovolt_gw1_yard/config"]);
     assert!(!broker[&list()].contains("yard"));
@@ -96,11 +96,11 @@ async fn a_picture_without_anything_takes_nothing_back() {
     let mut broker = BTreeMap::new();
     let mut herald = started(&broker);
     tokio::time::advance(RECALL).await;
-    keep(&mut broker, herald.announce(&sample::everything()).0);
+    keep(&mut broker, herald.announce(&sample::everything(), true).0);
     for _ in 0..3 {
         tokio::time::advance(GRACE).await;
         assert!(!herald.news(&Picture::blank()));
-        assert!(herald.announce(&Picture::blank()).0.is_empty());
+        assert!(herald.announce(&Picture::blank(), true).0.is_empty());
     }
 }
 
@@ -110,12 +110,12 @@ async fn a_quantity_that_comes_later_gets_its_entity() {
     tokio::time::advance(RECALL).await;
     let mut picture = sample::everything();
     let yard = Slug::of("yard");
-    assert_eq!(herald.announce(&picture).1, None);
+    assert_eq!(herald.announce(&picture, true).1, None);
     if let Some(point) = picture.points.get_mut(&yard) {
         point.state.temperature_c = Some(crate::telemetry::Milli(20_000));
     }
     assert!(herald.news(&picture));
-    let (told, once_more) = herald.announce(&picture);
+    let (told, once_more) = herald.announce(&picture, true);
     assert_eq!(once_more, None);
     let whole = told.iter().find(|m| m.topic.ends_with("gw1_yard/config"));
     let text = String::from_utf8(whole.expect("told").payload.to_vec()).expect("text");
@@ -156,18 +156,36 @@ async fn off_says_nothing_unless_there_is_something_to_take_back() {
     let mut herald = Herald::new(off.clone(), 1);
     assert_eq!(herald.filters(), [list()]);
     let picture = sample::everything();
-    assert_eq!(herald.announce(&picture), (Vec::new(), Some(RECALL)));
+    assert_eq!(herald.announce(&picture, true), (Vec::new(), Some(RECALL)));
     tokio::time::advance(RECALL).await;
-    assert_eq!(herald.announce(&picture), (Vec::new(), None));
+    assert_eq!(herald.announce(&picture, true), (Vec::new(), None));
     assert!(!herald.news(&picture));
 
     let mut broker = BTreeMap::new();
     let mut before = started(&broker);
     tokio::time::advance(RECALL).await;
-    keep(&mut broker, before.announce(&picture).0);
+    keep(&mut broker, before.announce(&picture, true).0);
     let mut herald = Herald::new(off, 1);
-    herald.announce(&picture);
+    herald.announce(&picture, true);
     herald.heard(&incoming(&list(), &broker[&list()], true));
-    keep(&mut broker, herald.announce(&picture).0);
+    keep(&mut broker, herald.announce(&picture, true).0);
     assert!(broker.is_empty(), "{:?}", broker.keys());
+}
+
+/// An entity that Home Assistant makes anew while it is unavailable has forgotten its last event.
+#[tokio::test(start_paused = true)]
+async fn another_form_is_announced_once_its_entities_are_there() {
+    let mut broker = BTreeMap::new();
+    let mut herald = started(&broker);
+    tokio::time::advance(RECALL).await;
+    keep(&mut broker, herald.announce(&sample::everything(), false).0);
+    let mut herald = started(&broker);
+    herald.settings.form = HaForm::Entity;
+    assert_eq!(
+        herald.announce(&sample::everything(), false),
+        (Vec::new(), Some(PAUSE))
+    );
+    assert!(!herald.waits(), "the picture is not held up");
+    let (told, once_more) = herald.announce(&sample::everything(), true);
+    assert!(!told.is_empty() && once_more == Some(PAUSE), "{told:?}");
 }

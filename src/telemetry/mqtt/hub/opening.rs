@@ -51,7 +51,7 @@ impl Task {
         let Some(announcer) = self.hub.announcer.as_mut() else {
             return;
         };
-        let (messages, once_more) = announcer.announce(&picture);
+        let (messages, once_more) = announcer.announce(&picture, self.greeted);
         for message in messages {
             self.outbox.state(message);
         }
