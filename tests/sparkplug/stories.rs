@@ -86,11 +86,7 @@ async fn what_a_cut_takes_with_it_is_lost_but_never_unseen() {
     let cable = Cable::to(broker.port).await;
     let state = tempfile::tempdir().unwrap();
     let mut host = Host::start(broker.port, None).await;
-    let wanted = Wanted {
-        ports: vec![cable.port],
-        ..Wanted::default()
-    };
-    let mut node = Node::start(&wanted, state.path());
+    let mut node = Node::start(&at(cable.port), state.path());
     let mut rng = Rng::new(8);
     let mut lost = 0;
     host.heard(0, "DBIRTH", "grid").await;
@@ -136,18 +132,27 @@ async fn what_a_cut_takes_with_it_is_lost_but_never_unseen() {
     node.stop().await;
 }
 
+/// A broker, a host that listens there, and a node all of which the host has heard.
+async fn born() -> (Broker, tempfile::TempDir, Host, Node) {
+    let (broker, state) = (Broker::open().await, tempfile::tempdir().unwrap());
+    let mut host = Host::start(broker.port, None).await;
+    let node = Node::start(&at(broker.port), state.path());
+    host.heard(0, "DBIRTH", "grid").await;
+    (broker, state, host, node)
+}
+
+/// A node whose only broker is at this port.
+fn at(port: u16) -> Wanted {
+    Wanted {
+        ports: vec![port],
+        ..Wanted::default()
+    }
+}
+
 /// A host whose own connection loses something sees it by the number of the next message, and a rebirth mends it.
 #[tokio::test]
 async fn a_host_that_missed_something_sees_it_by_the_number_and_a_rebirth_tells_everything_again() {
-    let broker = Broker::open().await;
-    let state = tempfile::tempdir().unwrap();
-    let mut host = Host::start(broker.port, None).await;
-    let wanted = Wanted {
-        ports: vec![broker.port],
-        ..Wanted::default()
-    };
-    let mut node = Node::start(&wanted, state.path());
-    host.heard(0, "DBIRTH", "grid").await;
+    let (_broker, _state, mut host, mut node) = born().await;
     host.order(json!({ "deaf": 3 })).await;
     let mark = host.mark();
     for n in 1..=4 {
@@ -173,15 +178,7 @@ async fn a_host_that_missed_something_sees_it_by_the_number_and_a_rebirth_tells_
 
 #[tokio::test]
 async fn a_device_dies_is_born_again_and_the_host_asks_for_all_of_it() {
-    let broker = Broker::open().await;
-    let state = tempfile::tempdir().unwrap();
-    let mut host = Host::start(broker.port, None).await;
-    let wanted = Wanted {
-        ports: vec![broker.port],
-        ..Wanted::default()
-    };
-    let mut node = Node::start(&wanted, state.path());
-    host.heard(0, "DBIRTH", "grid").await;
+    let (broker, state, mut host, mut node) = born().await;
     assert_eq!(
         host.births_and_deaths(0),
         ["NBIRTH", "DBIRTH cp-1", "DBIRTH cp-2", "DBIRTH grid"]
@@ -211,7 +208,7 @@ async fn a_device_dies_is_born_again_and_the_host_asks_for_all_of_it() {
     let mark = host.mark();
     node.stop().await;
     host.heard(mark, "NDEATH", "").await;
-    let node = Node::start(&wanted, state.path());
+    let node = Node::start(&at(broker.port), state.path());
     let birth = host.heard(mark, "NBIRTH", "").await;
     assert_eq!(birth["bdseq"], 1);
     host.content();
@@ -220,15 +217,7 @@ async fn a_device_dies_is_born_again_and_the_host_asks_for_all_of_it() {
 
 #[tokio::test]
 async fn a_write_of_the_host_is_done_and_one_that_cannot_be_is_undone_at_the_host() {
-    let broker = Broker::open().await;
-    let state = tempfile::tempdir().unwrap();
-    let mut host = Host::start(broker.port, None).await;
-    let wanted = Wanted {
-        ports: vec![broker.port],
-        ..Wanted::default()
-    };
-    let mut node = Node::start(&wanted, state.path());
-    host.heard(0, "DBIRTH", "grid").await;
+    let (_broker, _state, mut host, mut node) = born().await;
 
     host.order(json!({ "dcmd": "cp-2", "write": { "Control/Limit Current": ["DOUBLE", 10.0] } }))
         .await;
@@ -337,11 +326,7 @@ async fn what_changed_while_there_was_no_way_to_the_broker_comes_with_its_own_ti
     let cable = Cable::to(broker.port).await;
     let state = tempfile::tempdir().unwrap();
     let mut host = Host::start(broker.port, None).await;
-    let wanted = Wanted {
-        ports: vec![cable.port],
-        ..Wanted::default()
-    };
-    let mut node = Node::start(&wanted, state.path());
+    let mut node = Node::start(&at(cable.port), state.path());
     host.heard(0, "DBIRTH", "grid").await;
     let mark = host.mark();
     cable.unplug();

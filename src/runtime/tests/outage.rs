@@ -227,20 +227,9 @@ fn csms_of(cp: &CpId) -> ReaderId {
     ReaderId::new(format!("{cp}/main"))
 }
 
-fn setup() -> MqttSetup {
+fn setup(dial: &Dial) -> MqttSetup {
     MqttSetup {
-        broker: BrokerSetup {
-            host: "broker".to_owned(),
-            port: 1883,
-            tls: false,
-            client_id: "gw".to_owned(),
-            user: None,
-            password: None,
-            ca_file: None,
-            identity: None,
-            version: MqttVersion::V311,
-            keep_alive: Duration::from_secs(30),
-        },
+        broker: dial.setup.clone(),
         prefix: "retrovolt".to_owned(),
         gateway: "gw".to_owned(),
         refresh: Duration::from_secs(60),
@@ -290,15 +279,12 @@ impl Site {
         let (points, given_up) = (points(), Arc::clone(&self.given_up));
         let records = Records::open(store.clone(), names, clock, &points, given_up);
         let records = Arc::new(records.await.unwrap());
-        let setup = setup();
+        let dial = Dial::piped(MqttVersion::V311, self.line.pipe(&self.broker), Arc::default());
+        let setup = setup(&dial);
         let keeper = tokio::spawn(Arc::clone(&records).keep(setup.keep_records));
         let easel = Easel::new(Picture::blank());
-        let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
         let hub = mqtt::spawn(Hub {
-            dial: Dial {
-                pipe: Some(self.line.pipe(&self.broker)),
-                ..Dial::new(setup.broker.clone(), tls, Arc::default())
-            },
+            dial,
             setup,
             view: easel.view(),
             announcer: None,

@@ -151,6 +151,27 @@ impl Dial {
         }
     }
 
+    /// The broker at the other end of a pipe.
+    #[cfg(test)]
+    pub(crate) fn piped(version: MqttVersion, pipe: Pipe, traffic: Arc<Traffic>) -> Self {
+        let setup = BrokerSetup {
+            host: "broker".to_owned(),
+            port: 1883,
+            tls: false,
+            client_id: "gw".to_owned(),
+            user: None,
+            password: None,
+            ca_file: None,
+            identity: None,
+            version,
+            keep_alive: Duration::from_secs(30),
+        };
+        Self {
+            pipe: Some(pipe),
+            ..Self::new(setup, Arc::new(|| Err("no TLS in this test".to_owned())), traffic)
+        }
+    }
+
     /// Connects once. With [`MqttVersion::Auto`] a broker that refuses 5, or closes on it, is asked again in 3.1.1.
     ///
     /// # Errors

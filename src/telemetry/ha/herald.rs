@@ -74,16 +74,8 @@ impl Herald {
         Some(left)
     }
 
-    /// Another form or prefix is wanted: nothing stays where it was announced.
-    fn moves(&self, picture: &Picture) -> bool {
-        let Some(was) = &self.was else { return false };
-        let now = messages(picture, &self.settings, &self.seen);
-        !was.losses(&now).is_empty() && !now.keys().any(|topic| was.has(topic))
-    }
-
     /// Plans what is to be published; how long until something more may be.
     fn plan(&mut self, picture: &Picture) -> Option<Duration> {
-        let moves = self.moves(picture);
         let was = self.was.take().unwrap_or_default();
         let now = messages(picture, &self.settings, &self.seen);
         self.told = now.clone();
@@ -93,7 +85,10 @@ impl Herald {
         }
         let losses = was.losses(&now);
         // What moves has nothing to wait for.
-        if let Some(wait) = (!moves).then(|| self.wait_for(losses.clone())).flatten() {
+        if let Some(wait) = (!moves(&was, &now))
+            .then(|| self.wait_for(losses.clone()))
+            .flatten()
+        {
             // Only what loses nothing; the rest stays as it is.
             let mut whole = now;
             whole.retain(|topic, _| losses.iter().all(|(at, _)| at != topic));
@@ -122,6 +117,11 @@ impl Herald {
         }
         self.was = Some(holds);
     }
+}
+
+/// Another form or prefix is wanted: nothing stays where it was announced.
+fn moves(was: &Announced, now: &Messages) -> bool {
+    !was.losses(now).is_empty() && !now.keys().any(|topic| was.has(topic))
 }
 
 impl Announcer for Herald {
@@ -155,7 +155,8 @@ impl Announcer for Herald {
         }
         self.seen.look(picture);
         // Home Assistant makes every entity anew then, from the state it has at that moment: not from `unavailable`.
-        if !online && self.plan.is_empty() && self.moves(picture) {
+        let now = || messages(picture, &self.settings, &self.seen);
+        if !online && self.plan.is_empty() && self.was.as_ref().is_some_and(|was| moves(was, &now())) {
             return (Vec::new(), Some(PAUSE));
         }
         let mut once_more = None;

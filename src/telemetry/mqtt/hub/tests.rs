@@ -4,7 +4,7 @@ mod held_up;
 mod left;
 
 use super::*;
-use crate::domain::{BrokerSetup, ClockQuality, CommandRights, CpId, Mono, MqttVersion, Now, Slug, Wall};
+use crate::domain::{ClockQuality, CommandRights, CpId, Mono, MqttVersion, Now, Slug, Wall};
 use crate::sim::broker::{Broker, Way};
 use crate::telemetry::client::{Pipe, Traffic};
 use crate::telemetry::mqtt::{Audit, Entry, Order, RING_BYTES};
@@ -164,19 +164,9 @@ fn parts(broker: &Broker, way: Way, easel: &Easel) -> Parts {
         operations: BTreeSet::from(["info".to_owned()]),
         spacing: Duration::from_millis(100),
     };
+    let dial = Dial::piped(MqttVersion::V311, pipe(broker, way), Arc::default());
     let setup = MqttSetup {
-        broker: BrokerSetup {
-            host: "broker".to_owned(),
-            port: 1883,
-            tls: false,
-            client_id: "gw".to_owned(),
-            user: None,
-            password: None,
-            ca_file: None,
-            identity: None,
-            version: MqttVersion::V311,
-            keep_alive: Duration::from_secs(30),
-        },
+        broker: dial.setup.clone(),
         prefix: "retrovolt".to_owned(),
         gateway: "gw".to_owned(),
         refresh: Duration::from_secs(60),
@@ -187,12 +177,8 @@ fn parts(broker: &Broker, way: Way, easel: &Easel) -> Parts {
     };
     let (thrift, judged) = watch::channel(Thrift::Free);
     let (rows, there) = watch::channel(0);
-    let tls = Arc::new(|| Err("no TLS in this test".to_owned()));
     let hub = Hub {
-        dial: Dial {
-            pipe: Some(pipe(broker, way)),
-            ..Dial::new(setup.broker.clone(), tls, Arc::default())
-        },
+        dial,
         setup,
         view: easel.view(),
         announcer: None,

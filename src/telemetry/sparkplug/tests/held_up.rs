@@ -1,7 +1,7 @@
 //! The task in simulated time, before a broker at the other end of a pipe that is in no hurry.
 
 use super::{EPOCH, picture, role};
-use crate::domain::{BrokerSetup, Clock, Mono, MqttVersion, Now, Thrift, Wall};
+use crate::domain::{Clock, Mono, MqttVersion, Now, Thrift, Wall};
 use crate::sim::broker::{Broker, Way};
 use crate::telemetry::Easel;
 use crate::telemetry::client::Dial;
@@ -54,31 +54,13 @@ fn node(role: Role, broker: &Broker) -> Node {
         tempfile::tempdir().unwrap(),
         Easel::new(picture(&["cp-1", "cp-2"])),
     );
-    let setup = BrokerSetup {
-        host: "broker".to_owned(),
-        port: 1883,
-        tls: false,
-        client_id: "gw".to_owned(),
-        user: None,
-        password: None,
-        ca_file: None,
-        identity: None,
-        version: MqttVersion::V5,
-        keep_alive: Duration::from_secs(30),
-    };
     let at_the_other_end = broker.clone();
-    let dial = Dial {
-        pipe: Some(Arc::new(move || {
-            let (theirs, ours) = tokio::io::duplex(16 * 1024);
-            tokio::spawn(at_the_other_end.clone().serve(ours));
-            Ok(theirs)
-        })),
-        ..Dial::new(
-            setup,
-            Arc::new(|| Err("no TLS in this test".to_owned())),
-            Arc::default(),
-        )
-    };
+    let pipe = Arc::new(move || {
+        let (theirs, ours) = tokio::io::duplex(16 * 1024);
+        tokio::spawn(at_the_other_end.clone().serve(ours));
+        Ok(theirs)
+    });
+    let dial = Dial::piped(MqttVersion::V5, pipe, Arc::default());
     let plan = Plan {
         role,
         servers: vec![dial],
